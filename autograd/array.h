@@ -1,0 +1,134 @@
+// Array: element type, shape, storage. Contiguous, row-major, and ignorant of gradients.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "autograd/error.h"
+#include "autograd/shape.h"
+
+namespace bertie {
+
+// f32 and f64 are for computing, i32, i64 and boolean for indices and masks; the others appear in files.
+enum class DType : uint8_t { f32, f64, i32, i64, boolean, f16, bf16, i8 };
+
+int64_t element_size(DType type);  // bytes
+const char* name(DType type);      // "f32"
+
+template <class T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return DType::f32;
+  else if constexpr (std::is_same_v<T, double>) return DType::f64;
+  else if constexpr (std::is_same_v<T, int32_t>) return DType::i32;
+  else if constexpr (std::is_same_v<T, int64_t>) return DType::i64;
+  else if constexpr (std::is_same_v<T, int8_t>) return DType::i8;
+  else {
+    static_assert(std::is_same_v<T, bool>, "no element type for this C++ type");
+    return DType::boolean;
+  }
+}
+
+// Calls f with a value of the array's C++ type, so that a template can compute in f32 or in f64:
+//   dispatch("exp", x.dtype(), [&](auto zero) { using T = decltype(zero); … });
+template <class F>
+decltype(auto) dispatch(const char* op, DType type, F&& f) {
+  if (type == DType::f32) return f(float{});
+  check(type == DType::f64, op, "computes in f32 or f64, got {}", name(type));
+  return f(double{});
+}
+
+// A block of memory with a count of its changes. Owned by the allocator, by a mapped file or by a caller.
+struct Storage {
+  void* data = nullptr;
+  int64_t bytes = 0;
+  std::shared_ptr<const void> owner;  // of foreign memory; null: the block is the allocator's
+  uint64_t version = 0;               // raised by every Array::mutable_data()
+  bool writable = true;
+
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  ~Storage();
+};
+
+class Array {
+ public:
+  Array() = default;                                 // no storage: "no array"
+  static Array empty(const Shape& shape, DType type);  // elements undefined
+  static Array zeros(const Shape& shape, DType type);
+  static Array full(const Shape& shape, double value, DType type);
+  template <class T>
+  static Array from(std::span<const T> values, const Shape& shape);
+  template <class T>
+  static Array from(const std::vector<T>& values) {
+    return from(std::span<const T>(values), {static_cast<int64_t>(values.size())});
+  }
+  template <class T>
+  static Array from(const std::vector<T>& values, const Shape& shape) {
+    return from(std::span<const T>(values), shape);
+  }
+  // Memory of a mapped file or of a caller, kept alive by `owner`. Writing through a const one throws.
+  static Array wrap(const void* data, const Shape& shape, DType type, std::shared_ptr<const void> owner);
+  static Array wrap(void* data, const Shape& shape, DType type, std::shared_ptr<const void> owner);
+
+  explicit operator bool() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  int64_t size() const { return size_; }  // elements
+  int64_t bytes() const { return size_ * element_size(dtype_); }
+
+  // The first element. Throws where T isn't the element type.
+  template <class T>
+  const T* data() const {
+    check_type(dtype_of<T>());
+    return static_cast<const T*>(bytes_begin());
+  }
+  // For writing: raises the storage's version, so that the backward pass notices a change of saved data.
+  template <class T>
+  T* mutable_data() {
+    check_type(dtype_of<T>());
+    return static_cast<T*>(mutable_bytes());
+  }
+  const void* bytes_begin() const;
+  void* mutable_bytes();
+  double item(int64_t index = 0) const;       // one element as a number; throws out of range
+  template <class T>
+  std::vector<T> to_vector() const {
+    return std::vector<T>(data<T>(), data<T>() + size_);
+  }
+
+  // Views: the same storage. One extent of the new shape may be -1.
+  Array reshape(Shape shape) const;
+  Array rows(int64_t begin, int64_t end) const;  // a range of the first axis
+  Array flat(int64_t begin, const Shape& shape) const;  // shape.size() elements from element `begin` on
+
+  Array clone() const;            // a copy in storage of its own
+  Array cast(DType type) const;   // a copy in another type (f16 and bf16 to f32 or f64, too)
+  void copy_from(const Array& source);  // same shape and type
+
+  // True where nobody else holds the storage: then it may be written into.
+  bool unique() const { return storage_ && storage_.use_count() == 1 && !storage_->owner; }
+  const std::shared_ptr<Storage>& storage() const { return storage_; }
+
+ private:
+  void check_type(DType wanted) const;
+
+  std::shared_ptr<Storage> storage_;
+  int64_t offset_ = 0;  // bytes
+  int64_t size_ = 0;
+  Shape shape_;
+  DType dtype_ = DType::f32;
+};
+
+template <class T>
+Array Array::from(std::span<const T> values, const Shape& shape) {
+  check(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}", values.size(),
+        shape);
+  Array result = empty(shape, dtype_of<T>());
+  T* out = result.mutable_data<T>();
+  for (T value : values) *out++ = value;
+  return result;
+}
+
+}  // namespace bertie

@@ -1,0 +1,50 @@
+// The extents of an array, outermost axis first.
+#pragma once
+#include <fmt/core.h>
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+namespace bertie {
+
+class Shape {
+ public:
+  static constexpr int max_rank = 6;
+
+  Shape() = default;  // rank 0: a scalar, one element
+  Shape(std::initializer_list<int64_t> extents);
+  Shape(const int64_t* extents, int rank);
+
+  int rank() const { return rank_; }
+  // The extent of `axis`; negative axes count from the end. Throws on an axis out of range.
+  int64_t operator[](int axis) const { return extents_[axis_index(axis)]; }
+  int64_t& operator[](int axis) { return extents_[axis_index(axis)]; }
+  int axis_index(int axis) const;  // 0 … rank-1
+  int64_t size() const;            // the number of elements
+  void push_back(int64_t extent);
+
+  const int64_t* begin() const { return extents_.data(); }
+  const int64_t* end() const { return extents_.data() + rank_; }
+
+  bool operator==(const Shape& other) const;
+  std::string str() const;  // "[4, 3]"
+
+ private:
+  std::array<int64_t, max_rank> extents_{};
+  int rank_ = 0;
+};
+
+// NumPy's rule: align at the last axis; extents agree or one of them is 1. Throws naming `op`.
+Shape broadcast(const char* op, const Shape& a, const Shape& b);
+
+}  // namespace bertie
+
+template <>
+struct fmt::formatter<bertie::Shape> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const bertie::Shape& shape, Context& context) const {
+    return fmt::formatter<std::string>::format(shape.str(), context);
+  }
+};

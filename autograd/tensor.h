@@ -1,0 +1,91 @@
+// Tensor: an Array and its node in the graph of operations that made it.
+//
+// An operation checks its arguments, computes its result and ends with record(), whose closure turns dy, the gradient
+// of the loss with respect to the result, into the gradients of the inputs:
+//
+//   return record("multiply", y, {a, b}, [a = a.array(), b = b.array()](Array dy, const Needs& needs) -> Gradients {
+//     return {needs[0] ? product(dy, b) : Array(), needs[1] ? product(dy, a) : Array()};
+//   });
+//
+// The closure captures Arrays only (so no cycle of references can form) and never adds into anything: the backward
+// pass (autograd/backward.h) accumulates, sums a broadcast gradient back to its input's shape, and frees what the
+// closure held as soon as it has run. dy comes by value: where dy.unique(), the closure may write into it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "autograd/array.h"
+
+namespace bertie {
+
+struct Node;
+
+class Tensor {
+ public:
+  Tensor() = default;                // no value
+  Tensor(Array value);               // a constant: no gradient flows to it
+  // A leaf whose gradient the backward pass collects. f32 or f64.
+  static Tensor parameter(Array value);
+
+  explicit operator bool() const { return static_cast<bool>(array()); }
+  const Array& array() const;
+  const Shape& shape() const { return array().shape(); }
+  DType dtype() const { return array().dtype(); }
+  double item() const;  // the number in a tensor of one element; throws on others
+
+  // True where a gradient flows to or through this tensor.
+  bool requires_grad() const { return node_ != nullptr; }
+
+  // The following are for parameters and throw on other tensors.
+  // The sum of what backward passes brought since the last zero_grad(); no array when none did.
+  Array grad() const;
+  void zero_grad() const;
+  // The value, for writing. Every copy of this Tensor sees the change.
+  Array& mutable_array() const;
+  // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients are
+  // collected in `grad` from now on. Both have the parameter's shape and type.
+  void bind(Array value, Array grad) const;
+
+  const std::shared_ptr<Node>& node() const { return node_; }
+
+ private:
+  Tensor(Array value, std::shared_ptr<Node> node) : value_(std::move(value)), node_(std::move(node)) {}
+  friend Tensor record(const char*, Array, std::vector<Tensor>,
+                       std::function<std::vector<Array>(Array, const class Needs&)>);
+  friend void backward_from(const Tensor&, Array, const struct BackwardHooks&);
+
+  Array value_;  // a parameter's value is in its node, which all its copies share
+  std::shared_ptr<Node> node_;
+};
+
+// needs[i]: does input i want a gradient? The closure may return no array for one that doesn't.
+class Needs {
+ public:
+  explicit Needs(const std::vector<std::shared_ptr<Node>>& inputs) : inputs_(inputs) {}
+  bool operator[](size_t input) const { return inputs_[input] != nullptr; }
+
+ private:
+  const std::vector<std::shared_ptr<Node>>& inputs_;
+};
+
+using Gradients = std::vector<Array>;  // one per input, in the order given to record()
+using Backward = std::function<Gradients(Array dy, const Needs& needs)>;
+
+// The result of operation `op` as a Tensor; with a node where an input wants a gradient and no NoGrad is in scope.
+// Changing an input or the result in place before the backward pass has gone through is noticed there and throws.
+Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward);
+
+// For a closure to capture: the array where `wanted`, else none, so that nothing is kept for a gradient nobody asks.
+inline Array save_if(bool wanted, const Array& array) { return wanted ? array : Array(); }
+
+// While one is in scope on this thread, operations record nothing.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+};
+
+}  // namespace bertie

@@ -1,0 +1,21 @@
+# add_vector_kernels(target files…): compiles each *.kernel.cpp once per instruction set, into a namespace of its own
+# (BERTIE_ISA_NAMESPACE), and adds the objects to the target. Which one runs is chosen at run time (autograd/isa.h).
+# Kernel files include nothing that defines inline functions outside that namespace: the linker keeps one copy of such a
+# function, and an AVX-512 one must not end up in the baseline's path.
+set(BERTIE_ISA_LIST baseline)
+set(BERTIE_FLAGS_baseline "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND BERTIE_ISA_LIST avx2 avx512)
+  set(BERTIE_FLAGS_avx2 -mavx2 -mfma)
+  set(BERTIE_FLAGS_avx512 -mavx2 -mfma -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512)
+  add_compile_definitions(BERTIE_HAS_AVX)
+endif()
+
+function(add_vector_kernels target)
+  foreach(isa ${BERTIE_ISA_LIST})
+    add_library(${target}_${isa} OBJECT ${ARGN})
+    target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${BERTIE_FLAGS_${isa}})
+    target_compile_definitions(${target}_${isa} PRIVATE BERTIE_ISA_NAMESPACE=${isa})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
+  endforeach()
+endfunction()
