@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "autograd/error.h"
@@ -98,8 +99,8 @@ class Array {
     return std::vector<T>(data<T>(), data<T>() + size_);
   }
 
-  // Views: the same storage. One extent of the new shape may be -1.
-  Array reshape(Shape shape) const;
+  // Views: the same storage.
+  Array reshape(const Shape& shape) const;
   Array rows(int64_t begin, int64_t end) const;  // a range of the first axis
   Array flat(int64_t begin, const Shape& shape) const;  // shape.size() elements from element `begin` on
 

@@ -18,24 +18,22 @@ struct Node {
   std::vector<std::shared_ptr<Node>> inputs;  // null where no gradient flows
   std::vector<Shape> input_shapes;
   std::vector<StorageVersion> versions;  // of the inputs, then of the result
-  Backward backward;                     // empty once used
-  bool used = false;
+  Backward backward;                     // of a parameter: empty
+  bool used = false;                     // a backward pass has gone through; `backward` is empty now
 
-  // Of a parameter only.
-  bool is_parameter = false;
-  Array value;
+  Array value;                // of a parameter; of other nodes only when made within KeepValues
+  bool is_parameter = false;  // the following are for parameters
   Array grad;                 // where gradients are collected: bound, or taken from the first that comes
-  bool has_grad = false;      // since the last zero_grad()
-  int64_t backward_uses = 0;  // during a backward pass: uses whose gradient is still to come
-
-  // Of other nodes: the result, while somebody else keeps it (or always, within KeepValues); for explain().
-  std::weak_ptr<Storage> result_storage;
-  Array kept_result;
+  bool grad_is_bound = false;
+  bool has_grad = false;  // since the last zero_grad()
 
   Node();
   ~Node();  // without recursion, however long the chain
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 };
+
+// The parameter whose node this is.
+Tensor parameter_of(std::shared_ptr<Node> node);
 
 }  // namespace bertie

@@ -41,10 +41,12 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b);
 
 }  // namespace bertie
 
+// Written out, because fmt's formatter of strings would need all of fmt/format.h.
 template <>
-struct fmt::formatter<bertie::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<bertie::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
   auto format(const bertie::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string>::format(shape.str(), context);
+    return fmt::format_to(context.out(), "{}", shape.str());
   }
 };

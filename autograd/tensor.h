@@ -53,7 +53,7 @@ class Tensor {
   Tensor(Array value, std::shared_ptr<Node> node) : value_(std::move(value)), node_(std::move(node)) {}
   friend Tensor record(const char*, Array, std::vector<Tensor>,
                        std::function<std::vector<Array>(Array, const class Needs&)>);
-  friend void backward_from(const Tensor&, Array, const struct BackwardHooks&);
+  friend Tensor parameter_of(std::shared_ptr<Node> node);
 
   Array value_;  // a parameter's value is in its node, which all its copies share
   std::shared_ptr<Node> node_;

@@ -1,0 +1,76 @@
+#include "autograd/accumulate.h"
+
+#include <algorithm>
+
+#include "autograd/accumulate_table.h"
+#include "autograd/kernel_table.h"
+#include "autograd/threads.h"
+
+namespace bertie {
+
+BERTIE_DEFINE_KERNELS(AccumulateKernels, accumulate)
+
+void add_into(Array& into, const Array& from) {
+  check(into.shape() == from.shape() && into.dtype() == from.dtype(), "add_into", "can't add {} {} to {} {}",
+        name(from.dtype()), from.shape(), name(into.dtype()), into.shape());
+  dispatch("add_into", into.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* y = into.mutable_data<T>();
+    const T* x = from.data<T>();
+    const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
+    parallel_ranges(into.size(), 1 << 16, [&](int64_t begin, int64_t end) {
+      kernels.add(y + begin, x + begin, end - begin);
+    });
+  });
+}
+
+namespace {
+
+// y[o, i] = Σ_r x[o, r, i]: sums the middle one of three axes.
+template <class T>
+void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
+  const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
+  if (inner == 1) {
+    int64_t grain = 1 + (1 << 14) / (repeat + 1);
+    parallel_ranges(outer, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t o = begin; o < end; ++o) y[o] = kernels.sum(x + o * repeat, repeat);
+    });
+    return;
+  }
+  // A strip of columns per task: every column is added from top to bottom.
+  constexpr int64_t strip = 256;
+  int64_t strips = (inner + strip - 1) / strip;
+  parallel_tasks(outer * strips, [&](int64_t task) {
+    int64_t o = task / strips, begin = task % strips * strip, width = std::min(strip, inner - begin);
+    T* out = y + o * inner + begin;
+    for (int64_t i = 0; i < width; ++i) out[i] = 0;
+    for (int64_t r = 0; r < repeat; ++r) kernels.add(out, x + (o * repeat + r) * inner + begin, width);
+  });
+}
+
+}  // namespace
+
+Array sum_to_shape(const Array& gradient, const Shape& shape) {
+  const Shape& from = gradient.shape();
+  check(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}", shape, from);
+  Array result = gradient;
+  int leading = from.rank() - shape.rank();
+  for (int axis = 0; axis < from.rank(); ++axis) {
+    int64_t wanted = axis < leading ? 1 : shape[axis - leading];
+    if (result.shape()[axis] == wanted) continue;
+    Shape reduced = result.shape();
+    int64_t outer = 1, repeat = reduced[axis], inner = 1;
+    for (int i = 0; i < axis; ++i) outer *= reduced[i];
+    for (int i = axis + 1; i < reduced.rank(); ++i) inner *= reduced[i];
+    reduced[axis] = wanted;
+    Array summed = Array::empty(reduced, result.dtype());
+    dispatch("sum_to_shape", result.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      sum_axis(result.data<T>(), summed.mutable_data<T>(), outer, repeat, inner);
+    });
+    result = summed;
+  }
+  return result.reshape(shape);
+}
+
+}  // namespace bertie

@@ -1,0 +1,45 @@
+// Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
+#include <cstdint>
+
+#include "autograd/accumulate_table.h"
+
+namespace bertie::BERTIE_ISA_NAMESPACE {
+namespace {
+
+constexpr int lanes = 16;  // of partial sums: a fixed number, so that the order of a sum is the loop's, not the CPU's
+
+template <class T>
+void add(T* into, const T* from, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) into[i] += from[i];
+}
+
+template <class Sum, class T, class F>
+Sum reduce(const T* x, int64_t n, F f) {
+  Sum partial[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane) partial[lane] += f(static_cast<Sum>(x[i + lane]));
+  for (int lane = 0; i < n; ++i, ++lane) partial[lane] += f(static_cast<Sum>(x[i]));
+  for (int width = lanes / 2; width > 0; width /= 2)
+    for (int lane = 0; lane < width; ++lane) partial[lane] += partial[lane + width];
+  return partial[0];
+}
+
+template <class T>
+T sum(const T* x, int64_t n) {
+  return reduce<T>(x, n, [](T value) { return value; });
+}
+
+template <class T>
+double sum_of_squares(const T* x, int64_t n) {
+  return reduce<double>(x, n, [](double value) { return value * value; });
+}
+
+}  // namespace
+
+extern const AccumulateKernels<float> accumulate_f32;
+extern const AccumulateKernels<double> accumulate_f64;
+const AccumulateKernels<float> accumulate_f32{add<float>, sum<float>, sum_of_squares<float>};
+const AccumulateKernels<double> accumulate_f64{add<double>, sum<double>, sum_of_squares<double>};
+
+}  // namespace bertie::BERTIE_ISA_NAMESPACE

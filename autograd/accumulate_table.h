@@ -1,0 +1,18 @@
+// The inner loops of accumulate.h, one table per element type and instruction set.
+#pragma once
+#include <cstdint>
+
+namespace bertie {
+
+template <class T>
+struct AccumulateKernels {
+  void (*add)(T* into, const T* from, int64_t n);   // into[i] += from[i]
+  T (*sum)(const T* x, int64_t n);                  // in a fixed order
+  double (*sum_of_squares)(const T* x, int64_t n);  // in f64, in a fixed order
+};
+
+// The table for isa(). T: float or double.
+template <class T>
+const AccumulateKernels<T>& accumulate_kernels();
+
+}  // namespace bertie

@@ -1,0 +1,156 @@
+#include "autograd/backward.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "autograd/accumulate.h"
+#include "autograd/node.h"
+
+namespace bertie {
+namespace {
+
+// Every node that the root depends on, newest first. An input is older than its users, so in this order a node's
+// gradient is complete when its turn comes.
+std::vector<std::shared_ptr<Node>> reachable_nodes(const std::shared_ptr<Node>& root) {
+  std::vector<std::shared_ptr<Node>> nodes{root};
+  std::unordered_set<const Node*> seen{root.get()};
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    check(!nodes[i]->used, "backward", "'{}' was already part of a backward pass: a graph serves once", nodes[i]->op);
+    for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
+      std::shared_ptr<Node> input = nodes[i]->inputs[k];
+      if (input && seen.insert(input.get()).second) nodes.push_back(std::move(input));
+    }
+  }
+  std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a->id > b->id; });
+  return nodes;
+}
+
+void check_unchanged(const Node& node) {
+  for (size_t i = 0; i < node.versions.size(); ++i) {
+    std::shared_ptr<Storage> storage = node.versions[i].storage.lock();
+    if (!storage || storage->version == node.versions[i].version) continue;
+    if (i < node.inputs.size()) fail("backward", "input {} of '{}' was changed in place after its use", i, node.op);
+    fail("backward", "the result of '{}' was changed in place before the backward pass", node.op);
+  }
+}
+
+// Adds `gradient`, which the caller hands over, to `sum`. Writes in place only into an array that nobody else holds.
+void accumulate(Array& sum, Array gradient) {
+  if (!sum) {
+    sum = std::move(gradient);
+  } else if (sum.unique()) {
+    add_into(sum, gradient);
+  } else if (gradient.unique()) {
+    add_into(gradient, sum);
+    sum = std::move(gradient);
+  } else {
+    sum = sum.clone();
+    add_into(sum, gradient);
+  }
+}
+
+void accumulate_parameter(Node& node, Array gradient) {
+  if (!node.grad_is_bound) {
+    if (!node.has_grad) node.grad = Array();
+    accumulate(node.grad, std::move(gradient));
+  } else if (node.has_grad) {
+    add_into(node.grad, gradient);
+  } else {
+    node.grad.copy_from(gradient);
+  }
+  node.has_grad = true;
+}
+
+class Pass {
+ public:
+  Pass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
+      : nodes_(reachable_nodes(root)), hooks_(hooks) {
+    for (const auto& node : nodes_) {
+      for (const auto& input : node->inputs)
+        if (input) ++gradients_[input.get()].uses_left;
+    }
+  }
+
+  void run(const std::shared_ptr<Node>& root, Array dy) {
+    gradients_[root.get()].uses_left = 1;
+    receive(root, std::move(dy));
+    for (std::shared_ptr<Node>& node : nodes_) {
+      if (!node->is_parameter) visit(*node);
+      node.reset();
+    }
+  }
+
+ private:
+  struct Incoming {
+    Array sum;
+    int64_t uses_left = 0;
+  };
+
+  void visit(Node& node) {
+    auto incoming = gradients_.find(&node);
+    Array dy = std::move(incoming->second.sum);
+    gradients_.erase(incoming);
+    check_unchanged(node);
+    node.used = true;
+    Backward backward = std::move(node.backward);
+    node.backward = nullptr;
+    node.versions.clear();
+    if (hooks_.on_node) hooks_.on_node(node, dy);
+    Gradients gradients = backward(std::move(dy), Needs(node.inputs));
+    backward = nullptr;  // frees what the operation saved
+    if (hooks_.on_returned_gradients) hooks_.on_returned_gradients(node.op, gradients);
+    check(gradients.size() == node.inputs.size(), "backward", "'{}' has {} inputs but returned {} gradients", node.op,
+          node.inputs.size(), gradients.size());
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      if (!node.inputs[i]) continue;
+      receive(node.inputs[i], checked(node, i, std::move(gradients[i])));
+    }
+    node.inputs.clear();
+  }
+
+  // The gradient in its input's shape and type.
+  static Array checked(const Node& node, size_t i, Array gradient) {
+    check(static_cast<bool>(gradient), "backward", "'{}' returned no gradient for input {}, which needs one", node.op,
+          i);
+    const Node& input = *node.inputs[i];
+    check(gradient.dtype() == input.dtype, "backward", "'{}' returned a {} gradient for input {}, which is {}", node.op,
+          name(gradient.dtype()), i, name(input.dtype));
+    if (gradient.shape() == input.shape) return gradient;
+    check(gradient.shape() == node.shape, "backward", "'{}' returned a gradient of shape {} for input {} of shape {}",
+          node.op, gradient.shape(), i, input.shape);
+    return sum_to_shape(gradient, input.shape);
+  }
+
+  void receive(const std::shared_ptr<Node>& node, Array gradient) {
+    Incoming& incoming = gradients_[node.get()];
+    --incoming.uses_left;
+    if (!node->is_parameter) return accumulate(incoming.sum, std::move(gradient));
+    accumulate_parameter(*node, std::move(gradient));
+    if (incoming.uses_left > 0) return;
+    if (hooks_.on_node) hooks_.on_node(*node, node->grad);
+    if (hooks_.on_final_gradient) hooks_.on_final_gradient(parameter_of(node));
+  }
+
+  std::vector<std::shared_ptr<Node>> nodes_;
+  std::unordered_map<const Node*, Incoming> gradients_;
+  const BackwardHooks& hooks_;
+};
+
+}  // namespace
+
+void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks) {
+  check(y.requires_grad(), "backward",
+        "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
+  check(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward", "dy must be {} {}, like the tensor",
+        name(y.dtype()), y.shape());
+  Pass(y.node(), hooks).run(y.node(), dy);
+}
+
+void backward(const Tensor& loss, const BackwardHooks& hooks) {
+  check(loss && loss.array().size() == 1, "backward", "starts from one number; give dy for a tensor of shape {}",
+        loss ? loss.shape().str() : "none");
+  backward(loss, Array::full(loss.shape(), 1, loss.dtype()), hooks);
+}
+
+}  // namespace bertie

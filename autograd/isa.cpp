@@ -1,0 +1,57 @@
+#include "autograd/isa.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "autograd/error.h"
+
+namespace bertie {
+namespace {
+
+Isa choose() {
+  Isa best = available_isas().back();
+  const char* wanted = std::getenv("BERTIE_ISA");
+  if (!wanted || !*wanted) return best;
+  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (std::string(wanted) == name(isa)) return std::min(isa, best);
+  fail("isa", "BERTIE_ISA must be baseline, avx2 or avx512, got '{}'", wanted);
+}
+
+Isa& current() {
+  static Isa isa = choose();
+  return isa;
+}
+
+}  // namespace
+
+Isa isa() { return current(); }
+
+void set_isa(Isa isa) {
+  check(isa <= available_isas().back(), "isa", "this machine has no {}", name(isa));
+  current() = isa;
+}
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> isas{Isa::baseline};
+#ifdef BERTIE_HAS_AVX
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    isas.push_back(Isa::avx2);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      isas.push_back(Isa::avx512);
+  }
+#endif
+  return isas;
+}
+
+const char* name(Isa isa) {
+  switch (isa) {
+    case Isa::baseline: return "baseline";
+    case Isa::avx2: return "avx2";
+    case Isa::avx512: return "avx512";
+  }
+  return "?";
+}
+
+}  // namespace bertie

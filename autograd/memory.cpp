@@ -1,0 +1,135 @@
+#include "autograd/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+#include "autograd/error.h"
+
+namespace bertie {
+namespace {
+
+constexpr int64_t alignment = 64;
+constexpr int64_t region_bytes = int64_t{256} << 20;  // address space; pages become memory when they are written
+
+// Free blocks by address (to merge neighbours) and by size (best fit, lowest address first).
+class Allocator {
+ public:
+  void* allocate(int64_t bytes) {
+    int64_t size = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
+    std::lock_guard lock(mutex_);
+    char* block = take(size);
+    used_.emplace(block, size);
+    counters_.live_bytes += size;
+    counters_.peak_bytes = std::max(counters_.peak_bytes, counters_.live_bytes);
+    return block;
+  }
+
+  void release(void* pointer) {
+    std::lock_guard lock(mutex_);
+    auto found = used_.find(static_cast<char*>(pointer));
+    if (found == used_.end()) return;
+    auto [block, size] = *found;
+    used_.erase(found);
+    counters_.live_bytes -= size;
+    give_back(block, size);
+  }
+
+  MemoryCounters counters() {
+    std::lock_guard lock(mutex_);
+    return counters_;
+  }
+
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    counters_.peak_bytes = counters_.live_bytes;
+  }
+
+ private:
+#ifdef BERTIE_SANITIZE
+  char* take(int64_t size) {
+    void* block = std::aligned_alloc(alignment, size);
+    check(block != nullptr, "memory", "the system has no {} bytes more", size);
+    return static_cast<char*>(block);
+  }
+  void give_back(char* block, int64_t) { std::free(block); }
+#else
+  char* take(int64_t size) {
+    auto fit = by_size_.lower_bound({size, nullptr});
+    if (fit == by_size_.end()) {
+      reserve(size);
+      fit = by_size_.lower_bound({size, nullptr});
+    }
+    auto [free_size, block] = *fit;
+    by_size_.erase(fit);
+    by_address_.erase(block);
+    if (free_size > size) add_free(block + size, free_size - size);
+    return block;
+  }
+
+  void give_back(char* block, int64_t size) {
+    auto next = by_address_.lower_bound(block);
+    if (next != by_address_.end() && block + size == next->first) {
+      size += next->second;
+      by_size_.erase({next->second, next->first});
+      next = by_address_.erase(next);
+    }
+    if (next != by_address_.begin()) {
+      auto previous = std::prev(next);
+      if (previous->first + previous->second == block) {
+        block = previous->first;
+        size += previous->second;
+        by_size_.erase({previous->second, previous->first});
+        by_address_.erase(previous);
+      }
+    }
+    add_free(block, size);
+  }
+
+  void add_free(char* block, int64_t size) {
+    by_address_.emplace(block, size);
+    by_size_.emplace(size, block);
+  }
+
+  void reserve(int64_t size) {
+    int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
+    void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check(region != MAP_FAILED, "memory", "the system has no {} bytes more ({} are live)", bytes, counters_.live_bytes);
+    counters_.reserved_bytes += bytes;
+    ++counters_.system_requests;
+    give_back(static_cast<char*>(region), bytes);
+  }
+
+  std::map<char*, int64_t> by_address_;
+  std::set<std::pair<int64_t, char*>> by_size_;
+#endif
+  std::mutex mutex_;
+  std::unordered_map<char*, int64_t> used_;
+  MemoryCounters counters_{};
+};
+
+Allocator& allocator() {
+  static Allocator& instance = *new Allocator;  // never destroyed: arrays of other statics may outlive it
+  return instance;
+}
+
+}  // namespace
+
+MemoryCounters memory_counters() { return allocator().counters(); }
+void reset_peak_memory() { allocator().reset_peak(); }
+
+void* allocate(int64_t bytes) {
+  check(bytes >= 0 && bytes < int64_t{1} << 56, "memory", "can't allocate {} bytes", bytes);
+  return allocator().allocate(bytes);
+}
+
+void release(void* block) {
+  if (block) allocator().release(block);
+}
+
+}  // namespace bertie

@@ -1,0 +1,119 @@
+#include "autograd/tensor.h"
+
+#include <atomic>
+
+#include "autograd/backward.h"
+#include "autograd/node.h"
+
+namespace bertie {
+namespace {
+
+thread_local int no_grad_depth = 0;
+thread_local int keep_values_depth = 0;
+std::atomic<uint64_t> nodes_made{0};
+
+}  // namespace
+
+NoGrad::NoGrad() { ++no_grad_depth; }
+NoGrad::~NoGrad() { --no_grad_depth; }
+KeepValues::KeepValues() { ++keep_values_depth; }
+KeepValues::~KeepValues() { --keep_values_depth; }
+
+Node::Node() : id(nodes_made++) {}
+
+// Releasing the last reference to an input would destroy it, and so on down the chain, one stack frame per node.
+// So the outermost destructor collects what becomes free and releases it in a loop.
+Node::~Node() {
+  thread_local std::vector<std::shared_ptr<Node>>* pending = nullptr;
+  if (pending) {
+    for (std::shared_ptr<Node>& input : inputs) pending->push_back(std::move(input));
+    return;
+  }
+  std::vector<std::shared_ptr<Node>> stack = std::move(inputs);
+  pending = &stack;
+  while (!stack.empty()) {
+    std::shared_ptr<Node> next = std::move(stack.back());
+    stack.pop_back();
+    next.reset();
+  }
+  pending = nullptr;
+}
+
+Tensor::Tensor(Array value) : value_(std::move(value)) {}
+
+Tensor Tensor::parameter(Array value) {
+  check(value && (value.dtype() == DType::f32 || value.dtype() == DType::f64), "parameter",
+        "a parameter is an array of f32 or f64, got {}", value ? name(value.dtype()) : "none");
+  auto node = std::make_shared<Node>();
+  node->op = "parameter";
+  node->shape = value.shape();
+  node->dtype = value.dtype();
+  node->is_parameter = true;
+  node->value = std::move(value);
+  return Tensor(Array(), std::move(node));
+}
+
+Tensor parameter_of(std::shared_ptr<Node> node) { return Tensor(Array(), std::move(node)); }
+
+const Array& Tensor::array() const { return node_ && node_->is_parameter ? node_->value : value_; }
+
+double Tensor::item() const {
+  check(array() && array().size() == 1, "item", "needs a tensor of one element, got {}",
+        array() ? shape().str() : "no value");
+  return array().item();
+}
+
+namespace {
+
+Node& parameter_node(const std::shared_ptr<Node>& node) {
+  check(node && node->is_parameter, "parameter", "this tensor is not a parameter");
+  return *node;
+}
+
+}  // namespace
+
+Array Tensor::grad() const {
+  Node& node = parameter_node(node_);
+  return node.has_grad ? node.grad : Array();
+}
+
+void Tensor::zero_grad() const {
+  Node& node = parameter_node(node_);
+  node.has_grad = false;
+  if (!node.grad_is_bound) node.grad = Array();
+}
+
+Array& Tensor::mutable_array() const { return parameter_node(node_).value; }
+
+void Tensor::bind(Array value, Array grad) const {
+  Node& node = parameter_node(node_);
+  for (const Array& view : {value, grad})
+    check(view && view.shape() == node.shape && view.dtype() == node.dtype, "bind",
+          "the new places must be {} {}, like the parameter", name(node.dtype), node.shape);
+  value.copy_from(node.value);
+  if (node.has_grad) grad.copy_from(node.grad);
+  node.value = std::move(value);
+  node.grad = std::move(grad);
+  node.grad_is_bound = true;
+}
+
+Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward) {
+  bool wanted = false;
+  for (const Tensor& input : inputs) wanted = wanted || input.requires_grad();
+  if (!wanted || no_grad_depth > 0) return Tensor(std::move(y));
+  auto node = std::make_shared<Node>();
+  node->op = op;
+  node->shape = y.shape();
+  node->dtype = y.dtype();
+  node->backward = std::move(backward);
+  for (const Tensor& input : inputs) {
+    node->inputs.push_back(input.node());
+    node->input_shapes.push_back(input.shape());
+    node->versions.push_back({input.array().storage(), input.array().storage()->version});
+  }
+  node->versions.push_back({y.storage(), y.storage()->version});
+  if (keep_values_depth > 0) node->value = y;
+  return Tensor(std::move(y), std::move(node));
+}
+
+}  // namespace bertie

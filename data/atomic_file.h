@@ -1,0 +1,36 @@
+// Files that appear whole or not at all: written aside, flushed, renamed.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace bertie {
+
+// A file under construction. Its bytes go to a temporary file in the folder of `path`; commit() flushes them
+// to the disk and gives the file its name, replacing an earlier one. Without commit() nothing appears and the
+// temporary goes. Every function throws an Error that names `path` and the system's reason; then the
+// temporary is gone, too.
+class AtomicFile {
+ public:
+  // `path` must be free or a regular file, in a folder that exists and can be written.
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view bytes);
+  void commit();  // once, and nothing after it
+
+ private:
+  void flush();
+  void discard() noexcept;
+  [[noreturn]] void fail_with(int error);
+
+  std::string path_;
+  std::string temporary_;  // empty once renamed or removed
+  std::string buffer_;     // gathers small writes
+  int descriptor_ = -1;
+};
+
+void write_file_atomically(const std::string& path, std::string_view contents);
+
+}  // namespace bertie

@@ -1,0 +1,49 @@
+// A map from byte strings to numbers that also finds the longest key at the start of a text, byte by byte, without
+// allocating. Edges lie in one open-addressed hash table: (node, byte) → node.
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace bertie {
+
+class ByteTrie {
+ public:
+  static constexpr int32_t root = 0;
+
+  struct Match {
+    int32_t value = -1;  // -1: no key begins the text
+    int32_t length = 0;  // bytes
+  };
+
+  ByteTrie();
+  // Returns false, changing nothing, where the key is there already. Values are ≥ 0.
+  bool insert(std::string_view key, int32_t value);
+  // The node that the bytes lead to from the root, or -1.
+  int32_t find_node(std::string_view bytes) const;
+  // The value of the key, or -1.
+  int32_t find(std::string_view key) const;
+  // The longest non-empty path from `node` that ends a key and begins the text. No match from node -1.
+  Match longest_match(int32_t node, std::string_view text) const;
+
+ private:
+  struct Edge {
+    uint64_t key = 0;   // node and byte, plus 1; 0: free
+    int32_t child = 0;
+  };
+  static uint64_t edge_key(int32_t node, char byte) {
+    return ((static_cast<uint64_t>(node) << 8) | static_cast<uint8_t>(byte)) + 1;
+  }
+  size_t slot(uint64_t key) const;  // where the key is, or the free slot where it would go
+  int32_t child(int32_t node, char byte) const {
+    const Edge& edge = edges_[slot(edge_key(node, byte))];
+    return edge.key ? edge.child : -1;
+  }
+  void grow();
+
+  std::vector<Edge> edges_;      // its size is a power of two, at most half of it in use
+  int shift_;                    // 64 - log2 of that size
+  std::vector<int32_t> values_;  // of each node, -1: no key ends here
+};
+
+}  // namespace bertie

@@ -1,0 +1,21 @@
+// Reading files: as a map of memory, without a copy, or as a string.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace bertie {
+
+// The bytes of a file, read-only, valid as long as any copy of `owner` lives. The system reads them from the
+// disk as they are touched, so the file must not be cut short meanwhile; one replaced by a rename is safe.
+struct MappedFile {
+  std::shared_ptr<const void> owner;
+  std::string_view bytes;
+};
+
+// Both throw an Error that names the file and the system's reason: missing, a folder, not readable. Only
+// regular files can be mapped; read_file() reads pipes, too.
+MappedFile map_file(const std::string& path);
+std::string read_file(const std::string& path);
+
+}  // namespace bertie

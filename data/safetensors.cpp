@@ -1,0 +1,275 @@
+#include "data/safetensors.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/atomic_file.h"
+#include "data/mapped_file.h"
+
+namespace bertie {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "the format is little-endian, and so is all code here");
+
+constexpr const char* metadata_key = "__metadata__";
+constexpr uint64_t max_header_bytes = 100'000'000;     // the bound of the reference implementation
+constexpr int64_t max_array_bytes = int64_t{1} << 56;  // no more than Shape allows
+
+struct FormatName {
+  DType type;
+  const char* name;
+};
+constexpr FormatName format_names[] = {{DType::f32, "F32"},   {DType::f64, "F64"},      {DType::i32, "I32"},
+                                       {DType::i64, "I64"},   {DType::boolean, "BOOL"}, {DType::f16, "F16"},
+                                       {DType::bf16, "BF16"}, {DType::i8, "I8"}};
+
+const char* format_name(DType type) {
+  return std::find_if(std::begin(format_names), std::end(format_names),
+                      [&](auto& entry) { return entry.type == type; })
+      ->name;
+}
+
+// One tensor as the header describes it; [begin, end) within the data.
+struct Entry {
+  std::string name;
+  DType type;
+  Shape shape;
+  uint64_t begin, end;
+};
+
+// Reads one header. All its errors name the file.
+class HeaderReader {
+ public:
+  explicit HeaderReader(const std::string& path) : path_(path) {}
+
+  // The tensors in the order of their data, checked against its size.
+  std::vector<Entry> read(std::string_view header, uint64_t data_bytes) {
+    nlohmann::json json = parse(header);
+    std::vector<Entry> entries;
+    for (auto& [name, value] : json.items()) {
+      if (name == metadata_key) {
+        read_metadata(value);
+      } else {
+        entries.push_back(read_entry(name, value));
+      }
+    }
+    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+      return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+    });
+    check_layout(entries, data_bytes);
+    return entries;
+  }
+
+  std::map<std::string, std::string> take_metadata() { return std::move(metadata_); }
+
+ private:
+  template <class... Arguments>
+  void require(bool rule, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
+    if (!rule)
+      fail("safetensors", "{}: {}", path_, fmt::format(format, std::forward<Arguments>(arguments)...));
+  }
+
+  nlohmann::json parse(std::string_view header) const {
+    require(header.starts_with('{'), "the header must be a JSON object");
+    std::vector<std::set<std::string>> open_objects;  // the keys seen in each
+    auto check_structure = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+      using Event = nlohmann::json::parse_event_t;
+      require(depth <= 3, "the header is nested deeper than tensor, shape, extent");
+      if (event == Event::object_start) open_objects.emplace_back();
+      if (event == Event::object_end) open_objects.pop_back();
+      if (event == Event::key) {
+        std::string key = parsed.get<std::string>();
+        require(open_objects.back().insert(key).second, "the header has the key '{}' twice", key);
+      }
+      return true;
+    };
+    try {
+      return nlohmann::json::parse(header, check_structure);
+    } catch (const nlohmann::json::parse_error& error) {
+      fail("safetensors", "{}: the header must be valid JSON, its byte {} breaks it", path_, error.byte);
+    } catch (const nlohmann::json::out_of_range&) {  // a number that no double can hold
+      fail("safetensors", "{}: the header holds a number out of range", path_);
+    }
+  }
+
+  void read_metadata(const nlohmann::json& value) {
+    require(value.is_object(), "{} must be an object", metadata_key);
+    for (auto& [key, text] : value.items()) {
+      require(text.is_string(), "{} must map to strings only, '{}' doesn't", metadata_key, key);
+      metadata_[key] = text.get<std::string>();
+    }
+  }
+
+  Entry read_entry(const std::string& name, const nlohmann::json& value) const {
+    require(value.is_object(), "tensor '{}' must be described by an object", name);
+    for (const char* key : {"dtype", "shape", "data_offsets"}) {
+      require(value.contains(key), "tensor '{}' has no {}", name, key);
+    }
+    Entry entry{name, read_dtype(name, value["dtype"]), {}, 0, 0};
+    int64_t bytes = read_shape(name, value["shape"], element_size(entry.type), entry.shape);
+    const nlohmann::json& offsets = value["data_offsets"];
+    require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
+                offsets[1].is_number_unsigned(),
+            "tensor '{}': data_offsets must be two integers ≥ 0", name);
+    entry.begin = offsets[0].get<uint64_t>();
+    entry.end = offsets[1].get<uint64_t>();
+    require(entry.begin <= entry.end && entry.end - entry.begin == static_cast<uint64_t>(bytes),
+            "tensor '{}': {} of shape {} takes {} bytes, but data_offsets are [{}, {}]", name,
+            format_name(entry.type), entry.shape, bytes, entry.begin, entry.end);
+    return entry;
+  }
+
+  DType read_dtype(const std::string& name, const nlohmann::json& value) const {
+    require(value.is_string(), "tensor '{}': dtype must be a string", name);
+    std::string text = value.get<std::string>();
+    for (const FormatName& known : format_names) {
+      if (text == known.name) return known.type;
+    }
+    fail("safetensors",
+         "{}: tensor '{}': dtype must be one of F32, F64, F16, BF16, I32, I64, I8 and BOOL, got '{}'", path_,
+         name, text);
+  }
+
+  // Returns the bytes of all elements.
+  int64_t read_shape(const std::string& name, const nlohmann::json& value, int64_t element,
+                     Shape& shape) const {
+    require(value.is_array(), "tensor '{}': shape must be an array", name);
+    require(value.size() <= Shape::max_rank, "tensor '{}': shape must have at most {} axes, got {}", name,
+            Shape::max_rank, value.size());
+    // Extents of 0 are left out of the product, so that no part of it is too large either.
+    int64_t nonzero_bytes = element;
+    bool empty = false;
+    for (const nlohmann::json& extent : value) {
+      require(extent.is_number_unsigned() && extent.get<uint64_t>() <= INT64_MAX,
+              "tensor '{}': extents must be integers from 0 to 2^63 - 1", name);
+      if (extent == 0) empty = true;
+      int64_t factor = std::max<int64_t>(1, extent.get<int64_t>());
+      require(
+          !__builtin_mul_overflow(nonzero_bytes, factor, &nonzero_bytes) && nonzero_bytes < max_array_bytes,
+          "tensor '{}': its shape has too many elements", name);
+      shape.push_back(extent.get<int64_t>());
+    }
+    return empty ? 0 : nonzero_bytes;
+  }
+
+  void check_layout(const std::vector<Entry>& entries, uint64_t data_bytes) const {
+    uint64_t filled = 0;
+    const Entry* last = nullptr;
+    for (const Entry& entry : entries) {
+      require(entry.end <= data_bytes, "tensor '{}' ends at byte {} of the data, but the file has only {}",
+              entry.name, entry.end, data_bytes);
+      require(entry.begin >= filled, "tensors '{}' and '{}' overlap", last ? last->name : "", entry.name);
+      require(entry.begin == filled, "bytes {} to {} of the data, before tensor '{}', belong to no tensor",
+              filled, entry.begin, entry.name);
+      filled = entry.end;
+      last = &entry;
+    }
+    require(filled == data_bytes, "the tensors end at byte {} of the data, but the file has {}", filled,
+            data_bytes);
+  }
+
+  const std::string& path_;
+  std::map<std::string, std::string> metadata_;
+};
+
+Array wrap(const Entry& entry, const char* data, const std::shared_ptr<const void>& owner,
+           const std::string& path) {
+  if (entry.type == DType::boolean) {
+    // Any other byte would be undefined behavior in a bool.
+    bool valid =
+        std::all_of(data, data + entry.shape.size(), [](char byte) { return byte == 0 || byte == 1; });
+    check(valid, "safetensors", "{}: tensor '{}': a BOOL must be 0 or 1", path, entry.name);
+  }
+  bool aligned = reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(element_size(entry.type)) == 0;
+  if (aligned && entry.end > entry.begin) {
+    return Array::wrap(static_cast<const void*>(data), entry.shape, entry.type, owner);
+  }
+  Array copy = Array::empty(entry.shape, entry.type);
+  if (copy.bytes() > 0) std::memcpy(copy.mutable_bytes(), data, static_cast<size_t>(copy.bytes()));
+  return copy;
+}
+
+}  // namespace
+
+const Array* Safetensors::find(const std::string& name) const {
+  for (const NamedArray& tensor : tensors) {
+    if (tensor.name == name) return &tensor.array;
+  }
+  return nullptr;
+}
+
+Safetensors read_safetensors(const std::string& path) {
+  MappedFile file = map_file(path);
+  uint64_t header_bytes = 0;
+  check(file.bytes.size() >= sizeof header_bytes, "safetensors",
+        "{}: a file must begin with the 8 bytes of its header's length, this one has {}", path,
+        file.bytes.size());
+  std::memcpy(&header_bytes, file.bytes.data(), sizeof header_bytes);
+  std::string_view rest = file.bytes.substr(sizeof header_bytes);
+  check(header_bytes <= rest.size(), "safetensors",
+        "{}: the header must fit into the file: it claims {} bytes, {} are left (cut short, or no "
+        "safetensors file?)",
+        path, header_bytes, rest.size());
+  check(header_bytes <= max_header_bytes, "safetensors",
+        "{}: the header must have at most {} bytes, it claims {}", path, max_header_bytes, header_bytes);
+
+  std::string_view data = rest.substr(header_bytes);
+  HeaderReader reader(path);
+  Safetensors result{path, {}, {}};
+  for (const Entry& entry : reader.read(rest.substr(0, header_bytes), data.size())) {
+    result.tensors.push_back({entry.name, wrap(entry, data.data() + entry.begin, file.owner, path)});
+  }
+  result.metadata = reader.take_metadata();
+  return result;
+}
+
+void write_safetensors(const std::string& path, const std::vector<NamedArray>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<const NamedArray*> order;
+  for (const NamedArray& tensor : tensors) {
+    check(static_cast<bool>(tensor.array), "safetensors", "{}: tensor '{}' must have a value", path,
+          tensor.name);
+    order.push_back(&tensor);
+  }
+  std::stable_sort(order.begin(), order.end(), [](const NamedArray* a, const NamedArray* b) {
+    return element_size(a->array.dtype()) > element_size(b->array.dtype());
+  });
+
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  std::set<std::string> names = {metadata_key};
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  int64_t end = 0;
+  for (const NamedArray* tensor : order) {
+    check(names.insert(tensor->name).second, "safetensors", "{}: the name '{}' is reserved or given twice",
+          path, tensor->name);
+    const Shape& shape = tensor->array.shape();
+    int64_t begin = end;
+    end += tensor->array.bytes();
+    header[tensor->name] = {{"dtype", format_name(tensor->array.dtype())},
+                            {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
+                            {"data_offsets", {begin, end}}};
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::type_error&) {
+    fail("safetensors", "{}: names and metadata must be UTF-8", path);
+  }
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+
+  uint64_t header_bytes = text.size();
+  AtomicFile file(path);
+  file.write({reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes});
+  file.write(text);
+  for (const NamedArray* tensor : order) {
+    file.write(
+        {static_cast<const char*>(tensor->array.bytes_begin()), static_cast<size_t>(tensor->array.bytes())});
+  }
+  file.commit();
+}
+
+}  // namespace bertie

@@ -1,0 +1,22 @@
+// tokenizer_config.json, as transformers' BertTokenizer writes and reads it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "data/tokenizer.h"
+
+namespace bertie {
+
+struct TokenizerConfig {
+  TokenizerOptions options;
+  std::optional<int64_t> model_max_length;  // tokens, [CLS] and [SEP] included; none: no limit
+};
+
+// Keys that are missing have transformers' defaults; unknown keys are ignored. Throws where the file can't be read or
+// isn't JSON, a value has the wrong type, the class is another than BertTokenizer (or BertTokenizerFast), or a special
+// token has another name than bertie's.
+TokenizerConfig read_tokenizer_config(const std::string& path);
+void write_tokenizer_config(const std::string& path, const TokenizerConfig& config);
+
+}  // namespace bertie

@@ -1,0 +1,160 @@
+#include "models/bert.h"
+
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/loss.h"
+#include "ops/matmul.h"
+
+namespace bertie {
+namespace {
+
+// Every dropout of the model has a site of its own: 0 is the embeddings', then three per layer.
+uint32_t dropout_site(uint32_t layer, uint32_t which) { return 1 + 3 * layer + which; }
+
+// Each token's place in its sequence.    [T] i32
+Array position_ids(const Packing& packing) {
+  Array ids = Array::empty({packing.tokens()}, DType::i32);
+  int32_t* out = ids.mutable_data<int32_t>();
+  for (int64_t n = 0; n < packing.sequences(); ++n)
+    for (int64_t t = packing.offsets[n]; t < packing.offsets[n + 1]; ++t)
+      out[t] = static_cast<int32_t>(t - packing.offsets[n]);
+  return ids;
+}
+
+void check_input(const BertInput& input, int64_t max_length) {
+  check(input.ids && input.ids.shape().rank() == 1, "bert", "ids must be [T], got {}", input.ids.shape());
+  const Packing& packing = input.pass.packing;
+  check_packing("bert", packing, input.ids.size());
+  for (int64_t n = 0; n < packing.sequences(); ++n) {
+    int64_t length = packing.offsets[n + 1] - packing.offsets[n];
+    check(length <= max_length, "bert", "sequence {} has {} tokens; max_position_embeddings is {}", n, length,
+          max_length);
+  }
+}
+
+}  // namespace
+
+BertEmbeddings::BertEmbeddings(const BertConfig& config, Initializer& init)
+    : words_(config.vocab_size, config.hidden_size, init),
+      positions_(config.max_position_embeddings, config.hidden_size, init),
+      token_types_(config.type_vocab_size, config.hidden_size, init),
+      norm_(config.hidden_size, config.layer_norm_eps, init),
+      dropout_(config.hidden_dropout_prob, 0) {
+  add_module("word_embeddings", words_);
+  add_module("position_embeddings", positions_);
+  add_module("token_type_embeddings", token_types_);
+  add_module("LayerNorm", norm_);
+  add_module("dropout", dropout_);
+}
+
+Tensor BertEmbeddings::forward(const BertInput& input) const {
+  check_input(input, positions_.weight().shape()[0]);
+  Array types = input.token_type_ids ? input.token_type_ids : Array::zeros(input.ids.shape(), DType::i32);
+  check(types.shape() == input.ids.shape(), "bert", "token_type_ids must be like the ids {}, got {}",
+        input.ids.shape(), types.shape());
+  Tensor sum = words_.forward(input.ids) + token_types_.forward(types) +
+               positions_.forward(position_ids(input.pass.packing));
+  return dropout_.forward(norm_.forward(sum), input.pass);
+}
+
+BertLayer::BertLayer(const BertConfig& config, uint32_t index, Initializer& init)
+    : attention_({config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob,
+                  dropout_site(index, 0), {"self.query", "self.key", "self.value", "output.dense"}},
+                 init),
+      attention_dropout_(config.hidden_dropout_prob, dropout_site(index, 1)),
+      attention_norm_(config.hidden_size, config.layer_norm_eps, init),
+      intermediate_(config.hidden_size, config.intermediate_size, init),
+      activation_(config.hidden_act),
+      output_(config.intermediate_size, config.hidden_size, init),
+      output_dropout_(config.hidden_dropout_prob, dropout_site(index, 2)),
+      output_norm_(config.hidden_size, config.layer_norm_eps, init) {
+  add_module("attention", attention_);
+  add_module("attention.dropout", attention_dropout_);
+  add_module("attention.output.LayerNorm", attention_norm_);
+  add_module("intermediate.dense", intermediate_);
+  add_module("output.dense", output_);
+  add_module("output.dropout", output_dropout_);
+  add_module("output.LayerNorm", output_norm_);
+}
+
+Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const {
+  Tensor context = attention_dropout_.forward(attention_.forward(x, pass), pass);
+  Tensor h = attention_norm_.forward(x + context);
+  Tensor y = output_.forward(activation_.forward(intermediate_.forward(h)));
+  return output_norm_.forward(h + output_dropout_.forward(y, pass));
+}
+
+BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers_.push_back(std::make_unique<BertLayer>(config, static_cast<uint32_t>(i), init));
+    add_module("layer." + std::to_string(i), *layers_.back());
+  }
+}
+
+Tensor BertEncoder::forward(const Tensor& x, const Pass& pass) const {
+  Tensor y = x;
+  for (const auto& layer : layers_) y = layer->forward(y, pass);
+  return y;
+}
+
+BertPooler::BertPooler(const BertConfig& config, Initializer& init)
+    : dense_(config.hidden_size, config.hidden_size, init) {
+  add_module("dense", dense_);
+}
+
+Tensor BertPooler::forward(const Tensor& last_hidden_state, const Packing& packing) const {
+  for (int64_t n = 0; n < packing.sequences(); ++n)
+    check(packing.offsets[n] < packing.offsets[n + 1], "pooler", "sequence {} is empty: it has no first token", n);
+  std::vector<int64_t> first(packing.offsets.begin(), packing.offsets.end() - 1);
+  return bertie::tanh(dense_.forward(select_rows(last_hidden_state, Array::from(first))));
+}
+
+BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pooler)
+    : embeddings_(config, init), encoder_(config, init) {
+  add_module("embeddings", embeddings_);
+  add_module("encoder", encoder_);
+  if (!with_pooler) return;
+  pooler_.emplace(config, init);
+  add_module("pooler", *pooler_);
+}
+
+Tensor BertModel::last_hidden_state(const BertInput& input) const {
+  return encoder_.forward(embeddings_.forward(input), input.pass);
+}
+
+Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {
+  check(pooler_.has_value(), "bert", "this model was made without a pooler");
+  return pooler_->forward(last_hidden_state, packing);
+}
+
+BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings, Initializer& init)
+    : dense_(config.hidden_size, config.hidden_size, init),
+      activation_(config.hidden_act),
+      norm_(config.hidden_size, config.layer_norm_eps, init),
+      word_embeddings_(word_embeddings),
+      bias_(add_parameter("bias", init.constant({config.vocab_size}, 0))) {
+  add_module("transform.dense", dense_);
+  add_module("transform.LayerNorm", norm_);
+}
+
+Tensor BertMlmHead::forward(const Tensor& hidden) const {
+  return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), word_embeddings_, bias_);
+}
+
+BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)
+    : config_(config), bert_(config, init, false), head_(config, bert_.word_embeddings(), init) {
+  add_module("bert", bert_);
+  add_module("cls.predictions", head_);
+}
+
+Tensor BertForMaskedLM::logits(const BertInput& input, const Array& rows) const {
+  return head_.forward(select_rows(bert_.last_hidden_state(input), rows));
+}
+
+Tensor BertForMaskedLM::loss(const BertInput& input, const Array& rows, const Array& labels, double denominator) const {
+  CrossEntropyOptions options;
+  options.denominator = denominator;
+  return cross_entropy(logits(input, rows), labels, options);
+}
+
+}  // namespace bertie

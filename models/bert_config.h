@@ -1,0 +1,40 @@
+// What a BERT is made of, under the names of transformers' config.json.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bertie {
+
+struct BertConfig {
+  int64_t vocab_size = 30522;
+  int64_t hidden_size = 768;
+  int64_t num_hidden_layers = 12;
+  int64_t num_attention_heads = 12;
+  int64_t intermediate_size = 3072;
+  int64_t max_position_embeddings = 512;
+  int64_t type_vocab_size = 2;
+  std::string hidden_act = "gelu";
+  double hidden_dropout_prob = 0.1;
+  double attention_probs_dropout_prob = 0.1;
+  double initializer_range = 0.02;
+  double layer_norm_eps = 1e-12;
+  int64_t pad_token_id = 0;
+
+  // Throws on a size below 1 or beyond reason, rates outside 0 … 1, and heads that don't divide the hidden size.
+  void check_values(const std::string& where) const;
+};
+
+// The published sizes (Turc et al., 2019; Devlin et al., 2018): tiny, mini, small, medium, base; layers / hidden size
+// 2/128, 4/256, 4/512, 8/512, 12/768, a head per 64 channels, intermediate size four times the hidden size.
+BertConfig bert_preset(const std::string& name);  // throws on another name
+const std::vector<std::string>& bert_preset_names();
+
+// config.json. Keys that are missing have transformers' defaults, except the sizes, which must be there; unknown keys
+// are ignored. Throws, naming the file and the key, on wrong types and values and on what bertie doesn't compute
+// (another model_type, relative positions, decoder mode).
+BertConfig read_bert_config(const std::string& path);
+// `architecture` is the class that transformers will make of it, e.g. "BertForMaskedLM".
+void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture);
+
+}  // namespace bertie

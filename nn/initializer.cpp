@@ -1,0 +1,73 @@
+#include "nn/initializer.h"
+
+#include <cmath>
+
+#include "autograd/random.h"
+#include "autograd/threads.h"
+
+namespace bertie {
+namespace {
+
+// Fills an array with make(w) for four random words per pair of elements: make returns two numbers.
+template <class Make>
+Array fill(const Shape& shape, uint64_t seed, uint64_t stream, DType type, Make make) {
+  Array array = Array::empty(shape, type);
+  uint64_t key = mix(seed, stream);
+  dispatch("initializer", type, [&](auto zero) {
+    using T = decltype(zero);
+    T* out = array.mutable_data<T>();
+    int64_t n = array.size();
+    parallel_ranges((n + 1) / 2, 1 << 14, [&](int64_t begin, int64_t end) {
+      for (int64_t pair = begin; pair < end; ++pair) {
+        auto words = philox(key, {static_cast<uint32_t>(pair), static_cast<uint32_t>(pair >> 32), 0, 0});
+        auto unit = [&](int i) { return (static_cast<double>(words[i]) + words[i + 1] * 0x1p-32 + 0x1p-33) * 0x1p-32; };
+        auto [first, second] = make(unit(0), unit(2));  // both in (0, 1)
+        out[2 * pair] = static_cast<T>(first);
+        if (2 * pair + 1 < n) out[2 * pair + 1] = static_cast<T>(second);
+      }
+    });
+  });
+  return array;
+}
+
+}  // namespace
+
+Array normal(const Shape& shape, double mean, double stddev, uint64_t seed, uint64_t stream, DType type) {
+  check(stddev >= 0, "normal", "the standard deviation can't be negative: {}", stddev);
+  return fill(shape, seed, stream, type, [=](double u, double v) {  // Box and Muller, 1958
+    double radius = stddev * std::sqrt(-2 * std::log(u));
+    return std::pair(mean + radius * std::cos(2 * M_PI * v), mean + radius * std::sin(2 * M_PI * v));
+  });
+}
+
+Array uniform(const Shape& shape, double low, double high, uint64_t seed, uint64_t stream, DType type) {
+  check(low <= high, "uniform", "needs low ≤ high, got {} and {}", low, high);
+  return fill(shape, seed, stream, type, [=](double u, double v) {
+    return std::pair(low + (high - low) * u, low + (high - low) * v);
+  });
+}
+
+double xavier_bound(int64_t in, int64_t out) { return std::sqrt(6.0 / static_cast<double>(in + out)); }
+double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(in)); }
+
+Array Initializer::weight(const Shape& shape, int64_t in) {
+  if (kind_ == Kind::normal) return bertie::normal(shape, 0, stddev_, seed_, stream_++, type_);
+  return bias(shape, in);
+}
+
+Array Initializer::bias(const Shape& shape, int64_t in) {
+  if (kind_ != Kind::fan_in) return constant(shape, 0);
+  double bound = 1 / std::sqrt(static_cast<double>(in));
+  return uniform(shape, -bound, bound, seed_, stream_++, type_);
+}
+
+Array Initializer::embedding(const Shape& shape) {
+  if (kind_ == Kind::zeros) return constant(shape, 0);
+  return bertie::normal(shape, 0, kind_ == Kind::normal ? stddev_ : 1, seed_, stream_++, type_);
+}
+
+Array Initializer::constant(const Shape& shape, double value) {
+  return value == 0 ? Array::zeros(shape, type_) : Array::full(shape, value, type_);
+}
+
+}  // namespace bertie

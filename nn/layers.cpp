@@ -1,0 +1,59 @@
+#include "nn/layers.h"
+
+#include "ops/dropout.h"
+#include "ops/elementwise.h"
+#include "ops/embedding.h"
+#include "ops/layer_norm.h"
+#include "ops/matmul.h"
+
+namespace bertie {
+
+Linear::Linear(int64_t in, int64_t out, Initializer& init)
+    : weight_(add_parameter("weight", init.weight({out, in}, in))), bias_(add_parameter("bias", init.bias({out}, in))) {}
+
+Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
+
+Embedding::Embedding(int64_t rows, int64_t width, Initializer& init)
+    : weight_(add_parameter("weight", init.embedding({rows, width}))) {}
+
+Tensor Embedding::forward(const Array& ids) const { return embedding(weight_, ids); }
+
+LayerNorm::LayerNorm(int64_t width, double epsilon, Initializer& init)
+    : epsilon_(epsilon),
+      weight_(add_parameter("weight", init.constant({width}, 1))),
+      bias_(add_parameter("bias", init.constant({width}, 0))) {}
+
+Tensor LayerNorm::forward(const Tensor& x, const Pass&) const { return layer_norm(x, weight_, bias_, epsilon_); }
+
+Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) {
+  check(rate >= 0 && rate < 1, "dropout", "the rate must be in 0 … 1 (1 excluded), got {}", rate);
+}
+
+Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
+  if (!training() || rate_ == 0) return x;
+  return dropout(x, pass.packing, {rate_, pass.seed, pass.step, site_});
+}
+
+Activation::Activation(const std::string& name) {
+  if (name == "gelu") function_ = gelu;
+  else if (name == "gelu_new") function_ = gelu_tanh;
+  else if (name == "relu") function_ = relu;
+  else if (name == "tanh") function_ = bertie::tanh;
+  else if (name == "sigmoid") function_ = sigmoid;
+  else fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
+}
+
+Sequential::Sequential(std::vector<std::unique_ptr<Layer>> layers) : layers_(std::move(layers)) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    check(layers_[i] != nullptr, "sequential", "layer {} is missing", i);
+    add_module(std::to_string(i), *layers_[i]);
+  }
+}
+
+Tensor Sequential::forward(const Tensor& x, const Pass& pass) const {
+  Tensor y = x;
+  for (const auto& layer : layers_) y = layer->forward(y, pass);
+  return y;
+}
+
+}  // namespace bertie

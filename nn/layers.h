@@ -1,0 +1,74 @@
+// The small layers: Linear, LayerNorm, Dropout, Activation, Sequential, and Embedding.
+#pragma once
+#include <memory>
+
+#include "nn/initializer.h"
+#include "nn/module.h"
+
+namespace bertie {
+
+// y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in], bias [out].
+class Linear : public Layer {
+ public:
+  Linear(int64_t in, int64_t out, Initializer& init);
+  Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
+
+ private:
+  Tensor weight_, bias_;
+};
+
+// Row ids[t] of weight [V, H]    ids [T] → y [T, H].
+class Embedding : public Module {
+ public:
+  Embedding(int64_t rows, int64_t width, Initializer& init);
+  Tensor forward(const Array& ids) const;
+  const Tensor& weight() const { return weight_; }
+
+ private:
+  Tensor weight_;
+};
+
+// Ba et al., 2016, over the last axis. Parameters: weight [H] (from 1), bias [H] (from 0).
+class LayerNorm : public Layer {
+ public:
+  LayerNorm(int64_t width, double epsilon, Initializer& init);
+  Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
+
+ private:
+  double epsilon_;
+  Tensor weight_, bias_;
+};
+
+// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). `site` tells
+// the dropouts of a model apart. x [T, C]; pass.packing covers the T tokens.
+class Dropout : public Layer {
+ public:
+  Dropout(double rate, uint32_t site);
+  Tensor forward(const Tensor& x, const Pass& pass) const override;
+
+ private:
+  double rate_;
+  uint32_t site_;
+};
+
+// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, tanh, sigmoid.
+class Activation : public Layer {
+ public:
+  explicit Activation(const std::string& name);  // throws on another name
+  Tensor forward(const Tensor& x, const Pass& pass = {}) const override { return function_(x); }
+
+ private:
+  Tensor (*function_)(const Tensor&);
+};
+
+// One layer after the other, named "0", "1", ….
+class Sequential : public Layer {
+ public:
+  explicit Sequential(std::vector<std::unique_ptr<Layer>> layers);
+  Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
+
+ private:
+  std::vector<std::unique_ptr<Layer>> layers_;
+};
+
+}  // namespace bertie

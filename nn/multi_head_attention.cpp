@@ -1,0 +1,27 @@
+#include "nn/multi_head_attention.h"
+
+#include "ops/attention.h"
+#include "ops/matmul.h"
+
+namespace bertie {
+
+MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init) : options_(options) {
+  int64_t hidden = options.hidden_size;
+  const Names& names = options.names;
+  check(options.heads > 0 && hidden % options.heads == 0, "multi_head_attention",
+        "{} heads don't divide the hidden size {}", options.heads, hidden);
+  qkv_weight_ = add_parameter({names.query + ".weight", names.key + ".weight", names.value + ".weight"},
+                              init.weight({3 * hidden, hidden}, hidden));
+  qkv_bias_ = add_parameter({names.query + ".bias", names.key + ".bias", names.value + ".bias"},
+                            init.bias({3 * hidden}, hidden));
+  output_weight_ = add_parameter(names.output + ".weight", init.weight({hidden, hidden}, hidden));
+  output_bias_ = add_parameter(names.output + ".bias", init.bias({hidden}, hidden));
+}
+
+Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
+  DropoutMask dropout{training() ? options_.dropout_rate : 0, pass.seed, pass.step, options_.dropout_site};
+  Tensor context = attention(linear(x, qkv_weight_, qkv_bias_), pass.packing, options_.heads, dropout);
+  return linear(context, output_weight_, output_bias_);
+}
+
+}  // namespace bertie

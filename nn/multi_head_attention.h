@@ -1,0 +1,31 @@
+#pragma once
+#include "nn/initializer.h"
+#include "nn/module.h"
+
+namespace bertie {
+
+// Self-attention with several heads over packed sequences (Vaswani et al., 2017, section 3.2.2):
+//   x [T, H] → attention(x W_qkvᵀ + b) W_oᵀ + b_o    [T, H]
+// Query, key and value weights are one parameter [3H, H], so that one product serves them; files see three.
+class MultiHeadAttention : public Layer {
+ public:
+  // What the four linear maps are called in files.
+  struct Names {
+    std::string query = "query", key = "key", value = "value", output = "output";
+  };
+  struct Options {
+    int64_t hidden_size;
+    int64_t heads;            // divides hidden_size
+    double dropout_rate = 0;  // of the attention probabilities
+    uint32_t dropout_site = 0;
+    Names names = {};
+  };
+  MultiHeadAttention(const Options& options, Initializer& init);
+  Tensor forward(const Tensor& x, const Pass& pass) const override;
+
+ private:
+  Options options_;
+  Tensor qkv_weight_, qkv_bias_, output_weight_, output_bias_;
+};
+
+}  // namespace bertie

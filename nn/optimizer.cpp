@@ -1,0 +1,79 @@
+#include "nn/optimizer.h"
+
+#include <cmath>
+
+#include "autograd/threads.h"
+#include "ops/kernels/optimizer.h"
+
+namespace bertie {
+namespace {
+
+constexpr int64_t grain = 1 << 15;  // elements per task
+
+bool decays(const ParameterBlock::Segment& segment) { return segment.parameter.tensor.shape().rank() >= 2; }
+
+}  // namespace
+
+void Optimizer::step(double learning_rate, double gradient_scale) {
+  check(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer", "the learning rate must be ≥ 0, got {}",
+        learning_rate);
+  check(std::isfinite(gradient_scale), "optimizer", "the gradients' scale isn't finite: {}", gradient_scale);
+  ++steps_;
+  // Runs of neighbors of one decay group: few, long passes over memory.
+  const std::vector<ParameterBlock::Segment>& segments = parameters_.segments();
+  for (size_t first = 0, last; first < segments.size(); first = last) {
+    for (last = first + 1; last < segments.size(); ++last)
+      if (weight_decay_ != 0 && decays(segments[last]) != decays(segments[first])) break;
+    update(segments[first].begin, segments[last - 1].end, learning_rate, gradient_scale,
+           decays(segments[first]) ? weight_decay_ : 0);
+  }
+}
+
+SGD::SGD(ParameterBlock& parameters, double momentum) : Optimizer(parameters, 0), momentum_(momentum) {
+  check(momentum >= 0 && momentum < 1, "sgd", "the momentum must be in 0 … 1 (1 excluded), got {}", momentum);
+  if (momentum > 0) velocity_ = Array::zeros({parameters.size()}, parameters.dtype());
+}
+
+void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double) {
+  dispatch("sgd", parameters_.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* parameter = parameters_.values().mutable_data<T>() + begin;
+    const T* gradient = parameters_.gradients().data<T>() + begin;
+    T* velocity = momentum_ > 0 ? velocity_.mutable_data<T>() + begin : nullptr;
+    parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {
+      optimizer_kernels<T>().sgd(parameter + from, gradient + from, velocity ? velocity + from : nullptr, to - from,
+                                 learning_rate, gradient_scale, momentum_);
+    });
+  });
+}
+
+AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
+    : Optimizer(parameters, options.weight_decay), options_(options) {
+  check(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1, "adam",
+        "the betas must be in 0 … 1 (1 excluded), got {} and {}", options.beta1, options.beta2);
+  check(options.epsilon > 0, "adam", "epsilon must be positive, got {}", options.epsilon);
+  check(options.weight_decay >= 0, "adam", "the weight decay can't be negative: {}", options.weight_decay);
+  first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
+  second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
+}
+
+void AdamW::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double weight_decay) {
+  double t = static_cast<double>(steps_done());
+  AdamStep step{learning_rate,  gradient_scale, weight_decay,     options_.beta1,
+                options_.beta2, options_.epsilon, 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t)};
+  dispatch("adam", parameters_.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T* parameter = parameters_.values().mutable_data<T>() + begin;
+    const T* gradient = parameters_.gradients().data<T>() + begin;
+    T *first = first_moment_.mutable_data<T>() + begin, *second = second_moment_.mutable_data<T>() + begin;
+    parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {
+      optimizer_kernels<T>().adam(parameter + from, gradient + from, first + from, second + from, to - from, step);
+    });
+  });
+}
+
+Adam::Adam(ParameterBlock& parameters, AdamOptions options) : AdamW(parameters, options) {
+  check(options.weight_decay == 0, "adam", "Adam has no weight decay; AdamW has");
+}
+
+}  // namespace bertie

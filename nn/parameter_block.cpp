@@ -1,0 +1,56 @@
+#include "nn/parameter_block.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/accumulate_table.h"
+#include "autograd/threads.h"
+
+namespace bertie {
+
+ParameterBlock::ParameterBlock(const Module& model) {
+  std::vector<Parameter> parameters = model.parameters();
+  check(!parameters.empty(), "parameter_block", "the model has no parameters");
+  DType type = parameters.front().tensor.dtype();
+  int64_t size = 0;
+  for (Parameter& parameter : parameters) {
+    check(parameter.tensor.dtype() == type, "parameter_block", "{} is {}, but {} is {}", parameter.names[0],
+          name(parameter.tensor.dtype()), parameters.front().names[0], name(type));
+    int64_t end = size + parameter.tensor.array().size();
+    segments_.push_back({std::move(parameter), size, end});
+    size = end;
+  }
+  values_ = Array::empty({size}, type);
+  gradients_ = Array::zeros({size}, type);
+  for (const Segment& segment : segments_) {
+    const Tensor& tensor = segment.parameter.tensor;
+    tensor.bind(values_.flat(segment.begin, tensor.shape()), gradients_.flat(segment.begin, tensor.shape()));
+  }
+}
+
+void ParameterBlock::zero_grad() {
+  for (const Segment& segment : segments_) segment.parameter.tensor.zero_grad();
+}
+
+double ParameterBlock::gradient_norm() const {
+  std::string unreached;
+  for (const Segment& segment : segments_)
+    if (!segment.parameter.tensor.grad()) unreached += (unreached.empty() ? "" : ", ") + segment.parameter.names[0];
+  check(unreached.empty(), "gradient_norm", "the loss doesn't reach these parameters: {}", unreached);
+  constexpr int64_t chunk = 1 << 16;
+  std::vector<double> partial((size() + chunk - 1) / chunk);
+  dispatch("gradient_norm", dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* g = gradients_.data<T>();
+    parallel_ranges(size(), chunk, [&](int64_t begin, int64_t end) {
+      partial[begin / chunk] = accumulate_kernels<T>().sum_of_squares(g + begin, end - begin);
+    });
+  });
+  double sum = 0;
+  for (double part : partial) sum += part;
+  return std::sqrt(sum);
+}
+
+double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
+
+}  // namespace bertie

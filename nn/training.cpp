@@ -1,0 +1,31 @@
+#include "nn/training.h"
+
+#include <cmath>
+
+#include "autograd/backward.h"
+
+namespace bertie {
+
+int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
+              const std::function<Tensor(int64_t step)>& loss_of,
+              const std::function<bool(const StepReport&)>& after_step) {
+  for (int64_t step = 0; step < options.steps; ++step) {
+    parameters.zero_grad();
+    double value;
+    {
+      Tensor loss = loss_of(step);
+      value = loss.item();
+      check(std::isfinite(value), "train", "the loss of step {} is {}: a lower learning rate may help", step, value);
+      backward(loss);
+    }
+    double norm = parameters.gradient_norm();
+    check(std::isfinite(norm), "train", "the gradient of step {} is {}: a lower learning rate may help", step, norm);
+    double scale = options.max_gradient_norm > 0 ? clip_factor(norm, options.max_gradient_norm) : 1;
+    double rate = options.schedule.rate(step);
+    optimizer.step(rate, scale);
+    if (!after_step({step, value, rate, norm})) return step + 1;
+  }
+  return options.steps;
+}
+
+}  // namespace bertie

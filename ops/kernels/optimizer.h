@@ -1,0 +1,25 @@
+// The inner loops of the optimizers.
+#pragma once
+#include <cstdint>
+
+namespace bertie {
+
+struct AdamStep {
+  double learning_rate, gradient_scale, weight_decay, beta1, beta2, epsilon;
+  double correction1, correction2;  // 1 − β₁ᵗ, 1 − β₂ᵗ
+};
+
+template <class T>
+struct OptimizerKernels {
+  // θ [n], g [n] and, where momentum isn't 0, v [n]
+  void (*sgd)(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate, double gradient_scale,
+              double momentum);
+  // θ, g, m, v [n]
+  void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, int64_t n, const AdamStep& step);
+};
+
+// The table for the instruction set in use. T: float, double.
+template <class T>
+const OptimizerKernels<T>& optimizer_kernels();
+
+}  // namespace bertie

@@ -1,0 +1,49 @@
+// Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
+#include "ops/kernels/optimizer.h"
+
+namespace bertie::BERTIE_ISA_NAMESPACE {
+namespace {
+
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+inline double square_root(double x) { return __builtin_sqrt(x); }
+
+template <class T>
+void sgd(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate, double gradient_scale,
+         double momentum) {
+  T rate = static_cast<T>(learning_rate), scale = static_cast<T>(gradient_scale), mu = static_cast<T>(momentum);
+  if (momentum == 0) {
+    for (int64_t i = 0; i < n; ++i) parameter[i] -= rate * (gradient[i] * scale);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    velocity[i] = mu * velocity[i] + gradient[i] * scale;
+    parameter[i] -= rate * velocity[i];
+  }
+}
+
+template <class T>
+void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict first_moment,
+          T* __restrict second_moment, int64_t n, const AdamStep& step) {
+  T scale = static_cast<T>(step.gradient_scale), decay = static_cast<T>(1 - step.learning_rate * step.weight_decay);
+  T beta1 = static_cast<T>(step.beta1), rest1 = static_cast<T>(1 - step.beta1);
+  T beta2 = static_cast<T>(step.beta2), rest2 = static_cast<T>(1 - step.beta2);
+  T rate = static_cast<T>(step.learning_rate / step.correction1), epsilon = static_cast<T>(step.epsilon);
+  T root = static_cast<T>(1 / __builtin_sqrt(step.correction2));
+  for (int64_t i = 0; i < n; ++i) {
+    T g = gradient[i] * scale;
+    T m = beta1 * first_moment[i] + rest1 * g;
+    T v = beta2 * second_moment[i] + rest2 * (g * g);
+    first_moment[i] = m;
+    second_moment[i] = v;
+    parameter[i] = parameter[i] * decay - rate * m / (square_root(v) * root + epsilon);
+  }
+}
+
+}  // namespace
+
+extern const OptimizerKernels<float> optimizer_f32;
+extern const OptimizerKernels<double> optimizer_f64;
+const OptimizerKernels<float> optimizer_f32{sgd<float>, adam<float>};
+const OptimizerKernels<double> optimizer_f64{sgd<double>, adam<double>};
+
+}  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -1,0 +1,126 @@
+#include "ops/loss.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/accumulate_table.h"
+#include "autograd/threads.h"
+#include "ops/kernels/softmax.h"
+
+namespace bertie {
+namespace {
+
+constexpr int64_t ignored = -1;
+
+// The labels as i64, with `ignored` for rows that count for nothing.
+std::vector<int64_t> checked_labels(const Array& labels, const Shape& logits, int64_t ignore_index) {
+  check(logits.rank() == 2, "cross_entropy", "logits must be [T, V], got {}", logits);
+  check(labels && labels.shape() == Shape{logits[0]} &&
+            (labels.dtype() == DType::i32 || labels.dtype() == DType::i64),
+        "cross_entropy", "labels must be [{}] of i32 or i64, got {} {}", logits[0],
+        labels ? name(labels.dtype()) : "none", labels.shape());
+  std::vector<int64_t> result(labels.size());
+  for (int64_t t = 0; t < labels.size(); ++t) {
+    int64_t label = labels.dtype() == DType::i32 ? labels.data<int32_t>()[t] : labels.data<int64_t>()[t];
+    check(label == ignore_index || (label >= 0 && label < logits[1]), "cross_entropy",
+          "labels must be in 0 … {} or {} (ignored): label {} in row {}", logits[1] - 1, ignore_index, label, t);
+    result[t] = label == ignore_index ? ignored : label;
+  }
+  return result;
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntropyOptions& options) {
+  std::vector<int64_t> targets = checked_labels(labels, logits.shape(), options.ignore_index);
+  double smoothing = options.label_smoothing;
+  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}", smoothing);
+  check(options.denominator >= 0, "cross_entropy", "the denominator must be positive, got {}", options.denominator);
+  double denominator = options.denominator;
+  if (denominator == 0)
+    for (int64_t target : targets) denominator += target != ignored;
+  check(denominator > 0, "cross_entropy", "all {} rows are ignored and no denominator is given", targets.size());
+
+  return dispatch("cross_entropy", logits.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    int64_t rows = logits.shape()[0], classes = logits.shape()[1];
+    Array log_sums = Array::empty({rows}, logits.dtype());
+    std::vector<double> losses(rows, 0.0);
+    const T* z = logits.array().data<T>();
+    T* s = log_sums.mutable_data<T>();
+    const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
+    int64_t grain = 1 + (1 << 14) / (classes + 1);
+    parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        if (targets[t] == ignored) continue;
+        const T* row = z + t * classes;
+        T largest = softmax.row_max(row, classes);
+        s[t] = largest + std::log(softmax.sum_exp_shifted(row, largest, 1, classes));
+        double loss = static_cast<double>(s[t]) - row[targets[t]];
+        if (smoothing > 0) {
+          double mean = accumulate_kernels<T>().sum(row, classes) / static_cast<double>(classes);
+          loss = (1 - smoothing) * loss + smoothing * (static_cast<double>(s[t]) - mean);
+        }
+        losses[t] = loss;
+      }
+    });
+    double sum = 0;
+    for (double loss : losses) sum += loss;
+    return record("cross_entropy", Array::full({}, sum / denominator, logits.dtype()), {logits},
+                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain](Array dy, const Needs&) -> Gradients {
+                    int64_t rows = z.shape()[0], classes = z.shape()[1];
+                    Array dz = Array::empty(z.shape(), z.dtype());
+                    T factor = static_cast<T>(dy.item() / denominator);
+                    T share = static_cast<T>(smoothing / static_cast<double>(classes));
+                    T* out = dz.mutable_data<T>();
+                    const T *in = z.data<T>(), *s = log_sums.data<T>();
+                    const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
+                    parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+                      for (int64_t t = begin; t < end; ++t) {
+                        T* row = out + t * classes;
+                        if (targets[t] == ignored) {
+                          std::fill(row, row + classes, T(0));
+                          continue;
+                        }
+                        softmax.exp_shifted(in + t * classes, s[t], 1, row, classes);
+                        for (int64_t c = 0; c < classes; ++c) row[c] = (row[c] - share) * factor;
+                        row[targets[t]] -= static_cast<T>(1 - smoothing) * factor;
+                      }
+                    });
+                    return {dz};
+                  });
+  });
+}
+
+Tensor mean_squared_error(const Tensor& x, const Tensor& target) {
+  check(x.shape() == target.shape() && x.dtype() == target.dtype(), "mean_squared_error",
+        "both must agree: {} {} and {} {}", name(x.dtype()), x.shape(), name(target.dtype()), target.shape());
+  int64_t n = x.array().size();
+  check(n > 0, "mean_squared_error", "there is nothing to average in shape {}", x.shape());
+  return dispatch("mean_squared_error", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    double sum = 0;
+    const T *a = x.array().data<T>(), *b = target.array().data<T>();
+    for (int64_t i = 0; i < n; ++i) {
+      double difference = static_cast<double>(a[i]) - b[i];
+      sum += difference * difference;
+    }
+    return record("mean_squared_error", Array::full({}, sum / static_cast<double>(n), x.dtype()), {x, target},
+                  [x = x.array(), target = target.array()](Array dy, const Needs& needs) -> Gradients {
+                    // d/dx = 2 (x − target) / n, and its negative for the target
+                    T factor = static_cast<T>(2 * dy.item() / static_cast<double>(x.size()));
+                    Gradients gradients(2);
+                    for (int i = 0; i < 2; ++i) {
+                      if (!needs[i]) continue;
+                      gradients[i] = Array::empty(x.shape(), x.dtype());
+                      T* out = gradients[i].template mutable_data<T>();
+                      const T *a = x.template data<T>(), *b = target.template data<T>();
+                      T signed_factor = i == 0 ? factor : -factor;
+                      for (int64_t k = 0; k < x.size(); ++k) out[k] = (a[k] - b[k]) * signed_factor;
+                    }
+                    return gradients;
+                  });
+  });
+}
+
+}  // namespace bertie

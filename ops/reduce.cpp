@@ -1,0 +1,141 @@
+#include "ops/reduce.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/accumulate.h"
+#include "autograd/threads.h"
+
+namespace bertie {
+namespace {
+
+struct Reduction {
+  Shape kept;     // the reduced axes have extent 1
+  Shape result;   // what the caller gets
+  int64_t count;  // elements that make one
+};
+
+Reduction reduction(const char* op, const Shape& shape, const ReduceOptions& options) {
+  std::vector<bool> reduced(shape.rank(), options.axes.empty());
+  for (int axis : options.axes) {
+    int index = shape.axis_index(axis);
+    check(!reduced[index], op, "axis {} is given twice", axis);
+    reduced[index] = true;
+  }
+  Reduction r{shape, Shape{}, 1};
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (!reduced[axis]) {
+      r.result.push_back(shape[axis]);
+      continue;
+    }
+    r.count *= shape[axis];
+    r.kept[axis] = 1;
+    if (options.keep_dims) r.result.push_back(1);
+  }
+  return r;
+}
+
+// out[…] = small[…] repeated along the axes where `small` has extent 1; times `factor`.
+template <class T>
+void repeat(const Array& small, Array& out, T factor) {
+  const Shape &from = small.shape(), &to = out.shape();
+  const T* x = small.data<T>();
+  T* y = out.mutable_data<T>();
+  int rank = to.rank();
+  int64_t inner = rank ? to[rank - 1] : 1, rows = inner ? out.size() / inner : 0;
+  bool repeat_inner = rank && from[rank - 1] != inner;
+  parallel_ranges(rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(inner, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t rest = row, source = 0, stride = repeat_inner ? 1 : inner;
+      for (int axis = rank - 2; axis >= 0; --axis) {
+        if (from[axis] != 1) source += rest % to[axis] * stride;
+        rest /= to[axis];
+        stride *= from[axis];
+      }
+      for (int64_t i = 0; i < inner; ++i) y[row * inner + i] = x[source + (repeat_inner ? 0 : i)] * factor;
+    }
+  });
+}
+
+Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options, bool divide) {
+  Reduction r = reduction(op, x.shape(), options);
+  double factor = 1;
+  if (divide) {
+    check(r.count > 0, op, "there is nothing to average in shape {}", x.shape());
+    factor = 1.0 / static_cast<double>(r.count);
+  }
+  return dispatch(op, x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    Array y = sum_to_shape(x.array(), r.kept);
+    if (divide) {
+      if (!y.unique()) y = y.clone();
+      T* p = y.mutable_data<T>();
+      for (int64_t i = 0; i < y.size(); ++i) p[i] *= static_cast<T>(factor);
+    }
+    return record(op, y.reshape(r.result), {x},
+                  [kept = r.kept, shape = x.shape(), factor](Array dy, const Needs&) -> Gradients {
+                    Array dx = Array::empty(shape, dy.dtype());
+                    repeat(dy.reshape(kept), dx, static_cast<T>(factor));
+                    return {dx};
+                  });
+  });
+}
+
+// For each reduced group, the position in x of its first maximum.
+template <class T>
+std::vector<int64_t> positions_of_maxima(const Array& x, const Shape& kept) {
+  std::vector<int64_t> best(kept.size(), -1);
+  const T* p = x.data<T>();
+  const Shape& shape = x.shape();
+  for (int64_t i = 0; i < x.size(); ++i) {
+    int64_t rest = i, group = 0, stride = 1;
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      if (kept[axis] != 1) group += rest % shape[axis] * stride;
+      rest /= shape[axis];
+      stride *= kept[axis];
+    }
+    int64_t& winner = best[group];
+    if (winner < 0 || p[i] > p[winner] || (std::isnan(p[i]) && !std::isnan(p[winner]))) winner = i;
+  }
+  return best;
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const ReduceOptions& options) { return scaled_sum("sum", x, options, false); }
+
+Tensor mean(const Tensor& x, const ReduceOptions& options) { return scaled_sum("mean", x, options, true); }
+
+Tensor max(const Tensor& x, const ReduceOptions& options) {
+  Reduction r = reduction("max", x.shape(), options);
+  check(r.count > 0, "max", "there is no maximum of nothing: shape {}", x.shape());
+  return dispatch("max", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    std::vector<int64_t> positions = positions_of_maxima<T>(x.array(), r.kept);
+    Array y = Array::empty(r.result, x.dtype());
+    T* out = y.mutable_data<T>();
+    for (size_t i = 0; i < positions.size(); ++i) out[i] = x.array().data<T>()[positions[i]];
+    return record("max", y, {x}, [positions, shape = x.shape()](Array dy, const Needs&) -> Gradients {
+      Array dx = Array::zeros(shape, dy.dtype());
+      T* p = dx.mutable_data<T>();
+      for (size_t i = 0; i < positions.size(); ++i) p[positions[i]] = dy.data<T>()[i];
+      return {dx};
+    });
+  });
+}
+
+Array argmax(const Array& x, int axis) {
+  Reduction r = reduction("argmax", x.shape(), {{axis}, false});
+  check(r.count > 0, "argmax", "there is no maximum of nothing: shape {}", x.shape());
+  Array index = Array::empty(r.result, DType::i64);
+  int64_t inner = 1;
+  for (int i = x.shape().axis_index(axis) + 1; i < x.shape().rank(); ++i) inner *= x.shape()[i];
+  dispatch("argmax", x.dtype(), [&](auto zero) {
+    std::vector<int64_t> positions = positions_of_maxima<decltype(zero)>(x, r.kept);
+    int64_t* out = index.mutable_data<int64_t>();
+    for (size_t i = 0; i < positions.size(); ++i) out[i] = positions[i] / inner % x.shape()[axis];
+  });
+  return index;
+}
+
+}  // namespace bertie
