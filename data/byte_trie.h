@@ -1,5 +1,5 @@
-// A map from byte strings to numbers that also finds the longest key at the start of a text, byte by byte, without
-// allocating. Edges lie in one open-addressed hash table: (node, byte) → node.
+// A map from byte strings to numbers that also finds the longest key at the start of a text, byte by byte,
+// without allocating. Edges lie in one open-addressed hash table: (node, byte) → node.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -28,7 +28,7 @@ class ByteTrie {
 
  private:
   struct Edge {
-    uint64_t key = 0;   // node and byte, plus 1; 0: free
+    uint64_t key = 0;  // node and byte, plus 1; 0: free
     int32_t child = 0;
   };
   static uint64_t edge_key(int32_t node, char byte) {

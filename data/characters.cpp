@@ -23,8 +23,8 @@ const utf8proc_property_t& property(char32_t c) {
 
 // Unicode's property White_Space, without the ASCII characters.
 bool is_space(char32_t c) {
-  return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-         c == 0x205F || c == 0x3000;
+  return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+         c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 // The blocks that BERT calls Chinese characters; it begins the last extension at 2B920 instead of 2B820.
@@ -59,7 +59,8 @@ CharacterKind character_kind(char32_t c) {
 bool is_punctuation(char32_t c) {
   if (c < 0x80) return is_ascii_symbol(c);
   int category = property(c).category;
-  if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO) return !contains(not_punctuation, c);
+  if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO)
+    return !contains(not_punctuation, c);
   return contains(also_punctuation, c);
 }
 

@@ -1,5 +1,5 @@
-// What BERT's tokenizer takes a code point for. utf8proc knows Unicode; where `tokenizers`, the referee, goes by other
-// versions of Unicode, its answer counts (data/character_differences.h).
+// What BERT's tokenizer takes a code point for. utf8proc knows Unicode; where `tokenizers`, the referee, goes
+// by other versions of Unicode, its answer counts (data/character_differences.h).
 #pragma once
 #include <cstdint>
 

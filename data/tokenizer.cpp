@@ -120,7 +120,8 @@ int64_t Tokenizer::encode_text(std::string_view text, Output& output) const {
   while (!text.empty()) {
     SpecialToken special = options_.split_special_tokens ? SpecialToken() : find_special_token(text);
     PieceSink<Output> sink(vocabulary_, position, output);
-    SplitText part = WordSplitter<PieceSink<Output>>(options_.words, sink).split(text.substr(0, special.begin));
+    SplitText part =
+        WordSplitter<PieceSink<Output>>(options_.words, sink).split(text.substr(0, special.begin));
     position += part.characters;
     replaced += part.replaced;
     if (special.begin == std::string_view::npos) break;

@@ -1,7 +1,7 @@
-// BERT's WordPiece tokenizer, as transformers' BertTokenizer runs it: the text is cleaned, lower-cased and stripped of
-// accents, split at white space, punctuation and ideographs (data/word_splitter.h), and each word is cut greedily into
-// the longest pieces that the vocabulary has (Wu et al., "Google's neural machine translation system", 2016, section
-// 4.1; Devlin et al., "BERT", 2019, section 3).
+// BERT's WordPiece tokenizer, as transformers' BertTokenizer runs it: the text is cleaned, lower-cased and
+// stripped of accents, split at white space, punctuation and ideographs (data/word_splitter.h), and each word
+// is cut greedily into the longest pieces that the vocabulary has (Wu et al., "Google's neural machine
+// translation system", 2016, section 4.1; Devlin et al., "BERT", 2019, section 3).
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,7 +20,8 @@ struct TokenizerOptions {
   bool split_special_tokens = false;
 };
 
-// Where a token comes from: code points [begin, end) of the text, each replaced run of invalid bytes counted as one.
+// Where a token comes from: code points [begin, end) of the text, each replaced run of invalid bytes counted
+// as one.
 struct TokenOffsets {
   int64_t begin = 0;
   int64_t end = 0;
@@ -41,7 +42,8 @@ class Tokenizer {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const TokenizerOptions& options() const { return options_; }
 
-  // The pieces of the text, without [CLS] and [SEP]. Allocates nothing but room in `out`. May run on many threads.
+  // The pieces of the text, without [CLS] and [SEP]. Allocates nothing but room in `out`. May run on many
+  // threads.
   void encode(std::string_view text, Encoding& out) const;
   // The same without offsets: appends to `ids` and returns the number of replaced invalid sequences.
   int64_t append_ids(std::string_view text, std::vector<int32_t>& ids) const;
@@ -50,8 +52,8 @@ class Tokenizer {
   // [CLS] in front and [SEP] behind, at offsets [0, 0): the form of a single text.
   void add_special_tokens(Encoding& encoding) const;
 
-  // The tokens as readable text: pieces joined, other tokens separated by spaces, those before punctuation taken away
-  // as transformers' clean_up_tokenization_spaces does. Throws where an id is out of range.
+  // The tokens as readable text: pieces joined, other tokens separated by spaces, those before punctuation
+  // taken away as transformers' clean_up_tokenization_spaces does. Throws where an id is out of range.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
  private:

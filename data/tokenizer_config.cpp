@@ -29,13 +29,14 @@ std::optional<bool> read_bool(const Json& json, const char* key, const std::stri
   return value->get<bool>();
 }
 
-void check_special_token(const Json& json, const char* key, std::string_view expected, const std::string& path) {
+void check_special_token(const Json& json, const char* key, std::string_view expected,
+                         const std::string& path) {
   auto value = json.find(key);
   if (value == json.end() || value->is_null()) return;
   // Older files describe the token by an object instead of a string.
   if (value->is_object() && value->contains("content")) value = value->find("content");
-  check(value->is_string() && value->get<std::string>() == expected, where, "{} must be \"{}\" in '{}', it is {}",
-        key, expected, path, value->dump());
+  check(value->is_string() && value->get<std::string>() == expected, where,
+        "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
 }
 
 }  // namespace
@@ -60,12 +61,13 @@ TokenizerConfig read_tokenizer_config(const std::string& path) {
   TokenizerConfig config;
   config.options.words.do_lower_case = read_bool(json, "do_lower_case", path).value_or(true);
   config.options.words.strip_accents = read_bool(json, "strip_accents", path);
-  config.options.words.tokenize_chinese_chars = read_bool(json, "tokenize_chinese_chars", path).value_or(true);
+  config.options.words.tokenize_chinese_chars =
+      read_bool(json, "tokenize_chinese_chars", path).value_or(true);
   config.options.split_special_tokens = read_bool(json, "split_special_tokens", path).value_or(false);
   auto length = json.find("model_max_length");
   if (length != json.end() && !length->is_null()) {
-    check(length->is_number() && *length >= 1, where, "model_max_length must be a number over 0 in '{}', it is {}",
-          path, length->dump());
+    check(length->is_number() && *length >= 1, where,
+          "model_max_length must be a number over 0 in '{}', it is {}", path, length->dump());
     // Any number that large means that there is no limit.
     if (length->get<double>() < 1e15) config.model_max_length = length->get<int64_t>();
   }

@@ -13,9 +13,9 @@ struct TokenizerConfig {
   std::optional<int64_t> model_max_length;  // tokens, [CLS] and [SEP] included; none: no limit
 };
 
-// Keys that are missing have transformers' defaults; unknown keys are ignored. Throws where the file can't be read or
-// isn't JSON, a value has the wrong type, the class is another than BertTokenizer (or BertTokenizerFast), or a special
-// token has another name than bertie's.
+// Keys that are missing have transformers' defaults; unknown keys are ignored. Throws where the file can't be
+// read or isn't JSON, a value has the wrong type, the class is another than BertTokenizer (or
+// BertTokenizerFast), or a special token has another name than bertie's.
 TokenizerConfig read_tokenizer_config(const std::string& path);
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config);
 

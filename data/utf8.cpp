@@ -7,7 +7,8 @@ constexpr char32_t replacement = 0xFFFD;
 
 }  // namespace
 
-// Table 3-7 of the Unicode Standard: the first byte gives the length and, for some, a narrower range of the second.
+// Table 3-7 of the Unicode Standard: the first byte gives the length and, for some, a narrower range of the
+// second.
 Utf8Character decode_utf8(std::string_view text) {
   auto first = static_cast<uint8_t>(text[0]);
   if (first < 0x80) return {first, 1, true};

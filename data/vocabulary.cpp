@@ -21,7 +21,8 @@ std::string place(const std::string& path, size_t id) {
 
 Vocabulary::Vocabulary(std::vector<std::string> tokens) : Vocabulary(std::move(tokens), "") {}
 
-Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path) : tokens_(std::move(tokens)) {
+Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path)
+    : tokens_(std::move(tokens)) {
   check(tokens_.size() <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "vocabulary",
         "ids have 32 bits, {} tokens need more", tokens_.size());
   for (size_t id = 0; id < tokens_.size(); ++id) {

@@ -1,4 +1,5 @@
-// The tokens of a model and their ids, as vocab.txt holds them: one token a line, its id the line's number from 0.
+// The tokens of a model and their ids, as vocab.txt holds them: one token a line, its id the line's number
+// from 0.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -18,8 +19,8 @@ inline constexpr std::string_view special_tokens[] = {"[PAD]", "[UNK]", "[CLS]",
 
 class Vocabulary {
  public:
-  // tokens[i] gets id i. Throws where a token is empty, holds a line break or invalid UTF-8, or is there twice, and
-  // where a special token is missing, naming which.
+  // tokens[i] gets id i. Throws where a token is empty, holds a line break or invalid UTF-8, or is there
+  // twice, and where a special token is missing, naming which.
   explicit Vocabulary(std::vector<std::string> tokens);
   // Throws, naming the file and the line, what the constructor throws, and where the file can't be read.
   static Vocabulary read(const std::string& path);
@@ -49,8 +50,8 @@ class Vocabulary {
     return false;
   }
 
-  // The longest token that begins `rest`: a word's beginning, or, where `continues`, what follows a piece of it (the
-  // token is then found without its prefix, and the length is that without it).
+  // The longest token that begins `rest`: a word's beginning, or, where `continues`, what follows a piece of
+  // it (the token is then found without its prefix, and the length is that without it).
   ByteTrie::Match longest_piece(std::string_view rest, bool continues) const {
     return trie_.longest_match(continues ? continuation_node_ : ByteTrie::root, rest);
   }

@@ -1,6 +1,7 @@
-// From a text to normalized words, as `tokenizers`' BertNormalizer and BertPreTokenizer make them. In this order:
-// control characters are removed and white space separates words; ideographs stand alone; accents are stripped
-// (canonical decomposition, then all nonspacing marks go); upper case becomes lower case; punctuation stands alone.
+// From a text to normalized words, as `tokenizers`' BertNormalizer and BertPreTokenizer make them. In this
+// order: control characters are removed and white space separates words; ideographs stand alone; accents are
+// stripped (canonical decomposition, then all nonspacing marks go); upper case becomes lower case;
+// punctuation stands alone.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -42,7 +43,8 @@ struct PendingMark {
 }  // namespace detail
 
 // Feeds one text to a sink:
-//   sink.add(bytes, length, position)   the next character of the current word, as `length` bytes of UTF-8, and which
+//   sink.add(bytes, length, position)   the next character of the current word, as `length` bytes of UTF-8,
+//   and which
 //                                       code point of the text, from 0, it comes from
 //   sink.end_word()                     the current word, which may be empty, is complete
 template <class Sink>
@@ -152,9 +154,8 @@ void WordSplitter<Sink>::decomposed(char32_t c) {
 template <class Sink>
 void WordSplitter<Sink>::put_pending_marks_in_order() {
   // An insertion sort would do for real text; a hostile one may have a run of any length.
-  std::stable_sort(marks_.begin(), marks_.end(), [](const auto& a, const auto& b) {
-    return a.combining_class < b.combining_class;
-  });
+  std::stable_sort(marks_.begin(), marks_.end(),
+                   [](const auto& a, const auto& b) { return a.combining_class < b.combining_class; });
   size_t next = 0;
   for (const detail::PendingMark& mark : marks_) {
     if (mark.own) last_position_ = mark_positions_[next++];

@@ -38,7 +38,8 @@ struct CountingSink {
 // The words as sequences of pieces, and the merging of pairs.
 class Trainer {
  public:
-  Trainer(const WordCounts& words, const WordPieceTrainerOptions& options) : words_(words), options_(options) {
+  Trainer(const WordCounts& words, const WordPieceTrainerOptions& options)
+      : words_(words), options_(options) {
     for (std::string_view token : special_tokens) add_token(std::string(token));
     split_into_characters();
     check(options.size >= static_cast<int32_t>(tokens_.size()), "train_wordpiece",
@@ -131,8 +132,8 @@ void Trainer::split_into_characters() {
     append_utf8(character, token);
     forms[character] = {add_token(token), -1};
   }
-  // Characters outside the alphabet drop out of their words. The pieces get the ids of beginnings first: which
-  // characters ever continue a word, and so their ids, is known at the end.
+  // Characters outside the alphabet drop out of their words. The pieces get the ids of beginnings first:
+  // which characters ever continue a word, and so their ids, is known at the end.
   std::vector<bool> continues;
   for (const auto& [word, count] : words_) {
     Span span{pieces_.size(), 0};
@@ -185,8 +186,8 @@ void Trainer::queue_new_pairs() {
   touched_pairs_.clear();
 }
 
-// Replaces the pair by the merged piece in all its words and keeps the counts of the pairs beside it. The pair's own
-// count stays as it is: its entry in the queue is gone, and `tokenizers` leaves it, too.
+// Replaces the pair by the merged piece in all its words and keeps the counts of the pairs beside it. The
+// pair's own count stays as it is: its entry in the queue is gone, and `tokenizers` leaves it, too.
 void Trainer::merge(const Candidate& candidate, int32_t merged) {
   auto [left, right] = std::pair(candidate.left, candidate.right);
   for (int32_t word : candidate.words) {
@@ -269,7 +270,8 @@ Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOption
   check(options.alphabet_limit >= 1, "train_wordpiece", "alphabet_limit must be at least 1: got {}",
         options.alphabet_limit);
   for (const auto& [word, count] : words) {
-    check(count >= 1, "train_wordpiece", "each word must occur at least once: '{}' has the count {}", word, count);
+    check(count >= 1, "train_wordpiece", "each word must occur at least once: '{}' has the count {}", word,
+          count);
   }
   return Vocabulary(Trainer(words, options).train());
 }

@@ -55,7 +55,7 @@ class Dropout : public Layer {
 class Activation : public Layer {
  public:
   explicit Activation(const std::string& name);  // throws on another name
-  Tensor forward(const Tensor& x, const Pass& pass = {}) const override { return function_(x); }
+  Tensor forward(const Tensor& x, const Pass& = {}) const override { return function_(x); }
 
  private:
   Tensor (*function_)(const Tensor&);

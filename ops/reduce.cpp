@@ -81,6 +81,11 @@ Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options,
   });
 }
 
+template <class T>
+bool larger(T a, T b) {
+  return a > b || (std::isnan(a) && !std::isnan(b));
+}
+
 // For each reduced group, the position in x of its first maximum.
 template <class T>
 std::vector<int64_t> positions_of_maxima(const Array& x, const Shape& kept) {
@@ -95,7 +100,7 @@ std::vector<int64_t> positions_of_maxima(const Array& x, const Shape& kept) {
       stride *= kept[axis];
     }
     int64_t& winner = best[group];
-    if (winner < 0 || p[i] > p[winner] || (std::isnan(p[i]) && !std::isnan(p[winner]))) winner = i;
+    if (winner < 0 || larger(p[i], p[winner])) winner = i;
   }
   return best;
 }
@@ -131,9 +136,18 @@ Array argmax(const Array& x, int axis) {
   int64_t inner = 1;
   for (int i = x.shape().axis_index(axis) + 1; i < x.shape().rank(); ++i) inner *= x.shape()[i];
   dispatch("argmax", x.dtype(), [&](auto zero) {
-    std::vector<int64_t> positions = positions_of_maxima<decltype(zero)>(x, r.kept);
+    using T = decltype(zero);
+    const T* p = x.data<T>();
     int64_t* out = index.mutable_data<int64_t>();
-    for (size_t i = 0; i < positions.size(); ++i) out[i] = positions[i] / inner % x.shape()[axis];
+    parallel_ranges(index.size(), 1 + (1 << 14) / r.count, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const T* first = p + i / inner * r.count * inner + i % inner;
+        int64_t best = 0;
+        for (int64_t k = 1; k < r.count; ++k)
+          if (larger(first[k * inner], first[best * inner])) best = k;
+        out[i] = best;
+      }
+    });
   });
   return index;
 }

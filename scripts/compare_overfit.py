@@ -3,12 +3,12 @@
 
     compare_overfit.py --model DIR --batch FILE --losses FILE --output FILE
 
---model   the start, a model directory that bertie wrote. transformers must find every weight in it and no
-other.
+--model   the start, a model directory that bertie wrote. transformers must find every weight in it
+          and no other
 --batch   safetensors in packed layout (packed_batch.py): ids [T], offsets [N+1], scored_rows [M], labels [M],
           and token_type_ids [T] where they aren't all 0; i32 or i64
---losses  bertie's, JSON: {"losses": [l0, l1, …]}, the loss of each step before its update, mean over scored
-rows
+--losses  bertie's, JSON: {"losses": [l0, l1, …]}, the loss of each step before its update, mean
+          over the scored rows
 --output  both rows of losses and the verdict, JSON
 
 PyTorch trains in f32 with Adam (betas 0.9 and 0.999, eps 1e-8, no weight decay), without dropout and without
@@ -30,8 +30,7 @@ from transformers.utils import logging
 
 
 def load_model(folder):
-    # Without this check transformers would fill a missing weight with random numbers and say so only in a
-warning.
+    # Without this check transformers would fill a missing weight with random numbers and only warn of it.
     model, loading = BertForMaskedLM.from_pretrained(
         folder,
         dtype=torch.float32,
@@ -75,7 +74,8 @@ def compare(ours, theirs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     for option in ("--model", "--batch", "--losses", "--output"):
         parser.add_argument(option, required=True, type=pathlib.Path)
     parser.add_argument("--steps", type=int, default=60)
@@ -85,15 +85,15 @@ def main():
 
     ours = json.loads(options.losses.read_text())["losses"]
     if options.steps < 5 or len(ours) != options.steps:
-        sys.exit(f"compare_overfit: {options.losses} must hold the losses of {options.steps} steps (5 at least), "
-                 f"it holds {len(ours)}")
+        sys.exit(f"compare_overfit: {options.losses} must hold the losses of {options.steps} steps (5 at "
+                 f"least), it holds {len(ours)}")
     logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
     theirs = train(load_model(options.model), load_file(options.batch), options.steps, options.learning_rate)
     verdict = compare(ours, theirs)
     options.output.write_text(json.dumps({"bertie": ours, "pytorch": theirs} | verdict, indent=1) + "\n")
-    print(f"first 5 losses apart by {verdict['first_5_apart_by']:.2e} (allowed 1e-4); last: bertie {ours[-1]:.4f}, "
-          f"PyTorch {theirs[-1]:.4f} (allowed {verdict['last_allowed']:.4f}): "
+    print(f"first 5 losses apart by {verdict['first_5_apart_by']:.2e} (allowed 1e-4); last: "
+          f"bertie {ours[-1]:.4f}, PyTorch {theirs[-1]:.4f} (allowed {verdict['last_allowed']:.4f}): "
           f"{'passed' if verdict['passed'] else 'FAILED'}")
     sys.exit(0 if verdict["passed"] else 1)
 

@@ -2,22 +2,18 @@
 """Writes tests/reference/bert_small: what PyTorch and transformers compute for a whole small BERT.
 
     config.json, model.safetensors  the start, as transformers saves BertForMaskedLM, in f64. Every weight is
-                                    a number that f32 holds too, so runs in f64 and in f32 start at the same
-    point.
+                                    a number that f32 holds too, so both types start at the same point.
     expected.safetensors            batch and results in f64, in packed layout (packed_batch.py)
     training.json                   the hyperparameters of the three runs
 
 expected.safetensors holds, with T tokens, N sequences, M scored tokens, H hidden, V vocabulary:
-    ids i32 [T], token_type_ids i32 [T], offsets i64 [N+1], scored_rows i32 [M] (ascending indices into the T
-tokens),
-    labels i32 [M]
-    loss [] (cross-entropy, mean over the M scored tokens), last_hidden_state [T, H], logits [M, V] (scored
-    tokens),
+    ids i32 [T], token_type_ids i32 [T], offsets i64 [N+1], scored_rows i32 [M] (ascending indices
+    into the T tokens), labels i32 [M]
+    loss [] (cross-entropy, mean over the M scored tokens), last_hidden_state [T, H], logits [M, V]
     grad.<name> for every parameter in model.safetensors, of its shape. The word embeddings' is the sum of
     what flows back from lookup and from the tied decoder.
     losses.<run>.f64 and losses.<run>.f32 [30], run = adam, adamw or sgd: the same run in both types, by torch
-    on one thread. Made anew on another CPU, f64 results move by about 1e-13, f32 ones by about as much as f32
-    and f64 differ.
+    on one thread. Made anew on another CPU, the last digits may differ.
 
 Conventions of the runs. All 30 steps are on the one batch, without dropout, each from the start in
 model.safetensors. Step t = 0 … 29 does: loss at the current weights, recorded (so losses[0] is the start's,
@@ -26,9 +22,9 @@ learning_rates[t] of training.json.
     adam    torch.optim.Adam: m and v corrected for their start, p -= rate · m̂ / (sqrt(v̂) + eps).
     adamw   torch.optim.AdamW: first p -= rate · weight_decay · p (not for biases nor LayerNorm's weights),
             then as Adam. Before it torch.nn.utils.clip_grad_norm_: with n the norm over all gradients
-            together, every gradient is multiplied by min(1, max_norm / (n + 1e-6)). The rate is transformers'
-            get_linear_schedule_with_warmup(5, 30): peak · t / 5 for t < 5 (nothing moves at t = 0), then
-            peak · (30 − t) / 25, which would be 0 at t = 30.
+            together, every gradient is multiplied by min(1, max_norm / (n + 1e-6)). The rate is
+            peak · (t + 1) / 5 for t < 5, then peak · (30 − t) / 25: no step has rate 0 (with transformers'
+            get_linear_schedule_with_warmup the first would have).
     sgd     torch.optim.SGD: v = g at the first step and v = momentum · v + g afterwards, p -= rate · v.
 A tied parameter is one parameter.
 """
@@ -39,14 +35,14 @@ import pathlib
 import torch
 from packed_batch import model_inputs, pack
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForMaskedLM, get_linear_schedule_with_warmup
+from transformers import BertConfig, BertForMaskedLM
 from transformers.utils import logging
 
 TARGET = pathlib.Path(__file__).resolve().parent.parent / "tests" / "reference" / "bert_small"
 STEPS = 30
 # The rates let the loss fall visibly, but not so fast that a difference of rounding grows by orders of
-# magnitude on its way: at several times these rates two correct f32 programs differ from f64 ten times as
-# much as one another.
+# magnitude on its way: at several times these rates, of two correct f32 programs one may be ten times as far
+# from f64 as the other.
 RUNS = {
     "adam": {"learning_rate": 0.001, "betas": [0.9, 0.999], "eps": 1e-8},
     "adamw": {
@@ -134,23 +130,26 @@ def make_optimizer(run, model):
 
 
 def train(run, dtype, batch):
-    """Losses [STEPS] and the rate and the norm of the gradient at each step."""
+    """The losses, the rates and the norms of the gradient before clipping, each of STEPS steps."""
     model = BertForMaskedLM.from_pretrained(TARGET, dtype=dtype, attn_implementation="eager").train()
     inputs = model_inputs(batch)
     optimizer = make_optimizer(run, model)
     warmup = RUNS[run].get("warmup_steps")
-    schedule = get_linear_schedule_with_warmup(optimizer, warmup, STEPS) if warmup else None
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda t: 1 if warmup is None else (t + 1) / warmup if t < warmup else (STEPS - t) / (STEPS - warmup),
+    )
     losses, rates, norms = [], [], []
     for _ in range(STEPS):
         loss = model(**inputs).loss
         losses.append(loss.detach())
         optimizer.zero_grad()
         loss.backward()
-        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), RUNS[run].get("max_norm", float("inf")))))
+        max_norm = RUNS[run].get("max_norm", float("inf"))
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)))
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        if schedule:
-            schedule.step()
+        schedule.step()
     return torch.stack(losses), rates, norms
 
 
@@ -171,7 +170,7 @@ def main():
         expected |= {f"losses.{run}.f64": losses64, f"losses.{run}.f32": losses32}
         training["runs"][run] = settings | {"learning_rates": rates}
         apart = float((losses64 - losses32.double()).abs().max())
-        print(f"{run}: loss {losses64[0]:.4f} to {losses64[-1]:.4f}, f32 and f64 apart by at most {apart:.2e}, "
+        print(f"{run}: loss {losses64[0]:.4f} to {losses64[-1]:.4f}, f32 and f64 apart by {apart:.2e}, "
               f"norm of the gradient {min(norms):.2f} to {max(norms):.2f}")
     save_file(expected, TARGET / "expected.safetensors")
     (TARGET / "training.json").write_text(json.dumps(training, indent=1) + "\n")

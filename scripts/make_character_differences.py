@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Writes data/character_differences.h: the code points that `tokenizers` and utf8proc treat differently.
 
-Needs the Python package tokenizers and the library utf8proc; clang-format is run on the result.
-usage: scripts/make_character_differences.py > data/character_differences.h
+Needs the Python package tokenizers, the library utf8proc and clang-format-14.
 """
 
 import ctypes
 import ctypes.util
 import subprocess
+import sys
 
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
@@ -139,4 +139,5 @@ inline constexpr LowerCaseRange also_lower_case[] = {{{ranges(lower_case)}}};
 """
 formatted = subprocess.run(["clang-format-14", "--assume-filename=data/character_differences.h"], input=text,
                            capture_output=True, text=True, check=True)
-print(formatted.stdout, end="")
+with open(sys.argv[1] if len(sys.argv) > 1 else "data/character_differences.h", "w") as file:
+    file.write(formatted.stdout)

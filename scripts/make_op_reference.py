@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/reference/ops.safetensors: what PyTorch computes for operations with several conventions in
-use.
+"""Writes tests/reference/ops.safetensors: what PyTorch computes for operations with more than one
+convention in use.
 
 Everything is f64. A case's tensors are <case>.<name>: the inputs, the output y, the gradient dy that arrives
 at it (random: a root of all ones would hide errors), and d<input>, the gradients that go on from there.

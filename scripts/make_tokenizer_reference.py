@@ -36,7 +36,7 @@ FORMS = "".join(TEXTS) + unicodedata.normalize("NFD", "".join(TEXTS))
 CHARACTERS = sorted(set(FORMS + FORMS.lower() + "\u0264") - set(" \t\r\n\u2028"))
 VOCABULARY = SPECIAL + CHARACTERS + ["##" + c for c in CHARACTERS] + [
     "un", "Un", "##want", "##wanted", "##ed", "run", "##ning", "the", "hello", "caf", "x" * 50, "##" + "x" * 50,
-    "é" * 50, "##" + "é" * 50, "##國", "##\u1161\u11a8"]
+    "é" * 50, "##" + "é" * 50, "e" * 50, "##" + "e" * 50, "##國", "##\u1161\u11a8"]
 OPTIONS = [  # do_lower_case, strip_accents, tokenize_chinese_chars, split_special_tokens
     (True, None, True, False),
     (False, None, True, False),

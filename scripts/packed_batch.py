@@ -31,8 +31,8 @@ def pack(padded, offsets):
 def model_inputs(batch):
     """Keyword arguments for BertForMaskedLM from a packed batch.
 
-    `batch` holds ids [T], offsets [N+1], scored_rows [M] (which of the T tokens are scored), labels [M] (their true
-    ids) and, where not all are 0, token_type_ids [T]. Every integer type will do.
+    `batch` holds ids [T], offsets [N+1], scored_rows [M] (which of the T tokens are scored), labels [M]
+    (their true ids) and, where not all are 0, token_type_ids [T]. Every integer type will do.
     """
     ids, offsets = batch["ids"].long(), batch["offsets"].long()
     types = batch["token_type_ids"].long() if "token_type_ids" in batch else torch.zeros_like(ids)

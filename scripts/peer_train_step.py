@@ -102,15 +102,16 @@ def serve(step):
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--preset", choices=PRESETS, default="base")
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--ragged", action="store_true", help="32 sequences of 9 to 100 tokens (1,291), padded to 100")
-    parser.add_argument("--masked-rows-only", action="store_true", help="run the MLM head on scored rows only")
+    parser.add_argument("--ragged", action="store_true", help="32 sequences of 9 to 100 tokens, 1,291 in all")
+    parser.add_argument("--masked-rows-only", action="store_true", help="MLM head on scored rows only")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="timed steps (without --serve)")
-    parser.add_argument("--serve", action="store_true", help="run a step for each line \"go\" on standard input")
+    parser.add_argument("--serve", action="store_true", help="a step for each line \"go\" on standard input")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON (--serve always does)")
     options = parser.parse_args()
     for name in ("sequences", "length", "threads", "rounds"):

@@ -134,6 +134,7 @@ TEST_F(SafetensorsTest, MisalignedDataIsCopied) {
   std::string data = "\x05" + std::string(reinterpret_cast<char*>(&value), 8);
   Safetensors file = read(file_bytes(header, data));
   EXPECT_EQ(file.find("x")->to_vector<double>(), std::vector<double>{value});
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(file.find("x")->data<double>()) % alignof(double), 0u);
   EXPECT_EQ(file.find("c")->item(), 5);
 }
 

@@ -1,0 +1,311 @@
+// Pre-trains a BERT by masked language modeling and writes a model directory.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/program.h"
+#include "data/atomic_file.h"
+#include "data/corpus.h"
+#include "data/default_text.h"
+#include "data/wordpiece_trainer.h"
+#include "models/mlm_evaluation.h"
+#include "models/pretrained.h"
+#include "nn/training.h"
+#include "ops/loss.h"
+#include "ops/reduce.h"
+
+using namespace bertie;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+// What is done where nothing is asked for. Larger models need lower rates and more text.
+struct Defaults {
+  const char* preset;
+  int64_t steps, batch_tokens;
+  double learning_rate;
+};
+constexpr Defaults preset_defaults[] = {{"tiny", 3000, 2048, 3e-3},
+                                        {"mini", 1500, 2048, 1e-3},
+                                        {"small", 4000, 4096, 5e-4},
+                                        {"medium", 10000, 4096, 3e-4},
+                                        {"base", 30000, 8192, 1e-4}};
+
+const Defaults& defaults_of(const std::string& preset) {
+  for (const Defaults& defaults : preset_defaults)
+    if (preset == defaults.preset) return defaults;
+  fail("preset", "there is none named '{}'", preset);
+}
+
+std::string defaults_table() {
+  std::string text = "Defaults per preset:\n  preset   steps  batch-tokens  learning-rate\n";
+  for (const Defaults& d : preset_defaults)
+    text += fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
+  return text;
+}
+
+struct Options {
+  std::vector<std::string> corpus, unscored;
+  std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
+  int32_t vocab_size = 8192;
+  bool cased = false, overwrite = false;
+  uint64_t seed = 1;
+  int64_t max_length = 128;
+  // Without a value: the preset's.
+  std::optional<int64_t> steps, epochs, batch_tokens, warmup;
+  std::optional<double> learning_rate, dropout;
+  double weight_decay = 0.01;
+};
+
+void declare(CLI::App& app, Options& o) {
+  auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40);
+  app.add_option("--corpus", o.corpus, "Text files: a line is a unit of text, a blank line ends a document (default: a built-in text)");
+  app.add_option("--held-out", o.held_out, "Text file to evaluate on (default: every 20th document or line of the corpus)");
+  app.add_option("--vocab", o.vocab, "vocab.txt to use (default: trained from the corpus)");
+  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary")->check(CLI::Range(100, 1'000'000))->capture_default_str();
+  app.add_flag("--cased", o.cased, "Keep upper case and accents");
+  auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")->check(CLI::IsMember(bert_preset_names()))->capture_default_str();
+  app.add_option("--config", o.config, "config.json that describes the model")->excludes(preset);
+  auto* steps = app.add_option("--steps", o.steps, "Updates of the weights")->check(positive);
+  app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")->check(positive)->excludes(steps);
+  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step")->check(positive);
+  app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")->check(CLI::Range(3, 65'536))->capture_default_str();
+  app.add_option("--learning-rate", o.learning_rate, "Largest learning rate; it falls linearly to zero")->check(CLI::Range(0.0, 1e3));
+  app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")->check(CLI::Range(0.0, 1e3))->capture_default_str();
+  app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")->check(CLI::Range(0.0, 0.999));
+  app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'");
+  app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")->capture_default_str();
+  app.add_option("--output", o.output, "Model directory to write")->capture_default_str();
+  app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
+  app.footer(defaults_table());
+}
+
+// Makes the folder and finds out now, not after the training, whether it can be written.
+void prepare_output(const Options& o) {
+  std::error_code error;
+  std::filesystem::create_directories(o.output, error);
+  check(!error, "output", "can't make the folder {}: {}", o.output, error.message());
+  for (const char* file : {"config.json", "vocab.txt", "model.safetensors"})
+    check(o.overwrite || !std::filesystem::exists(o.output + "/" + file), "output",
+          "{} is there already; --overwrite replaces it", o.output + "/" + file);
+  AtomicFile probe(o.output + "/model.safetensors");  // not committed: removed again
+}
+
+Corpus read_text(const Options& o) {
+  Corpus corpus;
+  if (o.corpus.empty()) add_text(corpus, "the built-in text", default_text());
+  else corpus = read_corpus(o.corpus);
+  return corpus;
+}
+
+void report_replaced(const Corpus& corpus) {
+  if (corpus.replaced > 0)
+    message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
+            corpus.first_replaced_source, corpus.first_replaced_line);
+}
+
+Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines, const WordSplitterOptions& words) {
+  if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
+  WordPieceTrainerOptions trainer;
+  trainer.size = o.vocab_size;
+  return train_wordpiece(count_words(lines, words), trainer);
+}
+
+std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary) {
+  std::vector<bool> scorable = ordinary_tokens(vocabulary);
+  for (const std::string& word : o.unscored) {
+    std::optional<int32_t> id = vocabulary.find(word);
+    check(id.has_value(), "unscored", "the vocabulary has no token '{}'", word);
+    scorable[*id] = false;
+  }
+  return scorable;
+}
+
+// The held-out scores at one moment: a line for people, an object for programs.
+class Evaluation {
+ public:
+  Evaluation(const Options& o, const TokenizedLines& training, const MlmBatches& held_out,
+             const std::vector<bool>& scorable, int32_t mask_id)
+      : batches_(evaluation_batches(held_out, 5000)),
+        control_(with_foreign_context(batches_, held_out.lines(), mask_id)),
+        mask_id_(mask_id),
+        unigram_(training, scorable),
+        unigram_score_(unigram_.evaluate(batches_, mask_id)),
+        metrics_path_(o.output + "/metrics.jsonl") {}
+
+  void run(BertForMaskedLM& model, int64_t step, bool last) {
+    model.eval();
+    MlmScore score = evaluate(model, batches_, mask_id_);
+    message("Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} positions",
+            step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
+    Json record{{"step", step},
+                {"held_out", to_json(score)},
+                {"unigram", to_json(unigram_score_)}};
+    if (last && !control_.empty()) {
+      MlmScore control = evaluate(model, control_, mask_id_), control_unigram = unigram_.evaluate(control_, mask_id_);
+      message("  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: {:.4f} (unigram {:.4f})",
+              score.hidden_loss, unigram_score_.hidden_loss, control.hidden_loss, control_unigram.hidden_loss);
+      record["foreign_context"] = to_json(control);
+      record["foreign_context_unigram"] = to_json(control_unigram);
+    }
+    model.train();
+    metrics_ += record.dump() + "\n";
+    write_file_atomically(metrics_path_, metrics_);
+  }
+
+ private:
+  static Json to_json(const MlmScore& score) {
+    return {{"loss", score.loss},     {"accuracy", score.accuracy}, {"scored", score.scored},
+            {"hidden_loss", score.hidden_loss}, {"hidden", score.hidden}};
+  }
+
+  std::vector<MaskedBatch> batches_, control_;
+  int32_t mask_id_;
+  UnigramModel unigram_;
+  MlmScore unigram_score_;
+  std::string metrics_path_, metrics_;
+};
+
+// The training batches one after the other, pass after pass.
+class BatchStream {
+ public:
+  explicit BatchStream(const MlmBatches& batches) : batches_(batches), plan_(batches.shuffled_pass(0)) {}
+  MaskedBatch next() {
+    if (position_ == plan_.size()) {
+      plan_ = batches_.shuffled_pass(++pass_);
+      position_ = 0;
+    }
+    return batches_.batch(plan_[position_++], pass_);
+  }
+
+ private:
+  const MlmBatches& batches_;
+  BatchPlan plan_;
+  int64_t pass_ = 0, position_ = 0;
+};
+
+// Loss, masked accuracy and speed since the last line of progress.
+class Meter {
+ public:
+  void add(double loss, const Array& logits, const MaskedBatch& batch) {
+    Array best = argmax(logits);
+    for (int64_t i = 0; i < best.size(); ++i)
+      right_ += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
+    scored_ += static_cast<double>(best.size());
+    loss_ += loss * static_cast<double>(best.size());
+    tokens_ += static_cast<double>(batch.tokens.tokens());
+  }
+  std::string text(int64_t steps_left) {
+    double now = seconds(), elapsed = now - since_;
+    since_ = now;
+    std::string line = fmt::format("loss {:.4f}  accuracy {:.3f}  {:.0f} tokens/s", loss_ / scored_, right_ / scored_,
+                                   tokens_ / elapsed);
+    loss_ = scored_ = right_ = tokens_ = 0;
+    if (steps_left > 0) line += "  " + duration(now / static_cast<double>(done) * static_cast<double>(steps_left)) + " left";
+    return line;
+  }
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  int64_t done = 0;
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double since_ = 0, loss_ = 0, scored_ = 0, right_ = 0, tokens_ = 0;
+};
+
+BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
+  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
+  config.vocab_size = vocabulary.size();
+  if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
+  check(o.max_length <= config.max_position_embeddings, "max-length", "{} is over the model's {} positions",
+        o.max_length, config.max_position_embeddings);
+  return config;
+}
+
+void pretrain(const Options& o) {
+  prepare_output(o);
+  Corpus corpus = read_text(o), held_out_corpus;
+  report_replaced(corpus);
+  CorpusSplit split;
+  if (o.held_out.empty()) {
+    split = split_corpus(corpus);
+  } else {
+    held_out_corpus = read_corpus({o.held_out});
+    report_replaced(held_out_corpus);
+    split = {corpus.lines, held_out_corpus.lines};
+  }
+  TokenizerOptions tokenizer_options;
+  tokenizer_options.words.do_lower_case = !o.cased;
+  Tokenizer tokenizer(vocabulary_for(o, split.training, tokenizer_options.words), tokenizer_options);
+  const Vocabulary& vocabulary = tokenizer.vocabulary();
+  BertConfig config = model_config(o, vocabulary);
+
+  const Defaults& defaults = defaults_of(o.preset);
+  int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
+  std::vector<bool> scorable = scorable_tokens(o, vocabulary);
+  Masking masking(scorable, vocabulary.mask_id(), o.seed);
+  MlmBatches training(tokenize_lines(tokenizer, split.training, o.max_length), vocabulary, masking, batch_tokens, o.seed);
+  MlmBatches held_out(tokenize_lines(tokenizer, split.held_out, o.max_length), vocabulary,
+                      Masking(scorable, vocabulary.mask_id(), 0), 4096, 0);
+  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}", corpus.lines.size(),
+          corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(), vocabulary.size());
+
+  BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
+  ParameterBlock parameters(model);
+  AdamOptions adam;
+  adam.weight_decay = o.weight_decay;
+  AdamW optimizer(parameters, adam);
+  TrainingOptions options;
+  options.steps = o.steps.value_or(o.epochs ? *o.epochs * training.shuffled_pass(0).size() : defaults.steps);
+  options.schedule = {o.learning_rate.value_or(defaults.learning_rate), o.warmup.value_or(options.steps / 20),
+                      options.steps, Schedule::Decay::linear};
+  message("Model: BERT with {} layers of {}, {} parameters; {} steps of {} tokens, learning rate {}",
+          config.num_hidden_layers, config.hidden_size, parameters.size(), options.steps, batch_tokens,
+          options.schedule.peak);
+
+  Evaluation evaluation(o, training.lines(), held_out, scorable, vocabulary.mask_id());
+  evaluation.run(model, 0, false);
+  Meter meter;
+  Progress progress(options.steps);
+  BatchStream stream(training);
+  MaskedBatch batch;
+  Tensor logits;
+  int64_t every = std::max<int64_t>(1, options.steps / 4);
+  int64_t steps = train(
+      parameters, optimizer, options,
+      [&](int64_t step) {
+        batch = stream.next();
+        logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
+        return cross_entropy(logits, batch.labels);
+      },
+      [&](const StepReport& report) {
+        meter.done = report.step + 1;
+        meter.add(report.loss, logits.array(), batch);
+        logits = Tensor();
+        progress.update(meter.done, [&] { return meter.text(options.steps - meter.done); });
+        if (meter.done % every == 0 && meter.done < options.steps) {
+          progress.clear();
+          evaluation.run(model, meter.done, false);
+        }
+        return !interrupted();
+      });
+  progress.clear();
+  message("{} steps in {}", steps, duration(meter.seconds()));
+  evaluation.run(model, steps, true);
+  save_pretrained(model, tokenizer, o.output);
+  result("{}", o.output);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Pre-trains a BERT by masked language modeling and writes a model directory that transformers can load.\n\n"
+      "  bert_pretrain --corpus mine.txt --output out\n"
+      "  bert_pretrain --corpus a.txt b.txt --preset small --epochs 10 --output out\n",
+      "bert_pretrain"};
+  Options options;
+  declare(app, options);
+  return run_program(app, argc, argv, [&] { pretrain(options); });
+}

@@ -1,0 +1,98 @@
+#include "apps/program.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "autograd/error.h"
+#include "autograd/threads.h"
+#include "ops/gemm.h"
+
+namespace bertie {
+namespace {
+
+volatile sig_atomic_t interrupt_came = 0;
+
+void note_interrupt(int) { interrupt_came = 1; }
+
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_interrupt;
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // the second one ends the program
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
+  int threads = 0;
+  app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
+      ->check(CLI::Range(1, 1024));
+  app.get_formatter()->column_width(34);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    print_message(app.get_name() + ": " + error.what() + " (--help tells more)");
+    return 2;
+  }
+  watch_signals();
+  try {
+    if (threads > 0) set_thread_count(threads);
+    if (std::string advice = gemm_advice(); !advice.empty()) print_message(advice);
+    body();
+    if (std::fflush(stdout) != 0) fail("output", "standard output can't be written");
+  } catch (const std::exception& error) {
+    std::string text = error.what();
+    print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
+    return interrupted() ? 130 : 1;
+  }
+  return interrupted() ? 130 : 0;
+}
+
+bool interrupted() { return interrupt_came != 0; }
+
+void print_message(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+
+void print_result(const std::string& text) {
+  bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
+  check(written && std::fflush(stdout) == 0, "output", "standard output can't be written");
+}
+
+std::string duration(double seconds) {
+  auto total = static_cast<int64_t>(seconds + 0.5);
+  if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+  return fmt::format("{}:{:02}", total / 60, total % 60);
+}
+
+Progress::Progress(int64_t total) : total_(total), terminal_(isatty(STDERR_FILENO)), last_(Clock::now()) {}
+
+Progress::~Progress() { clear(); }
+
+void Progress::update(int64_t done, const std::function<std::string()>& details) {
+  Clock::time_point now = Clock::now();
+  double waited = std::chrono::duration<double>(now - last_).count();
+  if (waited < (terminal_ ? 0.2 : 10)) return;
+  last_ = now;
+  if (!terminal_) return message("  {}/{}  {}", done, total_, details());
+  constexpr int width = 24;
+  int filled = static_cast<int>(done * width / std::max<int64_t>(total_, 1));
+  fmt::print(stderr, "\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'), std::string(width - filled, '.'), done,
+             total_, details());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void Progress::clear() {
+  if (!shown_) return;
+  fmt::print(stderr, "\r\033[K");
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace bertie

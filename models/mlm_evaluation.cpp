@@ -1,0 +1,140 @@
+#include "models/mlm_evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "ops/softmax.h"
+
+namespace bertie {
+namespace {
+
+// Adds up scores, then divides.
+class Sums {
+ public:
+  void add(bool hidden, double loss, bool right) {
+    ++score_.scored;
+    score_.loss += loss;
+    score_.accuracy += right;
+    if (!hidden) return;
+    ++score_.hidden;
+    score_.hidden_loss += loss;
+  }
+  MlmScore mean() const {
+    MlmScore score = score_;
+    auto scored = static_cast<double>(std::max<int64_t>(score.scored, 1));
+    score.loss /= scored;
+    score.accuracy /= scored;
+    score.hidden_loss /= static_cast<double>(std::max<int64_t>(score.hidden, 1));
+    return score;
+  }
+
+ private:
+  MlmScore score_;
+};
+
+bool is_hidden(const MaskedBatch& batch, int64_t i, int32_t mask_id) {
+  return batch.tokens.ids.data<int32_t>()[batch.scored_rows.data<int64_t>()[i]] == mask_id;
+}
+
+}  // namespace
+
+BertInput bert_input(const TokenBatch& batch, uint64_t seed, uint64_t step) {
+  return {batch.ids, batch.token_type_ids, {{batch.offsets, batch.first_sequence}, seed, step}};
+}
+
+MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
+  check(!model.training(), "evaluate", "the model must be in eval mode");
+  NoGrad no_grad;
+  Sums sums;
+  for (const MaskedBatch& batch : batches) {
+    Array log_p = log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
+    int64_t words = log_p.shape()[1];
+    dispatch("evaluate", log_p.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      for (int64_t i = 0; i < batch.labels.size(); ++i) {
+        const T* row = log_p.data<T>() + i * words;
+        int32_t label = batch.labels.data<int32_t>()[i];
+        bool right = std::max_element(row, row + words) - row == label;
+        sums.add(is_hidden(batch, i, mask_id), -static_cast<double>(row[label]), right);
+      }
+    });
+  }
+  return sums.mean();
+}
+
+UnigramModel::UnigramModel(const TokenizedLines& training, const std::vector<bool>& ordinary)
+    : log_probability_(ordinary.size()) {
+  std::vector<double> counts(ordinary.size(), 0);
+  for (int32_t id : training.ids) counts[id] += ordinary[id];
+  double total = 0;
+  for (size_t id = 0; id < counts.size(); ++id) total += ordinary[id] ? ++counts[id] : 0;
+  for (size_t id = 0; id < counts.size(); ++id) log_probability_[id] = std::log(counts[id] / total);
+  most_frequent_ = static_cast<int32_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+}
+
+MlmScore UnigramModel::evaluate(std::span<const MaskedBatch> batches, int32_t mask_id) const {
+  Sums sums;
+  for (const MaskedBatch& batch : batches) {
+    for (int64_t i = 0; i < batch.labels.size(); ++i) {
+      int32_t label = batch.labels.data<int32_t>()[i];
+      sums.add(is_hidden(batch, i, mask_id), -log_probability_[label], label == most_frequent_);
+    }
+  }
+  return sums.mean();
+}
+
+std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored) {
+  constexpr int64_t max_passes = 64;  // a few lines give no more information, however often they are masked
+  std::vector<MaskedBatch> batches;
+  BatchPlan plan = held_out.ordered_pass();
+  int64_t found = 0;
+  for (int64_t pass = 0; found < scored && pass < max_passes; ++pass) {
+    for (int64_t b = 0; b < plan.size() && found < scored; ++b) {
+      batches.push_back(held_out.batch(plan[b], pass));
+      found += batches.back().labels.size();
+    }
+  }
+  return batches;
+}
+
+std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches, const TokenizedLines& lines,
+                                              int32_t mask_id) {
+  // The next sequence of the same length, in a ring.
+  std::unordered_map<size_t, std::vector<int64_t>> of_length;
+  for (int64_t i = 0; i < lines.size(); ++i) of_length[lines[i].size()].push_back(i);
+  std::unordered_map<int64_t, int64_t> partner;
+  for (const auto& [length, ring] : of_length)
+    for (size_t i = 0; i < ring.size(); ++i) partner[ring[i]] = ring[(i + 1) % ring.size()];
+
+  std::vector<MaskedBatch> result;
+  for (const MaskedBatch& batch : batches) {
+    MaskedBatch control = batch;
+    control.tokens.ids = batch.tokens.ids.clone();
+    int32_t* ids = control.tokens.ids.mutable_data<int32_t>();
+    std::vector<bool> has_partner(batch.tokens.tokens());
+    for (size_t n = 0; n < batch.tokens.sequences.size(); ++n) {
+      int64_t sequence = batch.tokens.sequences[n], other = partner.at(sequence);
+      int64_t begin = batch.tokens.offsets[n] + 1, end = batch.tokens.offsets[n + 1] - 1;  // within [CLS] and [SEP]
+      for (int64_t t = begin; t < end; ++t) {
+        has_partner[t] = other != sequence;
+        if (ids[t] != mask_id) ids[t] = lines[other][t - begin];
+      }
+    }
+    std::vector<int64_t> rows;
+    std::vector<int32_t> labels;
+    for (int64_t i = 0; i < batch.labels.size(); ++i) {
+      int64_t row = batch.scored_rows.data<int64_t>()[i];
+      if (!is_hidden(batch, i, mask_id) || !has_partner[row]) continue;
+      rows.push_back(row);
+      labels.push_back(batch.labels.data<int32_t>()[i]);
+    }
+    if (rows.empty()) continue;
+    control.scored_rows = Array::from(rows);
+    control.labels = Array::from(labels);
+    result.push_back(std::move(control));
+  }
+  return result;
+}
+
+}  // namespace bertie

@@ -1,0 +1,46 @@
+// How good is a masked language model? Scores on fixed maskings of held-out text, beside what needs no model.
+#pragma once
+#include <span>
+#include <vector>
+
+#include "data/mlm_batches.h"
+#include "models/bert.h"
+
+namespace bertie {
+
+// The model's input for a batch.
+BertInput bert_input(const TokenBatch& batch, uint64_t seed = 0, uint64_t step = 0);
+
+// Sums over scored positions. "Hidden" ones show [MASK]: there, unlike where the true word was left in place, nothing
+// but the context tells.
+struct MlmScore {
+  int64_t scored = 0, hidden = 0;
+  double loss = 0, hidden_loss = 0;  // mean −log p(true word), nat
+  double accuracy = 0;               // share of scored positions where the true word has the largest p
+};
+
+// The model must be in eval mode.
+MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id);
+
+// p(word) = (its count in the training text + 1) / (number of tokens + number of ordinary words).
+class UnigramModel {
+ public:
+  UnigramModel(const TokenizedLines& training, const std::vector<bool>& ordinary);
+  MlmScore evaluate(std::span<const MaskedBatch> batches, int32_t mask_id) const;
+
+ private:
+  std::vector<double> log_probability_;  // per id
+  int32_t most_frequent_;
+};
+
+// The batches of as many passes (fixed maskings, numbers 0, 1, …) over held-out text as give `scored`
+// scored positions, but at most 64 passes.
+std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored);
+
+// The control: hidden positions and their true words stay; all other tokens come from another sequence of the same
+// length. A model that reads its context gains nothing here over the unigram model. Only hidden positions of sequences
+// that have such a partner are scored; batches without one are left out.
+std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches, const TokenizedLines& lines,
+                                              int32_t mask_id);
+
+}  // namespace bertie

@@ -1,0 +1,154 @@
+#include "data/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/message_of.h"
+
+namespace bertie {
+namespace {
+
+using Json = nlohmann::json;
+
+Json read_json(const std::string& path) {
+  std::ifstream file(path);
+  return Json::parse(file);
+}
+
+const Json& reference() {
+  static const Json json = read_json(BERTIE_SOURCE_DIR "/tests/reference/tokenizer.json");
+  return json;
+}
+
+Vocabulary reference_vocabulary() {
+  return Vocabulary(reference()["vocabulary"].get<std::vector<std::string>>());
+}
+
+TokenizerOptions options_from(const Json& json) {
+  TokenizerOptions options;
+  options.words.do_lower_case = json["do_lower_case"];
+  if (!json["strip_accents"].is_null()) options.words.strip_accents = json["strip_accents"].get<bool>();
+  options.words.tokenize_chinese_chars = json["tokenize_chinese_chars"];
+  options.split_special_tokens = json["split_special_tokens"];
+  return options;
+}
+
+// [begin, end, begin, end, …], as the reference file has them.
+std::vector<int64_t> flat(const std::vector<TokenOffsets>& offsets) {
+  std::vector<int64_t> result;
+  for (auto [begin, end] : offsets) result.insert(result.end(), {begin, end});
+  return result;
+}
+
+TEST(Tokenizer, IdsAndOffsetsAreThoseOfTokenizers) {
+  std::vector<std::string> texts = reference()["texts"];
+  Encoding encoding;
+  for (const Json& expected : reference()["options"]) {
+    Tokenizer tokenizer(reference_vocabulary(), options_from(expected));
+    ASSERT_EQ(expected["ids"].size(), texts.size());
+    for (size_t i = 0; i < texts.size(); ++i) {
+      tokenizer.encode(texts[i], encoding);
+      EXPECT_EQ(encoding.ids, expected["ids"][i].get<std::vector<int32_t>>()) << texts[i];
+      EXPECT_EQ(flat(encoding.offsets), expected["offsets"][i].get<std::vector<int64_t>>()) << texts[i];
+      EXPECT_EQ(encoding.replaced, 0);
+      EXPECT_EQ(tokenizer.ids(texts[i]), encoding.ids);
+    }
+  }
+}
+
+TEST(Tokenizer, InvalidBytesAreCountedAndTakeOnePosition) {
+  Tokenizer tokenizer(reference_vocabulary());
+  Encoding encoding;
+  tokenizer.encode("\xE2\x82the\xFF\xFE [MASK]\xC3", encoding);  // read as �the�� [MASK]�
+  EXPECT_EQ(encoding.replaced, 4);
+  ASSERT_EQ(encoding.ids.size(), 2u);
+  EXPECT_EQ(encoding.ids[0], tokenizer.vocabulary().id("the"));
+  EXPECT_EQ(encoding.ids[1], tokenizer.vocabulary().mask_id());
+  EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{1, 4, 7, 13}));
+  std::vector<int32_t> ids = {7};
+  EXPECT_EQ(tokenizer.append_ids("the \x80", ids), 1);
+  EXPECT_EQ(ids, (std::vector<int32_t>{7, tokenizer.vocabulary().id("the")}));
+}
+
+TEST(Tokenizer, LongRunsOfMarksAndWords) {
+  Tokenizer tokenizer(reference_vocabulary());
+  std::string text = "e";
+  for (int i = 0; i < 100000; ++i) text += i % 2 ? "\u0301" : "\u0327";
+  EXPECT_EQ(tokenizer.ids(text), std::vector{tokenizer.vocabulary().id("e")});
+  Encoding encoding;
+  tokenizer.encode(std::string(1000000, 'x') + " [the", encoding);
+  EXPECT_EQ(encoding.ids[0], tokenizer.vocabulary().unk_id());
+  EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 1000000, 1000001, 1000002, 1000002, 1000005}));
+}
+
+TEST(Tokenizer, AddsSpecialTokens) {
+  Tokenizer tokenizer(reference_vocabulary());
+  Encoding encoding;
+  tokenizer.encode("the", encoding);
+  tokenizer.add_special_tokens(encoding);
+  EXPECT_EQ(encoding.ids, (std::vector<int32_t>{2, tokenizer.vocabulary().id("the"), 3}));
+  EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 0, 0, 3, 0, 0}));
+}
+
+TEST(Tokenizer, Decodes) {
+  Tokenizer tokenizer(reference_vocabulary());
+  EXPECT_EQ(tokenizer.decode(tokenizer.ids("[CLS] The run, unwanted! i ' m [MASK]?[SEP]")),
+            "[CLS] the run, unwanted! i'm [MASK]? [SEP]");
+  EXPECT_EQ(tokenizer.decode(tokenizer.ids("[CLS] unwanted [SEP]"), true), "unwanted");
+  EXPECT_EQ(tokenizer.decode({}), "");
+  std::vector<int32_t> continuing = {tokenizer.vocabulary().id("##ed"), tokenizer.vocabulary().id("##ed")};
+  EXPECT_EQ(tokenizer.decode(continuing), "##eded");
+  std::vector<int32_t> outside = {tokenizer.vocabulary().size()};
+  EXPECT_EQ(message_of([&] { tokenizer.decode(outside); }),
+            fmt::format("[vocabulary] ids are 0 to {0}: got {1}", outside[0] - 1, outside[0]));
+}
+
+// The published conformance cases of those models whose vocabulary is at hand.
+TEST(Tokenizer, ConformanceCases) {
+  const char* data = std::getenv("BERTIE_TEST_DATA");
+  if (data == nullptr) GTEST_SKIP() << "BERTIE_TEST_DATA doesn't name the folder with vocab/ and tokenizer/";
+  struct Model {
+    const char *name, *vocabulary;
+    bool lower_case;
+  };
+  const Model models[] = {
+      {"Xenova/bert-base-uncased", "bert-base-uncased", true},
+      {"Xenova/bert-base-cased", "bert-base-cased", false},
+      {"google-bert/bert-base-cased", "bert-base-cased", false},
+      {"Xenova/spanbert-large-cased", "bert-base-cased", true},
+      {"Xenova/bge-base-zh-v1.5", "bert-base-chinese", true},
+      {"Xenova/bge-small-zh-v1.5", "bert-base-chinese", false},
+      {"Xenova/bert-base-multilingual-cased-ner-hrl", "bert-base-multilingual-cased", false}};
+  Json cases = read_json(std::string(data) + "/tokenizer/wordpiece_cases.json");
+  int count = 0;
+  for (const Model& model : models) {
+    TokenizerOptions options;
+    options.words.do_lower_case = model.lower_case;
+    Tokenizer tokenizer(Vocabulary::read(fmt::format("{}/vocab/{}-vocab.txt", data, model.vocabulary)),
+                        options);
+    for (const auto& [name, c] : cases[model.name].items()) {
+      Encoding encoding;
+      tokenizer.encode(c["text"].get<std::string>(), encoding);
+      if (!c.contains("text_pair")) {
+        std::vector<std::string> tokens;
+        for (int32_t id : encoding.ids) tokens.emplace_back(tokenizer.vocabulary().token(id));
+        EXPECT_EQ(tokens, c["tokens"].get<std::vector<std::string>>()) << model.name << ' ' << name;
+      }
+      tokenizer.add_special_tokens(encoding);
+      if (c.contains("text_pair")) {
+        tokenizer.append_ids(c["text_pair"].get<std::string>(), encoding.ids);
+        encoding.ids.push_back(tokenizer.vocabulary().sep_id());
+      }
+      EXPECT_EQ(encoding.ids, c["ids"].get<std::vector<int32_t>>()) << model.name << ' ' << name;
+      EXPECT_EQ(tokenizer.decode(encoding.ids), c["decoded"].get<std::string>()) << model.name << ' ' << name;
+      ++count;
+    }
+  }
+  EXPECT_EQ(count, 89);
+}
+
+}  // namespace
+}  // namespace bertie
