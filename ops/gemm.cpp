@@ -1,0 +1,102 @@
+#include "ops/gemm.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "autograd/threads.h"
+#include "ops/gemm_call.h"
+
+namespace bertie {
+namespace {
+
+template <class T>
+void check_factor(const char* which, const Factor<T>& x, int64_t rows, int64_t columns) {
+  int64_t row = x.transposed ? rows : columns;
+  check(x.stride >= row, "gemm", "rows must not overlap: {} has rows of {} elements and stride {}", which, row, x.stride);
+  check(x.stride <= std::numeric_limits<int32_t>::max(), "gemm", "strides must be below 2^31: {} has {}", which, x.stride);
+  check(x.data || rows == 0 || columns == 0, "gemm", "{} has no data", which);
+}
+
+template <class T>
+void check_product(const Product<T>& p) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();  // the libraries count in 32 bits
+  for (int64_t extent : {p.M, p.N, p.K})
+    check(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}", +most, p.M, p.N, p.K);
+  check(p.batch >= 0, "gemm", "a batch can't be negative, got {}", p.batch);
+  check_factor("A", p.a, p.M, p.K);
+  check_factor("B", p.b, p.K, p.N);
+  check_factor("C", Factor<T>{p.c, p.c_stride}, p.M, p.N);
+  check(!p.bias || p.beta == 0, "gemm", "a product takes either a bias or beta, got beta = {}", p.beta);
+}
+
+// A rectangle of C, of one matrix of the batch, as a product of its own.
+template <class T>
+Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  Product<T> t = p;
+  t.M = std::min(rows, p.M - row);
+  t.N = std::min(columns, p.N - column);
+  t.a.data += index * p.a.batch_stride + row * (p.a.transposed ? 1 : p.a.stride);
+  t.b.data += index * p.b.batch_stride + column * (p.b.transposed ? p.b.stride : 1);
+  t.c += index * p.c_batch_stride + row * p.c_stride + column;
+  if (p.bias) t.bias += column;
+  return t;
+}
+
+int64_t parts(int64_t extent, int64_t size) { return (extent + size - 1) / size; }
+
+struct Tile {
+  int64_t rows, columns;
+};
+
+// Large tiles spend less on packing their factors; many tiles keep many threads busy to the end; and none should be
+// shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the libraries' inner kernels.
+Tile tile_of(int64_t M, int64_t N, int64_t K) {
+  constexpr int64_t wanted_tiles = 32, least_work = int64_t{1} << 21, least_side = 64;
+  int64_t rows = 256, columns = 384;
+  auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
+  while (work() < least_work && rows < M) rows *= 2;
+  while (work() < least_work && columns < N) columns *= 2;
+  rows = std::min(rows, M);
+  columns = std::min(columns, N);
+  while (parts(M, rows) * parts(N, columns) < wanted_tiles && work() >= 2 * least_work &&
+         std::max(rows, columns) >= 2 * least_side)
+    (columns >= rows ? columns : rows) /= 2;
+  auto even = [](int64_t extent, int64_t size, int64_t multiple) {
+    int64_t share = parts(extent, parts(extent, size));
+    return std::min(extent, parts(share, multiple) * multiple);
+  };
+  return {even(M, rows, 8), even(N, columns, 48)};
+}
+
+}  // namespace
+
+template <class T>
+void gemm(const Product<T>& p) {
+  check_product(p);
+  if (p.batch == 0 || p.M == 0 || p.N == 0) return;
+  GemmBackend backend = gemm_backend(dtype_of<T>(), p.M, p.N, p.K);
+  Tile tile = tile_of(p.M, p.N, p.K);
+  int64_t down = parts(p.M, tile.rows), across = parts(p.N, tile.columns);
+  constexpr int64_t least_work = int64_t{1} << 20;  // of a task that holds several small products
+  int64_t grain = 1 + least_work / (tile.rows * tile.columns * (p.K + 1));
+  parallel_ranges(p.batch * down * across, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      gemm_call(backend, part(p, i / (down * across), i / across % down * tile.rows, tile.rows,
+                              i % across * tile.columns, tile.columns));
+  });
+}
+
+template <class T>
+void gemm_tile(const Product<T>& p) {
+  check_product(p);
+  if (p.M == 0 || p.N == 0) return;
+  GemmBackend backend = gemm_backend(dtype_of<T>(), p.M, p.N, p.K);
+  for (int64_t i = 0; i < p.batch; ++i) gemm_call(backend, part(p, i, 0, p.M, 0, p.N));
+}
+
+template void gemm(const Product<float>&);
+template void gemm(const Product<double>&);
+template void gemm_tile(const Product<float>&);
+template void gemm_tile(const Product<double>&);
+
+}  // namespace bertie

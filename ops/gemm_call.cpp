@@ -1,0 +1,187 @@
+#include "ops/gemm_call.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "autograd/isa.h"
+
+namespace bertie {
+namespace {
+
+// While one is in scope, a library called by this thread uses no other: both ask OpenMP how many they may have.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) {
+    if (before_ != 1) omp_set_num_threads(1);
+  }
+  ~OneThread() {
+    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
+  }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+// The widest vectors of an OpenBLAS core type's kernels. Order matters: the table below is indexed with it.
+enum class Core { generic, avx2, avx512 };
+
+struct Libraries {
+  std::string core_name;
+  Core core = Core::avx2;
+
+  Libraries() {
+    OneThread guard;  // the next call sets OpenMP's number of threads, too
+    openblas_set_num_threads(1);
+    core_name = openblas_get_corename();
+    auto is_one_of = [&](std::initializer_list<std::string_view> names) {
+      return std::find(names.begin(), names.end(), core_name) != names.end();
+    };
+    if (is_one_of({"Katmai", "Coppermine", "Northwood", "Prescott", "Banias", "Atom", "Core2", "Penryn", "Dunnington",
+                   "Nehalem", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona", "Nano", "Bobcat", "Sandybridge",
+                   "Bulldozer", "Generic", "generic", "Unknown"}))
+      core = Core::generic;
+    if (is_one_of({"SkylakeX", "Cooperlake", "SapphireRapids"})) core = Core::avx512;
+    // OpenBLAS chose its kernels when it was loaded. oneDNN chooses at its first use, and follows BERTIE_ISA.
+    std::string_view wanted = std::getenv("BERTIE_ISA") ? std::getenv("BERTIE_ISA") : "";
+    if (wanted == "baseline") dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
+    if (wanted == "avx2") dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+  }
+};
+
+const Libraries& libraries() {
+  static const Libraries libraries;
+  return libraries;
+}
+
+std::optional<GemmBackend> from_environment() {
+  const char* value = std::getenv("BERTIE_GEMM");
+  if (!value || !*value) return std::nullopt;
+  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::plain})
+    if (std::string_view(value) == name(backend)) return backend;
+  fail("gemm", "BERTIE_GEMM must be openblas, onednn or plain, got '{}'", value);
+}
+
+std::optional<GemmBackend>& set_by_hand() {
+  static std::optional<GemmBackend> backend = from_environment();
+  return backend;
+}
+
+// Who computes in f32, by isa(), core type and size of the product. Measured with tiles of BERT's shapes on one thread
+// of a Zen 5, its kernels chosen by OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA:
+//   SSE        Prescott 43 GFLOP/s, oneDNN 44
+//   AVX2       Haswell 97 … 114, oneDNN 100 … 119, and ahead by more below 64 × 64 × 64
+//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without packing, 150 … 237
+//              against 90 … 200
+// Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the CPU.
+struct Choice {
+  GemmBackend small, large;  // small: M · N · K ≤ 10⁶, OpenBLAS's own bound
+};
+constexpr GemmBackend blas = GemmBackend::openblas, dnnl = GemmBackend::onednn;
+constexpr Choice choices[3][3] = {
+    // generic      avx2          avx512    ← OpenBLAS's core; isa(): ↓
+    {{dnnl, dnnl}, {blas, blas}, {blas, blas}},  // baseline
+    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl}},  // avx2
+    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl}},  // avx512
+};
+constexpr int64_t small_work = 1'000'000;
+
+// The textbook's loops.
+template <class T>
+void plain(const Product<T>& p) {
+  int64_t a_row = p.a.transposed ? 1 : p.a.stride, a_column = p.a.transposed ? p.a.stride : 1;
+  int64_t b_row = p.b.transposed ? 1 : p.b.stride, b_column = p.b.transposed ? p.b.stride : 1;
+  for (int64_t m = 0; m < p.M; ++m) {
+    for (int64_t n = 0; n < p.N; ++n) {
+      T sum = 0;
+      for (int64_t k = 0; k < p.K; ++k) sum += p.a.data[m * a_row + k * a_column] * p.b.data[k * b_row + n * b_column];
+      T& c = p.c[m * p.c_stride + n];
+      c = p.beta == 0 ? p.alpha * sum : p.alpha * sum + p.beta * c;
+    }
+  }
+}
+
+void openblas(const Product<float>& p) {
+  cblas_sgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans, p.b.transposed ? CblasTrans : CblasNoTrans,
+              p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+}
+
+void openblas(const Product<double>& p) {
+  cblas_dgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans, p.b.transposed ? CblasTrans : CblasNoTrans,
+              p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+}
+
+// dnnl_sgemm generates code once per kind of transposition, never per shape. A matmul primitive is no faster, and costs
+// 0.2 … 4 ms for every new number of rows.
+void onednn(const Product<float>& p) {
+  dnnl_status_t status =
+      dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride,
+                 p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+  check(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
+        static_cast<int>(status), p.M, p.N, p.K);
+}
+
+// C = beta · C, what remains of a product without terms.
+template <class T>
+void scale(const Product<T>& p) {
+  for (int64_t m = 0; m < p.M; ++m)
+    for (T *c = p.c + m * p.c_stride, *end = c + p.N; c != end; ++c) *c = p.beta == 0 ? T(0) : p.beta * *c;
+}
+
+}  // namespace
+
+const char* name(GemmBackend backend) {
+  switch (backend) {
+    case GemmBackend::openblas: return "openblas";
+    case GemmBackend::onednn: return "onednn";
+    case GemmBackend::plain: return "plain";
+  }
+  return "?";
+}
+
+GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K) {
+  std::optional<GemmBackend> wanted = set_by_hand();
+  if (type == DType::f64) return wanted == GemmBackend::plain ? GemmBackend::plain : GemmBackend::openblas;
+  if (wanted) return *wanted;
+  const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];
+  return static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work ? choice.small
+                                                                                                  : choice.large;
+}
+
+void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }
+
+std::string gemm_advice() {
+  Isa best = available_isas().back();
+  if (libraries().core != Core::generic || best == Isa::baseline) return "";
+  return fmt::format("OpenBLAS doesn't know this CPU and uses its slow {} kernels, so oneDNN computes the f32 products; "
+                     "OPENBLAS_CORETYPE={} in the environment makes it use fast ones",
+                     libraries().core_name, best == Isa::avx512 ? "SkylakeX" : "Haswell");
+}
+
+template <class T>
+void gemm_call(GemmBackend backend, const Product<T>& product) {
+  Product<T> p = product;
+  if (p.bias) {
+    for (int64_t m = 0; m < p.M; ++m) std::copy_n(p.bias, p.N, p.c + m * p.c_stride);
+    p.beta = 1;
+  }
+  if (p.K == 0) return scale(p);
+  libraries();
+  OneThread guard;
+  if constexpr (std::is_same_v<T, float>) {
+    if (backend == GemmBackend::onednn) return onednn(p);
+  }
+  if (backend == GemmBackend::plain) return plain(p);
+  openblas(p);
+}
+
+template void gemm_call(GemmBackend, const Product<float>&);
+template void gemm_call(GemmBackend, const Product<double>&);
+
+}  // namespace bertie

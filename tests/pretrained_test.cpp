@@ -1,0 +1,174 @@
+#include "models/pretrained.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "autograd/random.h"
+#include "autograd/threads.h"
+#include "data/mapped_file.h"
+#include "data/safetensors.h"
+#include "models/mlm_evaluation.h"
+#include "nn/training.h"
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace bertie {
+namespace {
+
+BertConfig small_config(int64_t vocab_size) {
+  BertConfig config;
+  config.vocab_size = vocab_size;
+  config.hidden_size = 32;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  config.intermediate_size = 64;
+  config.max_position_embeddings = 16;
+  return config;
+}
+
+Tokenizer small_tokenizer() {
+  return Tokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "ran", "on", "mat"}));
+}
+
+void replace_in(const std::string& path, const std::string& from, const std::string& to) {
+  std::string text = read_file(path);
+  size_t at = text.find(from);
+  ASSERT_NE(at, std::string::npos) << from;
+  std::ofstream(path) << text.replace(at, from.size(), to);
+}
+
+class Pretrained : public testing::Test {
+ protected:
+  void SetUp() override { save_pretrained(model_, small_tokenizer(), path_); }
+  TemporaryFolder folder_;
+  std::string path_ = folder_.path() + "/model";
+  BertForMaskedLM model_{small_config(12), Initializer::normal(0.1, 3)};
+};
+
+TEST_F(Pretrained, ComesBackAsItWas) {
+  PretrainedMaskedLM read = load_pretrained_masked_lm(path_);
+  EXPECT_TRUE(read.unused.empty());
+  EXPECT_FALSE(read.model->training());
+  EXPECT_EQ(read.tokenizer.vocabulary().tokens(), small_tokenizer().vocabulary().tokens());
+  std::vector<Parameter> was = model_.parameters(), is = read.model->parameters();
+  ASSERT_EQ(was.size(), is.size());
+  for (size_t i = 0; i < was.size(); ++i) {
+    EXPECT_EQ(was[i].names, is[i].names);
+    EXPECT_EQ(was[i].tensor.array().to_vector<float>(), is[i].tensor.array().to_vector<float>());
+  }
+  // The names are those of transformers; the tied decoder isn't written twice.
+  Safetensors file = read_safetensors(path_ + "/model.safetensors");
+  EXPECT_TRUE(file.find("bert.encoder.layer.1.attention.self.key.weight"));
+  EXPECT_TRUE(file.find("bert.encoder.layer.0.attention.output.LayerNorm.bias"));
+  EXPECT_TRUE(file.find("cls.predictions.bias"));
+  EXPECT_FALSE(file.find("cls.predictions.decoder.weight"));
+}
+
+TEST_F(Pretrained, ListsWhatDoesNotFit) {
+  replace_in(path_ + "/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+  replace_in(path_ + "/config.json", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 17");
+  std::string message = message_of([&] { load_pretrained_masked_lm(path_); });
+  EXPECT_NE(message.find("missing: bert.encoder.layer.2.attention.self.query.weight [32, 32]"), std::string::npos) << message;
+  EXPECT_NE(message.find("wrong shape: bert.embeddings.position_embeddings.weight is [16, 32], the model has [17, 32]"),
+            std::string::npos) << message;
+  replace_in(path_ + "/config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1");
+  replace_in(path_ + "/config.json", "\"max_position_embeddings\": 17", "\"max_position_embeddings\": 16");
+  EXPECT_EQ(load_pretrained_masked_lm(path_).unused.size(), 16u);  // the second layer
+}
+
+TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
+  std::string config = path_ + "/config.json", whole = read_file(config);
+  auto message_with = [&](const std::string& from, const std::string& to) {
+    std::ofstream(config) << whole;
+    replace_in(config, from, to);
+    return message_of([&] { load_pretrained_masked_lm(path_); });
+  };
+  EXPECT_EQ(message_with("\"absolute\"", "\"relative_key\""),
+            "[config] " + config + ": position_embedding_type must be \"absolute\", got \"relative_key\"");
+  EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": \"x\""),
+            "[config] " + config + ": hidden_size must be an integer, got \"x\"");
+  EXPECT_EQ(message_with("\"hidden_size\": 32,", ""), "[config] " + config + ": the key hidden_size is missing");
+  EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": 33"),
+            "[config] " + config + ": num_attention_heads must divide hidden_size, got 2 and 33");
+  EXPECT_EQ(message_with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": -2"),
+            "[config] " + config + ": num_hidden_layers must be in 1 … 1000, got -2");
+  EXPECT_EQ(message_with("\"model_type\": \"bert\"", "\"model_type\": \"roberta\""),
+            "[config] " + config + ": model_type must be \"bert\", got \"roberta\"");
+  EXPECT_EQ(message_with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"swish\""),
+            "[activation] must be gelu, gelu_new, relu, tanh or sigmoid, got 'swish'");
+  EXPECT_EQ(message_with("{", "["), "[config] " + config + ": expected a JSON object");
+}
+
+TEST_F(Pretrained, RefusesMissingFilesAndLargerVocabularies) {
+  std::ofstream(path_ + "/vocab.txt", std::ios::app) << "one\nmore\n";
+  EXPECT_EQ(message_of([&] { load_pretrained_masked_lm(path_); }),
+            "[load] " + path_ + "/vocab.txt has 14 tokens, config.json allows 12");
+  EXPECT_NE(message_of([&] { load_pretrained_masked_lm(path_ + "/nowhere"); }).find("nowhere/config.json"),
+            std::string::npos);
+}
+
+TEST(Bert, RefusesWrongInput) {
+  BertForMaskedLM model(small_config(12), Initializer::zeros());
+  auto message = [&](std::vector<int32_t> ids, std::vector<int64_t> offsets) {
+    return message_of([&] {
+      model.logits({Array::from(ids), Array(), {{offsets}}}, Array::from(std::vector<int32_t>{0}));
+    });
+  };
+  EXPECT_EQ(message({5, 12}, {0, 2}), "[embedding] ids must be in 0 … 11: id 12 at position 1");
+  EXPECT_EQ(message({5, 6}, {0, 3}), "[bert] offsets must end at the number of tokens: 2 tokens, last offset 3");
+  EXPECT_EQ(message({5, 6, 7}, {0, 2, 1, 3}), "[bert] offsets must not fall: 1 follows 2 at 2");
+  EXPECT_EQ(message(std::vector<int32_t>(17, 5), {0, 17}),
+            "[bert] sequence 0 has 17 tokens; max_position_embeddings is 16");
+}
+
+// Dropout, ragged batches, clipping: the same bytes on any number of threads.
+TEST(Training, GivesTheSameBitsOnAnyNumberOfThreads) {
+  TemporaryFolder folder;
+  int threads = thread_count();
+  std::vector<std::string> files;
+  for (int count : {1, 2, 3}) {
+    set_thread_count(count);
+    BertConfig config = small_config(600);  // large enough that products are cut into tiles
+    config.hidden_size = config.intermediate_size = 384;
+    config.num_attention_heads = 6;
+    config.num_hidden_layers = 1;
+    config.max_position_embeddings = 128;
+    BertForMaskedLM model(config, Initializer::normal(0.05, 3));
+    ParameterBlock parameters(model);
+    AdamW optimizer(parameters, {});
+    TrainingOptions options;
+    options.steps = 3;
+    options.schedule = {1e-3, 0, 3};
+    Random random(5);
+    train(
+        parameters, optimizer, options,
+        [&](int64_t step) {
+          Packing packing;
+          std::vector<int32_t> ids;
+          std::vector<int64_t> rows;
+          std::vector<int32_t> labels;
+          for (int n = 0; n < 5; ++n) {
+            for (uint64_t length = 20 + random.below(100); length > 0; --length)
+              ids.push_back(static_cast<int32_t>(random.below(600)));
+            packing.offsets.push_back(static_cast<int64_t>(ids.size()));
+          }
+          for (int64_t row = 3; row < packing.tokens(); row += 7) {
+            rows.push_back(row);
+            labels.push_back(static_cast<int32_t>(random.below(600)));
+          }
+          Pass pass{packing, 9, static_cast<uint64_t>(step)};
+          return model.loss({Array::from(ids), Array(), pass}, Array::from(rows), Array::from(labels));
+        },
+        [](const StepReport&) { return true; });
+    files.push_back(folder.path() + "/" + std::to_string(count));
+    save_parameters(model, files.back());
+  }
+  set_thread_count(threads);
+  EXPECT_EQ(read_file(files[0]), read_file(files[1]));
+  EXPECT_EQ(read_file(files[0]), read_file(files[2]));
+}
+
+}  // namespace
+}  // namespace bertie
