@@ -291,7 +291,7 @@ void pretrain(const Options& o) {
         return !interrupted();
       });
   progress.clear();
-  message("{} steps in {}", steps, duration(meter.seconds()));
+  message("{} steps in {} ({:.1f} s)", steps, duration(meter.seconds()), meter.seconds());
   evaluation.run(model, steps, true);
   save_pretrained(model, tokenizer, o.output);
   result("{}", o.output);

@@ -10,7 +10,7 @@
 namespace bertie {
 namespace {
 
-std::string quoted(const std::string& word) {  // for the shell
+std::string shell_quoted(const std::string& word) {
   std::string text = "'";
   for (char c : word) text += c == '\'' ? "'\\''" : std::string(1, c);
   return text + "'";
@@ -20,7 +20,7 @@ std::string quoted(const std::string& word) {  // for the shell
 
 MachineRates measure_machine(int threads) {
   std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "machine_rates";
-  FILE* pipe = popen(fmt::format("{} --json --threads {}", quoted(program), threads).c_str(), "r");
+  FILE* pipe = popen(fmt::format("{} --json --threads {}", shell_quoted(program), threads).c_str(), "r");
   check(pipe != nullptr, "machine", "{} can't be run", program);
   std::string output;
   std::array<char, 4096> buffer;

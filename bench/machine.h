@@ -10,9 +10,9 @@ struct MachineRates {
   double bandwidth_gbs;       // GB/s, (bytes read + bytes written) / time of scaling 1 GiB of f32 in place
 };
 
-// Measured by the program machine_rates, which lies beside the calling one. A process of its own, because OpenBLAS
-// takes its core type at its start only, and so that neither its memory nor its settings show in the caller's figures.
-// Takes a second or two. Throws Error when the program can't be run.
+// Measured by the program machine_rates, which lies beside the calling one. A process of its own, because
+// OpenBLAS takes its core type at its start only, and so that neither its memory nor its settings show in the
+// caller's figures. Takes a second or two. Throws Error when the program can't be run.
 MachineRates measure_machine(int threads);
 
 }  // namespace bertie

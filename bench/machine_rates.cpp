@@ -1,12 +1,14 @@
 // machine_rates: this machine's rate of f32 matrix products and its memory bandwidth.
-//   sgemm      one call on 2048³ by each of OpenBLAS and oneDNN, with the library's own threads; the better counts.
-//   bandwidth  (bytes read + bytes written) / time of scaling 1 GiB of f32 in place, by bertie's threads.
+//   sgemm      one call on 2048³ by each of OpenBLAS and oneDNN, with its own threads; the better
+//   bandwidth  (bytes read + bytes written) / time of scaling 1 GiB of f32 in place, by bertie's threads
 // Each is the median of five runs after one that isn't counted.
 #include <cblas.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -18,14 +20,15 @@ namespace {
 
 using namespace bertie;
 
-// OpenBLAS takes the kernels for a CPU that it doesn't know from an older one, or generic ones. It reads its core type
-// when it is loaded, so this program starts itself once more with the one for the instruction set; a core type that is
-// already set stays.
+// OpenBLAS takes older kernels for a CPU that it doesn't know, at half the speed or worse. It reads its core
+// type when it is loaded, so this program starts itself once more with the one for the CPU's instructions.
 void use_right_openblas_core(char** argv) {
-  const char* core = isa() == Isa::avx512 ? "SkylakeX" : isa() == Isa::avx2 ? "Haswell" : nullptr;
-  if (!core || setenv("OPENBLAS_CORETYPE", core, 0) != 0 || openblas_get_corename() == std::string(core)) return;
-  if (getenv("BERTIE_MACHINE_RATES")) return;  // this is the second start
-  setenv("BERTIE_MACHINE_RATES", "1", 1);
+  Isa best = available_isas().back();
+  if (best == Isa::baseline) return;
+  std::string right = best == Isa::avx512 ? "SkylakeX" : "Haswell";
+  const char* core = std::getenv("OPENBLAS_CORETYPE");
+  if (core && core == right) return;
+  setenv("OPENBLAS_CORETYPE", right.c_str(), 1);
   execv("/proc/self/exe", argv);
 }
 
@@ -52,12 +55,13 @@ nlohmann::ordered_json sgemm_rates(int threads) {
   double gflop = 2e-9 * n * n * n;
   openblas_set_num_threads(threads);
   double openblas = gflop / median_seconds([&] {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
-  });
+                      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n,
+                                  b.data(), n, 0, c.data(), n);
+                    });
   set_thread_count(threads);  // oneDNN's are OpenMP's
   double onednn = gflop / median_seconds([&] {
-    dnnl::sgemm('N', 'N', n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
-  });
+                    dnnl::sgemm('N', 'N', n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
+                  });
   return {{"sgemm_gflops", std::max(openblas, onednn)},
           {"sgemm_library", openblas > onednn ? "OpenBLAS" : "oneDNN"},
           {"openblas_gflops", openblas},
@@ -101,8 +105,10 @@ int main(int argc, char** argv) try {
   } else {
     fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\n",
                rates["sgemm_gflops"].get<double>(), rates["sgemm_library"].get<std::string>(),
-               openblas_get_corename(), rates["openblas_gflops"].get<double>(), rates["onednn_gflops"].get<double>());
-    fmt::print("bandwidth {:.1f} GB/s\n{} threads, {}\n", rates["bandwidth_gbs"].get<double>(), threads, name(isa()));
+               openblas_get_corename(), rates["openblas_gflops"].get<double>(),
+               rates["onednn_gflops"].get<double>());
+    fmt::print("bandwidth {:.1f} GB/s\n{} threads, {}\n", rates["bandwidth_gbs"].get<double>(), threads,
+               name(isa()));
   }
 } catch (const std::exception& error) {
   fmt::print(stderr, "machine_rates: {}\n", error.what());

@@ -1,171 +1,138 @@
 #include "data/default_text.h"
 
 #include <array>
-#include <vector>
+#include <map>
+#include <string_view>
 
 #include "autograd/random.h"
 
 namespace bertie {
 namespace {
 
-constexpr int scenes = 2200;
+constexpr int scenes = 1900;
 
-// Somebody's work: "the baker bakes bread in the kitchen".
-struct Trade {
-  const char *one, *many, *verb, *verb_s, *verb_past, *object, *place;
-};
-constexpr Trade trades[] = {
-    {"baker", "bakers", "bake", "bakes", "baked", "bread", "in the kitchen"},
-    {"farmer", "farmers", "plant", "plants", "planted", "corn", "in the field"},
-    {"sailor", "sailors", "tie", "ties", "tied", "ropes", "on the ship"},
-    {"fisherman", "fishermen", "mend", "mends", "mended", "nets", "at the harbor"},
-    {"gardener", "gardeners", "water", "waters", "watered", "roses", "in the garden"},
-    {"shepherd", "shepherds", "count", "counts", "counted", "sheep", "on the hill"},
-    {"carpenter", "carpenters", "build", "builds", "built", "tables", "in the workshop"},
-    {"tailor", "tailors", "sew", "sews", "sewed", "shirts", "in the shop"},
-    {"teacher", "teachers", "read", "reads", "read", "stories", "at the school"},
-    {"doctor", "doctors", "visit", "visits", "visited", "patients", "at the hospital"},
-    {"painter", "painters", "paint", "paints", "painted", "pictures", "in the studio"},
-    {"miller", "millers", "grind", "grinds", "ground", "wheat", "at the mill"},
-    {"cook", "cooks", "boil", "boils", "boiled", "soup", "at the inn"},
-    {"weaver", "weavers", "weave", "weaves", "wove", "blankets", "at the loom"},
-    {"singer", "singers", "sing", "sings", "sang", "songs", "on the stage"},
-    {"hunter", "hunters", "follow", "follows", "followed", "tracks", "in the forest"},
-    {"merchant", "merchants", "sell", "sells", "sold", "spices", "at the market"},
-    {"librarian", "librarians", "sort", "sorts", "sorted", "books", "in the library"},
-    {"blacksmith", "blacksmiths", "hammer", "hammers", "hammered", "iron", "at the forge"},
-    {"miner", "miners", "dig", "digs", "dug", "coal", "under the mountain"},
-    {"postman", "postmen", "carry", "carries", "carried", "letters", "along the street"},
-    {"clockmaker", "clockmakers", "repair", "repairs", "repaired", "clocks", "in the tower"},
-};
+// A word in braces is a key of this grammar: {Anna} stands for the first person of a scene, {bread} for what
+// {she} makes. The first row of each table has the keys, the others what may stand for them. {a|b} is a in
+// the present and b in the past.
+template <size_t columns>
+using Row = std::array<const char*, columns>;
 
-struct Season {
-  const char* name;
-  std::array<const char*, 3> today, past;  // what the weather does
-  std::array<const char*, 3> adjectives;   // of mornings and evenings
-  const char* wear;
+constexpr Row<6> trades[] = {
+    {"baker", "bakers", "bakes", "bake", "bread", "in the kitchen"},
+    {"baker", "bakers", "{bakes|baked}", "{bake|baked}", "bread", "in the kitchen"},
+    {"farmer", "farmers", "{plants|planted}", "{plant|planted}", "corn", "in the field"},
+    {"sailor", "sailors", "{ties|tied}", "{tie|tied}", "ropes", "on the ship"},
+    {"fisherman", "fishermen", "{mends|mended}", "{mend|mended}", "nets", "at the harbor"},
+    {"gardener", "gardeners", "{waters|watered}", "{water|watered}", "roses", "in the garden"},
+    {"shepherd", "shepherds", "{counts|counted}", "{count|counted}", "sheep", "on the hill"},
+    {"carpenter", "carpenters", "{builds|built}", "{build|built}", "tables", "in the workshop"},
+    {"tailor", "tailors", "{sews|sewed}", "{sew|sewed}", "shirts", "in the shop"},
+    {"teacher", "teachers", "{tells|told}", "{tell|told}", "stories", "at the school"},
+    {"painter", "painters", "{paints|painted}", "{paint|painted}", "pictures", "in the studio"},
+    {"miller", "millers", "{grinds|ground}", "{grind|ground}", "wheat", "at the mill"},
+    {"cook", "cooks", "{boils|boiled}", "{boil|boiled}", "soup", "at the inn"},
+    {"weaver", "weavers", "{weaves|wove}", "{weave|wove}", "blankets", "at the loom"},
+    {"singer", "singers", "{sings|sang}", "{sing|sang}", "songs", "on the stage"},
+    {"merchant", "merchants", "{sells|sold}", "{sell|sold}", "spices", "at the market"},
+    {"blacksmith", "blacksmiths", "{hammers|hammered}", "{hammer|hammered}", "iron", "at the forge"},
+    {"miner", "miners", "{digs|dug}", "{dig|dug}", "coal", "under the mountain"},
 };
-constexpr Season seasons[] = {
-    {"winter",
-     {"snow falls on the roofs", "the river is frozen", "the wind blows from the north"},
-     {"snow fell on the roofs", "the river was frozen", "the wind blew from the north"},
-     {"cold", "dark", "white"},
-     "a thick coat"},
-    {"spring",
-     {"the birds build nests", "rain falls on the young leaves", "the first flowers open"},
-     {"the birds built nests", "rain fell on the young leaves", "the first flowers opened"},
-     {"fresh", "green", "wet"},
-     "a light jacket"},
-    {"summer",
-     {"the sun burns on the road", "the bees fly from flower to flower", "the children swim in the lake"},
-     {"the sun burned on the road", "the bees flew from flower to flower", "the children swam in the lake"},
-     {"warm", "bright", "golden"},
-     "a straw hat"},
-    {"autumn",
-     {"the leaves turn red", "fog lies over the valley", "the apples are ripe"},
-     {"the leaves turned red", "fog lay over the valley", "the apples were ripe"},
-     {"gray", "windy", "misty"},
-     "a wool scarf"},
-};
+constexpr Row<6> second_trade = {"miner", "miners", "digs", "dig", "coal", "in the mine"};
 
-struct Person {
-  const char *name, *he, *him, *his;
-};
-constexpr Person people[] = {
-    {"Anna", "she", "her", "her"},  {"Clara", "she", "her", "her"}, {"Emma", "she", "her", "her"},
-    {"Grace", "she", "her", "her"}, {"Julia", "she", "her", "her"}, {"Ruth", "she", "her", "her"},
-    {"Adam", "he", "him", "his"},   {"Henry", "he", "him", "his"},  {"Jack", "he", "him", "his"},
-    {"Oscar", "he", "him", "his"},  {"Peter", "he", "him", "his"},  {"Tom", "he", "him", "his"}};
+constexpr Row<4> seasons[] = {{"winter", "cold", "a coat", "snow falls"},
+                              {"winter", "white", "a thick coat", "snow {falls|fell} on the roofs"},
+                              {"winter", "dark", "a thick coat", "the river {is|was} frozen"},
+                              {"spring", "wet", "a light jacket", "rain {falls|fell} on the young leaves"},
+                              {"spring", "green", "a light jacket", "the first flowers {open|opened}"},
+                              {"summer", "bright", "a straw hat", "the sun {burns|burned} on the road"},
+                              {"summer", "golden", "a straw hat", "the bees {fly|flew} over the grass"},
+                              {"autumn", "misty", "a wool scarf", "fog {lies|lay} over the valley"},
+                              {"autumn", "gray", "a wool scarf", "the apples {are|were} ripe"}};
 
-constexpr const char* nouns_near[] = {"with the old dog",       "with the two brothers",
-                                      "near the stone bridges", "from the next village",
-                                      "behind the tall trees",  "with the quiet sisters"};
-constexpr const char* amounts[] = {"more", "the last", "the finest", "a lot of", "some", "the best"};
+constexpr Row<5> people[] = {{"Anna", "she", "She", "her", "hers"}, {"Anna", "she", "She", "her", "her"},
+                             {"Clara", "she", "She", "her", "her"}, {"Julia", "she", "She", "her", "her"},
+                             {"Ruth", "she", "She", "her", "her"},  {"Adam", "he", "He", "him", "his"},
+                             {"Henry", "he", "He", "him", "his"},   {"Peter", "he", "He", "him", "his"},
+                             {"Tom", "he", "He", "him", "his"}};
+constexpr Row<5> second_person = {"Tom", "he", "He", "him", "his"};
+
 constexpr const char* hours[] = {"morning", "afternoon", "evening"};
+constexpr const char* amounts[] = {"more", "the last", "the finest", "some", "the best"};
+// What stands between subject and verb doesn't tell whether the subject is one or many.
+constexpr const char* links[] = {"with the old dog",      "with the two brothers", "near the stone bridges",
+                                 "from the next village", "behind the tall trees", "among the quiet hills"};
 
-// Sentences of one scene: its season, tense and three trades are drawn once.
+constexpr const char* opening =
+    "It {is|was} a {cold} {winter} {morning}, and {snow falls}. {Anna} {wears|wore} {a coat}.\n"
+    "{Anna} {is|was} a {baker}, and {Tom} {is|was} a {miner}. {She} {bakes} {bread} {in the kitchen}. "
+    "{He} {digs} {coal} {in the mine}.\n";
+constexpr const char* about_work[] = {"The {baker} {near} {bakes} {more} {bread} {in the kitchen}.",
+                                      "The {bakers} {near} {bake} {more} {bread} {in the kitchen}.",
+                                      "The {miner} {near} {digs} {more} {coal} {in the mine}.",
+                                      "The {miners} {near} {dig} {more} {coal} {in the mine}."};
+constexpr const char* about_people[] = {
+    "{Anna} {gives|gave} {Tom} some {bread}, and {he} {thanks|thanked} {her}.",
+    "{Tom} {brings|brought} {coal} to {Anna}, and {she} {thanks|thanked} {him}.",
+    "At night {Anna} and {Tom} {are|were} tired, but they {have|had} enough {coal}.",
+    "Who {bakes} the {bread}? {Anna} {does|did}, and {she} {loves|loved} {hers} work.",
+    "{Tom} {loves|loved} {his} work and {talks|talked} about {coal} with {Anna}."};
+
+// Tense, season, people and trades are drawn once per scene.
 class Scene {
  public:
-  explicit Scene(Random& random)
-      : random_(random),
-        past_(random.below(2)),
-        season_(pick(seasons)),
-        first_(pick(people)),
-        trade_(pick(trades)) {
-    do second_ = pick(people);
-    while (second_.name == first_.name);
-    do other_trade_ = pick(trades);
-    while (other_trade_.one == trade_.one);
+  explicit Scene(Random& random) : random_(random), past_(random.below(2)) {
+    draw(seasons, seasons[0]);
+    words_["morning"] = pick(hours);
+    draw(people, people[0]);
+    do draw(people, second_person);
+    while (words_["Tom"] == words_["Anna"]);
+    draw(trades, trades[0]);
+    do draw(trades, second_trade);
+    while (words_["miner"] == words_["baker"]);
   }
 
   std::string text() {
-    std::string first = first_.name, second = second_.name;
-    std::string weather = pick(past_ ? season_.past : season_.today), hour = pick(hours);
-    std::vector<std::string> lines = {"It " + is() + " a " + pick(season_.adjectives) + " " + season_.name +
-                                          " " + hour + ", and " + weather + ".",
-                                      first + " " + is() + " a " + trade_.one + ", and " + second + " " +
-                                          is() + " a " + other_trade_.one + "."};
-    lines[0] += " " + first + " " + (past_ ? "wore " : "wears ") + season_.wear + ".";
-    lines[1] += " " + capital(first_.he) + " " + works(trade_, false) + " " + trade_.object + " " +
-                trade_.place + ".";
-    lines[1] += " " + capital(second_.he) + " " + works(other_trade_, false) + " " + other_trade_.object +
-                " " + other_trade_.place + ".";
-    int more = 2 + static_cast<int>(random_.below(2));
-    for (int i = 0; i < more; ++i) lines.push_back(subject_sentence() + " " + pair_sentence());
-    std::string text;
-    for (const std::string& line : lines) text += line + "\n";
+    std::string text = fill(opening);
+    for (uint64_t lines = 2 + random_.below(2); lines > 0; --lines) {
+      words_["near"] = pick(links);
+      words_["more"] = pick(amounts);
+      text += fill(pick(about_work)) + " ";
+      text += fill(pick(about_people)) + "\n";
+    }
     return text + "\n";
   }
 
  private:
-  template <class T>
-  const typename T::value_type& pick(const T& list) {
-    return list[random_.below(list.size())];
-  }
-  template <class T, size_t n>
-  const T& pick(const T (&list)[n]) {
-    return list[random_.below(n)];
-  }
-  static std::string capital(std::string text) {
-    text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text;
-  }
-  std::string is() const { return past_ ? "was" : "is"; }
-  std::string works(const Trade& trade, bool many) const {
-    return past_ ? trade.verb_past : many ? trade.verb : trade.verb_s;
+  template <size_t count>
+  const char* pick(const char* const (&list)[count]) {
+    return list[random_.below(count)];
   }
 
-  // The words between subject and verb don't tell whether the subject is one or many.
-  std::string subject_sentence() {
-    const Trade& trade = random_.below(2) ? trade_ : other_trade_;
-    bool many = random_.below(2);
-    std::string amount = random_.below(2) ? std::string(pick(amounts)) + " " : "";
-    return std::string("The ") + (many ? trade.many : trade.one) + " " + pick(nouns_near) + " " +
-           works(trade, many) + " " + amount + trade.object + " " + trade.place + ".";
+  template <size_t columns, size_t rows>
+  void draw(const Row<columns> (&table)[rows], const Row<columns>& keys) {
+    const Row<columns>& row = table[1 + random_.below(rows - 1)];
+    for (size_t i = 0; i < columns; ++i) words_[keys[i]] = row[i];
   }
 
-  std::string pair_sentence() {
-    std::string first = first_.name, second = second_.name, object = trade_.object;
-    switch (random_.below(4)) {
-      case 0:
-        return first + (past_ ? " gave " : " gives ") + second + " some " + object + ", and " + second_.he +
-               (past_ ? " thanked " : " thanks ") + first_.him + ".";
-      case 1:
-        return "In the evening " + first + " and " + second + (past_ ? " were" : " are") +
-               " tired, but they " + (past_ ? "had" : "have") + " enough " + other_trade_.object + ".";
-      case 2:
-        return "Who " + works(trade_, false) + " the " + object + "? " + first + (past_ ? " did." : " does.");
-      default:
-        return second + (past_ ? " loved " : " loves ") + second_.his + " work and " +
-               (past_ ? "talked" : "talks") + " about " + other_trade_.object + " with " + first + ".";
+  std::string fill(std::string_view pattern) const {
+    std::string text;
+    for (size_t open; (open = pattern.find('{')) != pattern.npos;) {
+      size_t close = pattern.find('}');
+      std::string_view key = pattern.substr(open + 1, close - open - 1);
+      size_t bar = key.find('|');
+      text += pattern.substr(0, open);
+      if (bar == key.npos)
+        text += fill(words_.at(key));
+      else
+        text += past_ ? key.substr(bar + 1) : key.substr(0, bar);
+      pattern.remove_prefix(close + 1);
     }
+    return text.append(pattern);
   }
 
   Random& random_;
   bool past_;
-  const Season& season_;
-  Person first_, second_;
-  Trade trade_, other_trade_;
+  std::map<std::string_view, std::string_view> words_;
 };
 
 }  // namespace

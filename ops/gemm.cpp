@@ -12,8 +12,10 @@ namespace {
 template <class T>
 void check_factor(const char* which, const Factor<T>& x, int64_t rows, int64_t columns) {
   int64_t row = x.transposed ? rows : columns;
-  check(x.stride >= row, "gemm", "rows must not overlap: {} has rows of {} elements and stride {}", which, row, x.stride);
-  check(x.stride <= std::numeric_limits<int32_t>::max(), "gemm", "strides must be below 2^31: {} has {}", which, x.stride);
+  check(x.stride >= row, "gemm", "rows must not overlap: {} has rows of {} elements and stride {}", which,
+        row, x.stride);
+  check(x.stride <= std::numeric_limits<int32_t>::max(), "gemm", "strides must be below 2^31: {} has {}",
+        which, x.stride);
   check(x.data || rows == 0 || columns == 0, "gemm", "{} has no data", which);
 }
 
@@ -21,7 +23,8 @@ template <class T>
 void check_product(const Product<T>& p) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max();  // the libraries count in 32 bits
   for (int64_t extent : {p.M, p.N, p.K})
-    check(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}", +most, p.M, p.N, p.K);
+    check(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}", +most, p.M,
+          p.N, p.K);
   check(p.batch >= 0, "gemm", "a batch can't be negative, got {}", p.batch);
   check_factor("A", p.a, p.M, p.K);
   check_factor("B", p.b, p.K, p.N);
@@ -31,7 +34,8 @@ void check_product(const Product<T>& p) {
 
 // A rectangle of C, of one matrix of the batch, as a product of its own.
 template <class T>
-Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, int64_t column,
+                int64_t columns) {
   Product<T> t = p;
   t.M = std::min(rows, p.M - row);
   t.N = std::min(columns, p.N - column);
@@ -48,10 +52,11 @@ struct Tile {
   int64_t rows, columns;
 };
 
-// Large tiles spend less on packing their factors; many tiles keep many threads busy to the end; and none should be
-// shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the libraries' inner kernels.
+// Large tiles spend less on packing their factors; many tiles keep many threads busy to the end; and none
+// should be shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the libraries' inner
+// kernels.
 Tile tile_of(int64_t M, int64_t N, int64_t K) {
-  constexpr int64_t wanted_tiles = 32, least_work = int64_t{1} << 21, least_side = 64;
+  constexpr int64_t wanted_tiles = 16, least_work = int64_t{1} << 21, least_side = 64;
   int64_t rows = 256, columns = 384;
   auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
   while (work() < least_work && rows < M) rows *= 2;

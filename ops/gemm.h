@@ -1,8 +1,8 @@
 // Matrix products on memory, row-major, in f32 or f64: what matmul, linear and attention compute with.
 //
-// Two libraries serve: OpenBLAS and oneDNN (f32 only). A product is cut into tiles by its shape alone; each tile is one
-// single-threaded library call, and a sum over K stays within its tile. So the result has the same bits on any number
-// of threads, for one CPU type and one set of library versions.
+// Two libraries serve: OpenBLAS and oneDNN (f32 only). A product is cut into tiles by its shape alone; each
+// tile is one single-threaded library call, and a sum over K stays within its tile. So the result has the
+// same bits on any number of threads, for one CPU type and one set of library versions.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -26,7 +26,7 @@ struct Factor {
 template <class T>
 struct Product {
   int64_t M = 0, N = 0, K = 0;
-  Factor<T> a, b;
+  Factor<T> a = {}, b = {};
   T* c = nullptr;
   int64_t c_stride = 0;
   T alpha = 1, beta = 0;
@@ -35,8 +35,8 @@ struct Product {
   int64_t c_batch_stride = 0;
 };
 
-// The product, in tasks of the pool. T: float or double. Throws on negative extents, on a stride below a row's length,
-// and on an extent or stride over 2³¹ − 1.
+// The product, in tasks of the pool. T: float or double. Throws on negative extents, on a stride below a
+// row's length, and on an extent or stride over 2³¹ − 1.
 template <class T>
 void gemm(const Product<T>& product);
 
@@ -49,12 +49,12 @@ enum class GemmBackend { openblas, onednn, plain };
 
 const char* name(GemmBackend backend);
 
-// Which one computes a product of this type and these extents: the one that was set by hand, else a function of the
-// arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS.
+// Which one computes a product of this type and these extents: the one that was set by hand, else a function
+// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS.
 GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K);
 
-// Sets one by hand, or none. At the start it is the one that the environment variable BERTIE_GEMM names (openblas,
-// onednn or plain; the first product throws on another value). Not while products run.
+// Sets one by hand, or none. At the start it is the one that the environment variable BERTIE_GEMM names
+// (openblas, onednn or plain; the first product throws on another value). Not while products run.
 void set_gemm_backend(std::optional<GemmBackend> backend);
 
 // A line for people whose OpenBLAS doesn't know their CPU and fell back to slow kernels; else empty.

@@ -13,7 +13,8 @@
 namespace bertie {
 namespace {
 
-// While one is in scope, a library called by this thread uses no other: both ask OpenMP how many they may have.
+// While one is in scope, a library called by this thread uses no other: both ask OpenMP how many they may
+// have.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) {
@@ -43,9 +44,9 @@ struct Libraries {
     auto is_one_of = [&](std::initializer_list<std::string_view> names) {
       return std::find(names.begin(), names.end(), core_name) != names.end();
     };
-    if (is_one_of({"Katmai", "Coppermine", "Northwood", "Prescott", "Banias", "Atom", "Core2", "Penryn", "Dunnington",
-                   "Nehalem", "Athlon", "Opteron", "Opteron_SSE3", "Barcelona", "Nano", "Bobcat", "Sandybridge",
-                   "Bulldozer", "Generic", "generic", "Unknown"}))
+    if (is_one_of({"Katmai", "Coppermine", "Northwood",   "Prescott",  "Banias",  "Atom",         "Core2",
+                   "Penryn", "Dunnington", "Nehalem",     "Athlon",    "Opteron", "Opteron_SSE3", "Barcelona",
+                   "Nano",   "Bobcat",     "Sandybridge", "Bulldozer", "Generic", "generic",      "Unknown"}))
       core = Core::generic;
     if (is_one_of({"SkylakeX", "Cooperlake", "SapphireRapids"})) core = Core::avx512;
     // OpenBLAS chose its kernels when it was loaded. oneDNN chooses at its first use, and follows BERTIE_ISA.
@@ -73,13 +74,15 @@ std::optional<GemmBackend>& set_by_hand() {
   return backend;
 }
 
-// Who computes in f32, by isa(), core type and size of the product. Measured with tiles of BERT's shapes on one thread
-// of a Zen 5, its kernels chosen by OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA:
+// Who computes in f32, by isa(), core type and size of the product. Measured with tiles of BERT's shapes on
+// one thread of a Zen 5, its kernels chosen by OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA:
 //   SSE        Prescott 43 GFLOP/s, oneDNN 44
 //   AVX2       Haswell 97 … 114, oneDNN 100 … 119, and ahead by more below 64 × 64 × 64
-//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without packing, 150 … 237
+//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without packing,
+//   150 … 237
 //              against 90 … 200
-// Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the CPU.
+// Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the
+// CPU.
 struct Choice {
   GemmBackend small, large;  // small: M · N · K ≤ 10⁶, OpenBLAS's own bound
 };
@@ -100,7 +103,8 @@ void plain(const Product<T>& p) {
   for (int64_t m = 0; m < p.M; ++m) {
     for (int64_t n = 0; n < p.N; ++n) {
       T sum = 0;
-      for (int64_t k = 0; k < p.K; ++k) sum += p.a.data[m * a_row + k * a_column] * p.b.data[k * b_row + n * b_column];
+      for (int64_t k = 0; k < p.K; ++k)
+        sum += p.a.data[m * a_row + k * a_column] * p.b.data[k * b_row + n * b_column];
       T& c = p.c[m * p.c_stride + n];
       c = p.beta == 0 ? p.alpha * sum : p.alpha * sum + p.beta * c;
     }
@@ -108,21 +112,23 @@ void plain(const Product<T>& p) {
 }
 
 void openblas(const Product<float>& p) {
-  cblas_sgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans, p.b.transposed ? CblasTrans : CblasNoTrans,
-              p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+  cblas_sgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans,
+              p.b.transposed ? CblasTrans : CblasNoTrans, p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride,
+              p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
 }
 
 void openblas(const Product<double>& p) {
-  cblas_dgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans, p.b.transposed ? CblasTrans : CblasNoTrans,
-              p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+  cblas_dgemm(CblasRowMajor, p.a.transposed ? CblasTrans : CblasNoTrans,
+              p.b.transposed ? CblasTrans : CblasNoTrans, p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride,
+              p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
 }
 
-// dnnl_sgemm generates code once per kind of transposition, never per shape. A matmul primitive is no faster, and costs
-// 0.2 … 4 ms for every new number of rows.
+// dnnl_sgemm generates code once per kind of transposition, never per shape. A matmul primitive is no faster,
+// and costs 0.2 … 4 ms for every new number of rows.
 void onednn(const Product<float>& p) {
   dnnl_status_t status =
-      dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data, p.a.stride,
-                 p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+      dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data,
+                 p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
   check(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
         static_cast<int>(status), p.M, p.N, p.K);
 }
@@ -138,9 +144,12 @@ void scale(const Product<T>& p) {
 
 const char* name(GemmBackend backend) {
   switch (backend) {
-    case GemmBackend::openblas: return "openblas";
-    case GemmBackend::onednn: return "onednn";
-    case GemmBackend::plain: return "plain";
+    case GemmBackend::openblas:
+      return "openblas";
+    case GemmBackend::onednn:
+      return "onednn";
+    case GemmBackend::plain:
+      return "plain";
   }
   return "?";
 }
@@ -150,8 +159,9 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K) {
   if (type == DType::f64) return wanted == GemmBackend::plain ? GemmBackend::plain : GemmBackend::openblas;
   if (wanted) return *wanted;
   const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];
-  return static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work ? choice.small
-                                                                                                  : choice.large;
+  return static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work
+             ? choice.small
+             : choice.large;
 }
 
 void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }
@@ -159,9 +169,12 @@ void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = back
 std::string gemm_advice() {
   Isa best = available_isas().back();
   if (libraries().core != Core::generic || best == Isa::baseline) return "";
-  return fmt::format("OpenBLAS doesn't know this CPU and uses its slow {} kernels, so oneDNN computes the f32 products; "
-                     "OPENBLAS_CORETYPE={} in the environment makes it use fast ones",
-                     libraries().core_name, best == Isa::avx512 ? "SkylakeX" : "Haswell");
+  bool served = gemm_backend(DType::f32, 1024, 1024, 1024) == GemmBackend::onednn;
+  return fmt::format(
+      "OpenBLAS doesn't know this CPU and uses its slow {} kernels{}; OPENBLAS_CORETYPE={} in the "
+      "environment makes it use fast ones",
+      libraries().core_name, served ? ", so oneDNN computes the f32 products" : "",
+      best == Isa::avx512 ? "SkylakeX" : "Haswell");
 }
 
 template <class T>

@@ -1,11 +1,10 @@
 // Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
 #include "ops/kernels/optimizer.h"
 
+#include "ops/kernels/vector_math.h"
+
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
-
-inline float square_root(float x) { return __builtin_sqrtf(x); }
-inline double square_root(double x) { return __builtin_sqrt(x); }
 
 template <class T>
 void sgd(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate, double gradient_scale,

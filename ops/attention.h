@@ -1,0 +1,23 @@
+#pragma once
+#include "ops/dropout.h"
+
+namespace bertie {
+
+// Self-attention within each sequence of a packed batch (Vaswani et al., "Attention is all you need", 2017,
+// section 3.2.1), for all heads:
+//   y = dropout(softmax(Q Kᵀ / √D)) V    of one head and one sequence: Q, K, V, y [S, D]
+// qkv [T, 3H]: each row is a token's query, key and value, each of them H = A · D numbers, head after head. →
+// y [T, H], the heads side by side. Row t belongs to a sequence of `packing`, whose tokens alone it attends
+// to.
+//
+// Dropout removes probabilities: that of query i for key j of head a depends on (seed, step, site,
+// first_sequence + sequence, i, a, j). Rate 0: none.
+//
+// No matrix of probabilities outlives its task: the backward pass computes them again from the logarithm of
+// each row's sum, kept as [T, A].
+//
+// f32 or f64. Throws where qkv isn't [T, 3H], `heads` doesn't divide H, `packing` doesn't fit T, or the rate
+// isn't in 0 ≤ rate < 1.
+Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const DropoutMask& dropout = {});
+
+}  // namespace bertie

@@ -1,0 +1,59 @@
+#include "ops/dropout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/random.h"
+#include "autograd/threads.h"
+#include "ops/kernels/dropout.h"
+
+namespace bertie {
+namespace {
+
+template <class T>
+void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& mask) {
+  int64_t channels = x.shape()[1];
+  uint64_t key = dropout_key(mask);
+  uint32_t threshold = dropout_threshold(mask.rate);
+  T factor = static_cast<T>(1 / (1 - mask.rate));
+  const T* in = x.data<T>();
+  T* out = y.mutable_data<T>();
+  parallel_ranges(x.shape()[0], 1 + (1 << 13) / (channels + 1), [&](int64_t begin, int64_t end) {
+    auto after = std::upper_bound(packing.offsets.begin(), packing.offsets.end(), begin);
+    for (int64_t t = begin; t < end; ++t) {
+      while (*after <= t) ++after;
+      int64_t sequence = after - packing.offsets.begin() - 1;
+      dropout_kernels<T>().dropout_row(in + t * channels, out + t * channels, channels, key,
+                                       static_cast<uint32_t>(t - packing.offsets[sequence]),
+                                       static_cast<uint32_t>(packing.first_sequence + sequence), 0, threshold, factor);
+    }
+  });
+}
+
+}  // namespace
+
+uint64_t dropout_key(const DropoutMask& mask) { return mix(mix(mask.seed, mask.step), mask.site); }
+
+uint32_t dropout_threshold(double rate) {
+  check(rate >= 0 && rate < 1, "dropout", "the rate must be in 0 … 1 (1 excluded), got {}", rate);
+  return static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1));
+}
+
+Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask) {
+  check(x && x.shape().rank() == 2, "dropout", "x must be [T, C], got {}", x ? x.shape().str() : "no value");
+  check_packing("dropout", packing, x.shape()[0]);
+  dropout_threshold(mask.rate);
+  if (mask.rate == 0) return x;
+  return dispatch("dropout", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    Array y = Array::empty(x.shape(), x.dtype());
+    drop<T>(x.array(), y, packing, mask);
+    return record("dropout", y, {x}, [packing, mask](Array dy, const Needs&) -> Gradients {
+      Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());
+      drop<T>(dy, dx, packing, mask);
+      return {dx};
+    });
+  });
+}
+
+}  // namespace bertie

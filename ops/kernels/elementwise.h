@@ -1,0 +1,30 @@
+// The inner loops of the elementwise operations.
+#pragma once
+#include <cstdint>
+
+namespace bertie {
+
+// y[i] = a[i] ∘ b[i], where a step of 0 instead of 1 repeats the first element.
+template <class T>
+using BinaryLoop = void (*)(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_t n);
+// y[i] = f(x[i]); y may be x.
+template <class T>
+using UnaryLoop = void (*)(const T* x, T* y, int64_t n);
+// dx[i] = dy[i] · f'(…), where `saved` is x or y = f(x), as the operation says; dx may be dy.
+template <class T>
+using GradientLoop = void (*)(const T* saved, const T* dy, T* dx, int64_t n);
+
+template <class T>
+struct ElementwiseKernels {
+  BinaryLoop<T> add, subtract, multiply, divide;
+  UnaryLoop<T> exp, log, sqrt, tanh, sigmoid, relu, gelu, gelu_tanh;
+  GradientLoop<T> exp_gradient, sqrt_gradient, tanh_gradient, sigmoid_gradient, relu_gradient;  // of y
+  GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
+  void (*scale_and_shift)(const T* x, T factor, T shift, T* y, int64_t n);  // y = x · factor + shift; y may be x
+};
+
+// The table for the instruction set in use. T: float, double.
+template <class T>
+const ElementwiseKernels<T>& elementwise_kernels();
+
+}  // namespace bertie

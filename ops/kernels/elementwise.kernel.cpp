@@ -1,0 +1,134 @@
+// Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
+#include "ops/kernels/elementwise.h"
+
+#include "ops/kernels/vector_math.h"
+
+namespace bertie::BERTIE_ISA_NAMESPACE {
+namespace {
+
+struct Add {
+  template <class T>
+  static T apply(T a, T b) { return a + b; }
+};
+struct Subtract {
+  template <class T>
+  static T apply(T a, T b) { return a - b; }
+};
+struct Multiply {
+  template <class T>
+  static T apply(T a, T b) { return a * b; }
+};
+struct Divide {
+  template <class T>
+  static T apply(T a, T b) { return a / b; }
+};
+
+// One loop per kind of step, so that each vectorizes.
+template <class Op, class T>
+void binary(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_t n) {
+  if (a_step == 1 && b_step == 1) {
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], b[i]);
+  } else if (a_step == 1) {
+    T repeated = n > 0 ? b[0] : T(0);
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], repeated);
+  } else if (b_step == 1) {
+    T repeated = n > 0 ? a[0] : T(0);
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(repeated, b[i]);
+  } else {
+    T both = n > 0 ? Op::apply(a[0], b[0]) : T(0);
+    for (int64_t i = 0; i < n; ++i) y[i] = both;
+  }
+}
+
+// Each function: its value at x, and its derivative as a function of y = f(x) or of x (which, elementwise.h says).
+struct Exp {
+  template <class T>
+  static T value(T x) { return exponential(x); }
+  template <class T>
+  static T derivative(T y) { return y; }
+};
+struct Log {
+  template <class T>
+  static T value(T x) { return logarithm(x); }
+  template <class T>
+  static T derivative(T x) { return T(1) / x; }
+};
+struct Sqrt {
+  template <class T>
+  static T value(T x) { return square_root(x); }
+  template <class T>
+  static T derivative(T y) { return T(0.5) / y; }
+};
+struct Tanh {
+  template <class T>
+  static T value(T x) { return hyperbolic_tangent(x); }
+  template <class T>
+  static T derivative(T y) { return T(1) - y * y; }
+};
+struct Sigmoid {
+  template <class T>
+  static T value(T x) { return T(1) / (T(1) + exponential(-x)); }
+  template <class T>
+  static T derivative(T y) { return y * (T(1) - y); }
+};
+struct Relu {
+  template <class T>
+  static T value(T x) { return x < T(0) ? T(0) : x; }  // NaN stays
+  template <class T>
+  static T derivative(T y) { return y > T(0) ? T(1) : T(0); }
+};
+// x Φ(x), with derivative Φ(x) + x φ(x)
+struct Gelu {
+  template <class T>
+  static T value(T x) { return x * normal(x).distribution; }
+  template <class T>
+  static T derivative(T x) {
+    auto n = normal(x);
+    return n.distribution + x * T(0.39894228040143267794) * n.bell;  // 1/√(2π)
+  }
+};
+// x/2 (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³)
+struct GeluTanh {
+  template <class T>
+  static T inner(T x) { return T(0.79788456080286535588) * (x + T(0.044715) * x * x * x); }
+  template <class T>
+  static T value(T x) { return T(0.5) * x * (T(1) + hyperbolic_tangent(inner(x))); }
+  template <class T>
+  static T derivative(T x) {
+    T t = hyperbolic_tangent(inner(x));
+    T slope = T(0.79788456080286535588) * (T(1) + T(3 * 0.044715) * x * x);
+    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope;
+  }
+};
+
+template <class F, class T>
+void unary(const T* x, T* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = F::value(x[i]);
+}
+template <class F, class T>
+void gradient(const T* saved, const T* dy, T* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * F::derivative(saved[i]);
+}
+template <class T>
+void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor + shift;
+}
+
+template <class T>
+constexpr ElementwiseKernels<T> table() {
+  return {binary<Add, T>,         binary<Subtract, T>, binary<Multiply, T>,  binary<Divide, T>,
+          unary<Exp, T>,          unary<Log, T>,       unary<Sqrt, T>,       unary<Tanh, T>,
+          unary<Sigmoid, T>,      unary<Relu, T>,      unary<Gelu, T>,       unary<GeluTanh, T>,
+          gradient<Exp, T>,       gradient<Sqrt, T>,   gradient<Tanh, T>,    gradient<Sigmoid, T>,
+          gradient<Relu, T>,      gradient<Log, T>,    gradient<Gelu, T>,    gradient<GeluTanh, T>,
+          scale_and_shift<T>};
+}
+
+}  // namespace
+
+extern const ElementwiseKernels<float> elementwise_f32;
+extern const ElementwiseKernels<double> elementwise_f64;
+const ElementwiseKernels<float> elementwise_f32 = table<float>();
+const ElementwiseKernels<double> elementwise_f64 = table<double>();
+
+}  // namespace bertie::BERTIE_ISA_NAMESPACE

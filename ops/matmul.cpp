@@ -1,0 +1,131 @@
+#include "ops/matmul.h"
+
+#include <algorithm>
+
+#include "ops/column_sum.h"
+#include "ops/gemm.h"
+
+namespace bertie {
+namespace {
+
+// Within this file matrices come as [batch, rows, columns]; a batch of one serves every matrix of the other
+// factor.
+struct Operand {
+  const Array& array;
+  bool transposed;
+};
+
+// op(x) · op(y) for each matrix of the batch → [batch, M, N]; or, with `add_up`, their sum in order → [1, M,
+// N].
+Array product(const Operand& x, const Operand& y, bool add_up = false) {
+  const Shape &X = x.array.shape(), &Y = y.array.shape();
+  int64_t batch = X[0] == 1 ? Y[0] : X[0];
+  int64_t M = X[x.transposed ? 2 : 1], K = X[x.transposed ? 1 : 2], N = Y[y.transposed ? 1 : 2];
+  Array result =
+      add_up ? Array::zeros({1, M, N}, x.array.dtype()) : Array::empty({batch, M, N}, x.array.dtype());
+  dispatch("matmul", result.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    auto factor = [](const Operand& operand) {
+      const Shape& shape = operand.array.shape();
+      return Factor<T>{operand.array.data<T>(), shape[2], operand.transposed,
+                       shape[0] == 1 ? 0 : shape[1] * shape[2]};
+    };
+    Product<T> p{.M = M, .N = N, .K = K, .a = factor(x), .b = factor(y)};
+    p.c = result.mutable_data<T>();
+    p.c_stride = N;
+    p.c_batch_stride = M * N;
+    if (!add_up) {
+      p.batch = batch;
+      return gemm(p);
+    }
+    p.beta = 1;
+    for (int64_t i = 0; i < batch; ++i, p.a.data += p.a.batch_stride, p.b.data += p.b.batch_stride) gemm(p);
+  });
+  return result;
+}
+
+// The product of all extents but the last `count`.
+int64_t leading(const Shape& shape, int count) { return Shape(shape.begin(), shape.rank() - count).size(); }
+
+}  // namespace
+
+Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
+  check(a && b, "matmul", "needs two tensors with values");
+  const Shape &A = a.shape(), &B = b.shape();
+  bool ta = options.transpose_a, tb = options.transpose_b;
+  check(a.dtype() == b.dtype(), "matmul", "element types must agree: a is {}, b is {}", name(a.dtype()),
+        name(b.dtype()));
+  check(A.rank() >= 2 && B.rank() >= 2, "matmul", "needs at least two axes: a is {}, b is {}", A, B);
+  check(A[ta ? -2 : -1] == B[tb ? -1 : -2], "matmul", "inner dimensions must agree: a is {}{}, b is {}{}", A,
+        ta ? " transposed" : "", B, tb ? " transposed" : "");
+  bool shared = B.rank() == 2;
+  check(shared || (A.rank() == B.rank() && std::equal(A.begin(), A.end() - 2, B.begin())), "matmul",
+        "leading axes must agree, or b has none: a is {}, b is {}", A, B);
+  Shape shape = A;
+  shape[-2] = A[ta ? -1 : -2];
+  shape[-1] = B[tb ? -2 : -1];
+
+  // Matrices that share b are one tall matrix, unless they are transposed.
+  bool tall = shared && !ta;
+  auto flat = [tall](const Array& x) {
+    const Shape& s = x.shape();
+    return tall ? x.reshape({1, leading(s, 1), s[-1]}) : x.reshape({leading(s, 2), s[-2], s[-1]});
+  };
+  Array x = flat(a.array()), y = b.array().reshape({leading(B, 2), B[-2], B[-1]});
+  Array result = product({x, ta}, {y, tb}).reshape(shape);
+  // da = dy op(b)ᵀ or, of a transposed a, its transpose; db = op(a)ᵀ dy likewise.
+  return record(
+      "matmul", result, {a, b},
+      [=, A = A, B = B, x = save_if(b.requires_grad(), x), y = save_if(a.requires_grad(), y)](
+          Array dy, const Needs& needs) -> Gradients {
+        Array da, db, d = flat(dy);
+        if (needs[0]) da = (ta ? product({y, tb}, {d, true}) : product({d, false}, {y, !tb})).reshape(A);
+        bool add_up = shared && !tall;
+        if (needs[1])
+          db = (tb ? product({d, true}, {x, ta}, add_up) : product({x, !ta}, {d, false}, add_up)).reshape(B);
+        return {da, db};
+      });
+}
+
+Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
+  check(x && W, "linear", "needs an input and a weight with values");
+  check(x.dtype() == W.dtype() && (!b || b.dtype() == W.dtype()), "linear",
+        "element types must agree: x is {}, W is {}, b is {}", name(x.dtype()), name(W.dtype()),
+        b ? name(b.dtype()) : "none");
+  check(W.shape().rank() == 2, "linear", "W must be [out, in], got {}", W.shape());
+  check(x.shape().rank() >= 1 && x.shape()[-1] == W.shape()[1], "linear",
+        "x must be [..., in]: x is {}, W is {}", x.shape(), W.shape());
+  check(!b || b.shape() == Shape{W.shape()[0]}, "linear", "b must be [out]: b is {}, W is {}",
+        b ? b.shape() : Shape(), W.shape());
+  int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
+  Shape shape = x.shape();
+  shape[-1] = out;
+  Array y = Array::empty(shape, x.dtype());
+  dispatch("linear", x.dtype(), [&](auto zero) {
+    using Number = decltype(zero);
+    Product<Number> p{.M = T, .N = out, .K = in};
+    p.a = {x.array().data<Number>(), in};
+    p.b = {W.array().data<Number>(), in, true};
+    p.c = y.mutable_data<Number>();
+    p.c_stride = out;
+    if (b) p.bias = b.array().data<Number>();
+    gemm(p);
+  });
+
+  Array rows = x.array().reshape({1, T, in}), weight = W.array().reshape({1, out, in});
+  std::vector<Tensor> inputs{x, W};
+  if (b) inputs.push_back(b);
+  // dx = dy W, dW = dyᵀ x, db = Σ over the rows of dy
+  return record("linear", y, inputs,
+                [=, X = x.shape(), has_bias = static_cast<bool>(b), rows = save_if(W.requires_grad(), rows),
+                 weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) -> Gradients {
+                  Array d = dy.reshape({1, T, out});
+                  Gradients gradients(has_bias ? 3 : 2);
+                  if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
+                  if (needs[1]) gradients[1] = product({d, true}, {rows, false}).reshape({out, in});
+                  if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
+                  return gradients;
+                });
+}
+
+}  // namespace bertie

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the programs, pre-trains a small BERT and lets it fill in some [MASK]s.
+#   scripts/pretrain.sh                                         on the text that bertie brings along
+#   scripts/pretrain.sh --corpus mine.txt --output my_model     options go to bert_pretrain (see its --help)
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build/release
+
+# True where the script was given this option, as "--output DIR" or "--output=DIR".
+arguments=("$@")
+given() {
+  local argument
+  for argument in "${arguments[@]}"; do [[ $argument != "$1" && $argument != "$1="* ]] || return 0; done
+  return 1
+}
+
+"$root/scripts/install_dependencies.sh"
+# A folder that is configured already, perhaps with the tests, stays as it is: reconfiguring would throw objects away.
+if [[ ! -f $build/build.ninja ]]; then
+  echo "pretrain: configuring $build"
+  cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_TESTS=OFF -DBERTIE_BENCH=OFF
+fi
+echo "pretrain: building the programs"
+cmake --build "$build" --target bert_pretrain bert_fill_mask next_word
+
+if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
+
+options=()
+given --output || options+=(--output "$root/build/pretrained" --overwrite)
+given --corpus || given --steps || given --epochs || options+=(--steps 400)
+echo "pretrain: bert_pretrain ${options[*]} $*"
+model=$("$build/bert_pretrain" "${options[@]}" "$@")
+
+if ! given --corpus; then
+  for text in "Clara is a farmer. She plants [MASK] in the field." \
+              "The bakers with the old dog [MASK] bread in the kitchen." \
+              "It was a white [MASK] morning, and snow fell on the roofs."; do
+    echo "pretrain: $text"
+    "$build/bert_fill_mask" --model "$model" --text "$text" --top-k 3
+  done
+fi
+echo "pretrain: the model is in $model; let it fill other gaps with"
+echo "  $build/bert_fill_mask --model $model --text \"… [MASK] …\""

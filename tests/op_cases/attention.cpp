@@ -1,0 +1,148 @@
+#include "ops/attention.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "autograd/random.h"
+#include "tests/op_cases/op_case.h"
+
+namespace bertie {
+namespace {
+
+// Sizes {A, D, length of each sequence …}
+Packing packing_of(const Sizes& s) {
+  Packing packing;
+  for (size_t i = 2; i < s.size(); ++i) packing.offsets.push_back(packing.offsets.back() + s[i]);
+  packing.first_sequence = 5;
+  return packing;
+}
+
+constexpr double rate = 0.3;
+constexpr DropoutMask mask{rate, 11, 12, 13};
+
+// What dropout multiplies the probability of `query` for `key` with, for one head of sequence n of the whole
+// batch.
+double factor(int64_t n, int64_t head, int64_t query, int64_t key) {
+  std::array<uint32_t, 4> counter{static_cast<uint32_t>(key / 64 * 16 + key % 16),
+                                  static_cast<uint32_t>(query), static_cast<uint32_t>(n),
+                                  static_cast<uint32_t>(head + 1)};
+  uint32_t word = philox(mix(mix(mask.seed, mask.step), mask.site), counter)[key / 16 % 4];
+  return word >= std::llround(rate * 0x1p32) ? 1 / (1 - rate) : 0;
+}
+
+template <class T>
+std::vector<T> plain_attention(const std::vector<T>& qkv, const Sizes& s, bool drops) {
+  int64_t A = s[0], D = s[1], H = A * D;
+  Packing packing = packing_of(s);
+  std::vector<T> y(static_cast<size_t>(packing.tokens() * H), T(0));
+  for (int64_t n = 0; n < packing.sequences(); ++n) {
+    int64_t first = packing.offsets[n], S = packing.offsets[n + 1] - first;
+    auto at = [&](int64_t which, int64_t head, int64_t token, int64_t d) {
+      return qkv[(first + token) * 3 * H + which * H + head * D + d];
+    };
+    for (int64_t head = 0; head < A; ++head) {
+      for (int64_t i = 0; i < S; ++i) {
+        std::vector<T> p(S);
+        T sum = 0;
+        for (int64_t j = 0; j < S; ++j) {
+          T score = 0;
+          for (int64_t d = 0; d < D; ++d) score += at(0, head, i, d) * at(1, head, j, d);
+          p[j] = std::exp(score / std::sqrt(static_cast<T>(D)));
+          sum += p[j];
+        }
+        for (int64_t j = 0; j < S; ++j) {
+          T weight = p[j] / sum;
+          if (drops) weight *= static_cast<T>(factor(packing.first_sequence + n, head, i, j));
+          for (int64_t d = 0; d < D; ++d) y[(first + i) * H + head * D + d] += weight * at(2, head, j, d);
+        }
+      }
+    }
+  }
+  return y;
+}
+
+Tensor zeros(const Shape& shape) { return Array::zeros(shape, DType::f32); }
+
+}  // namespace
+
+void add_attention_cases(std::vector<OpCase>& table) {
+  OpCase e;
+  e.name = "attention";
+  e.check_sizes = {{2, 2, 3, 1}, {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1}, {1, 2, 1, 1, 2, 1}};
+  e.tile_sizes = {{2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}};
+  Sizes equal{12, 64}, ragged{12, 64};
+  for (int n = 0; n < 8; ++n) equal.push_back(128);
+  for (int64_t S : {32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30, 10, 38, 53, 100, 60,
+                    9,  17, 64, 19, 41, 14, 58, 74, 43, 42, 40, 24, 51, 35, 39,  48})
+    ragged.push_back(S);
+  e.bench_sizes = {equal, ragged, {12, 64, 512, 512}};
+  e.inputs = [](const Sizes& s) {
+    return std::vector<Input>{{{packing_of(s).tokens(), 3 * s[0] * s[1]}, -2, 2}};
+  };
+  e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return attention(in[0], packing_of(s), s[0]); };
+  e.loops([]<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, false); });
+  e.flops = [](const Sizes& s) {
+    double sum = 0;
+    for (size_t i = 2; i < s.size(); ++i) sum += 4.0 * s[i] * s[i] * s[0] * s[1];
+    return sum;
+  };
+  e.errors = {{"not three parts",
+               [] {
+                 attention(zeros({2, 8}), {{0, 2}}, 1);
+               },
+               "[attention] qkv must be [T, 3H], got [2, 8]"},
+              {"one axis",
+               [] {
+                 attention(zeros({6}), {{0, 6}}, 1);
+               },
+               "[attention] qkv must be [T, 3H], got [6]"},
+              {"heads",
+               [] {
+                 attention(zeros({2, 12}), {{0, 2}}, 3);
+               },
+               "[attention] the number of heads must divide H: H = 4, heads = 3"},
+              {"no heads",
+               [] {
+                 attention(zeros({2, 12}), {{0, 2}}, 0);
+               },
+               "heads = 0"},
+              {"nothing to attend with",
+               [] {
+                 attention(zeros({2, 0}), {{0, 2}}, 1);
+               },
+               "H = 0"},
+              {"too few tokens",
+               [] {
+                 attention(zeros({2, 3}), {{0, 3}}, 1);
+               },
+               "[attention] offsets must end at the number of tokens"},
+              {"falling offsets",
+               [] {
+                 attention(zeros({2, 3}), {{0, 3, 2}}, 1);
+               },
+               "[attention] offsets must not fall"},
+              {"rate",
+               [] {
+                 attention(zeros({2, 3}), {{0, 2}}, 1, {1.0});
+               },
+               "[attention]"},
+              {"integers",
+               [] {
+                 attention(Array::zeros({2, 3}, DType::i32), {{0, 2}}, 1);
+               },
+               "got i32"},
+              {"no value", [] { attention(Tensor(), {{0}}, 1); }, "[attention] needs a tensor with a value"}};
+  table.push_back(e);
+
+  OpCase drops = e;
+  drops.name = "attention, dropout";
+  drops.errors = {};
+  drops.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return attention(in[0], packing_of(s), s[0], mask);
+  };
+  drops.loops(
+      []<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, true); });
+  table.push_back(drops);
+}
+
+}  // namespace bertie

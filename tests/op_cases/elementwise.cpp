@@ -1,0 +1,98 @@
+#include "ops/elementwise.h"
+
+#include <cmath>
+
+#include "tests/op_cases/op_case.h"
+
+namespace bertie {
+namespace {
+
+// {T, C}: y [T, C] of x [T, C], each element by a function of its own type.
+template <class F>
+OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, double high, F f) {
+  OpCase c;
+  c.name = name;
+  c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
+  c.tile_sizes = {{3, 67}, {1, 17}, {257, 129}};
+  c.bench_sizes = {{1024, 3072}};
+  c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
+  c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
+  c.loops([f]<class T>(const Values<T>& in, const Sizes&) {
+    std::vector<T> y;
+    for (T x : in[0]) y.push_back(f(x));
+    return y;
+  });
+  c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "computes in f32 or f64, got i32"}};
+  return c;
+}
+
+// {T, C, kind}: x [T, C] with, by kind, y [T, C], [C], [T, 1], [] or [1, C] with x [T, 1].
+template <class F>
+OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), F f) {
+  auto x_shape = [](const Sizes& s) { return s[2] == 4 ? Shape{s[0], 1} : Shape{s[0], s[1]}; };
+  auto y_shape = [](const Sizes& s) {
+    Shape shapes[] = {{s[0], s[1]}, {s[1]}, {s[0], 1}, {}, {1, s[1]}};
+    return shapes[s[2]];
+  };
+  OpCase c;
+  c.name = name;
+  c.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {2, 5, 3}, {3, 4, 4}, {1, 1, 0}, {0, 3, 1}};
+  c.tile_sizes = {{5, 67, 0}, {130, 257, 1}, {130, 17, 2}, {3, 5, 3}, {40, 33, 4}};
+  c.bench_sizes = {{1024, 768, 0}, {1024, 768, 1}};
+  c.inputs = [=](const Sizes& s) {
+    // away from zero: b is a divisor
+    return std::vector<Input>{{x_shape(s), -2, 2}, {y_shape(s), -2, 2, 0.5}};
+  };
+  c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0], in[1]); };
+  c.loops([f]<class T>(const Values<T>& in, const Sizes& s) {
+    std::vector<T> y;
+    for (int64_t i = 0; i < s[0]; ++i)
+      for (int64_t j = 0; j < s[1]; ++j) {
+        int64_t places[] = {i * s[1] + j, j, i, 0, j};
+        y.push_back(f(in[0][s[2] == 4 ? i : i * s[1] + j], in[1][places[s[2]]]));
+      }
+    return y;
+  });
+  c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 12.0 : 8.0) * static_cast<double>(s[0] * s[1]); };
+  auto zeros = [](const Shape& shape, DType type = DType::f32) { return Tensor(Array::zeros(shape, type)); };
+  c.errors = {{"shapes", [=] { op(zeros({2, 3}), zeros({2})); },
+               "[" + name + "] shapes must agree or be 1 at each axis: a is [2, 3], b is [2]"},
+              {"types", [=] { op(zeros({2}), zeros({2}, DType::f64)); },
+               "[" + name + "] both must have one type: f32 [2] and f64 [2]"},
+              {"no value", [=] { op(zeros({2}), Tensor()); }, "[" + name + "] an operand has no value"}};
+  return c;
+}
+
+}  // namespace
+
+void add_elementwise_cases(std::vector<OpCase>& table) {
+  table.push_back(binary("add", add, [](auto a, auto b) { return a + b; }));
+  table.push_back(binary("subtract", subtract, [](auto a, auto b) { return a - b; }));
+  table.push_back(binary("multiply", multiply, [](auto a, auto b) { return a * b; }));
+  table.push_back(binary("divide", divide, [](auto a, auto b) { return a / b; }));
+
+  table.push_back(unary("negate", negate, -2, 2, [](auto x) { return -x; }));
+  OpCase s = unary("scale", negate, -2, 2, [](auto x) { return x * decltype(x)(1.5) + decltype(x)(0.25); });
+  s.op = [](const std::vector<Tensor>& in, const Sizes&) { return scale(in[0], 1.5, 0.25); };
+  s.errors = {};
+  table.push_back(s);
+  table.push_back(unary("exp", bertie::exp, -5, 5, [](auto x) { return std::exp(x); }));
+  table.push_back(unary("log", bertie::log, 0.2, 5, [](auto x) { return std::log(x); }));
+  table.push_back(unary("sqrt", bertie::sqrt, 0.2, 5, [](auto x) { return std::sqrt(x); }));
+  table.push_back(unary("tanh", bertie::tanh, -3, 3, [](auto x) { return std::tanh(x); }));
+  table.push_back(unary("sigmoid", sigmoid, -4, 4, [](auto x) { return 1 / (1 + std::exp(-x)); }));
+  OpCase r = unary("relu", relu, -2, 2, [](auto x) { return x > 0 ? x : 0; });
+  r.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -2, 2, 0.05}}; };
+  table.push_back(r);
+  table.push_back(unary("gelu", gelu, -4, 4, [](auto x) {
+    using T = decltype(x);
+    return x * T(0.5) * (1 + std::erf(x * T(M_SQRT1_2)));
+  }));
+  table.push_back(unary("gelu_tanh", gelu_tanh, -4, 4, [](auto x) {
+    using T = decltype(x);
+    return T(0.5) * x * (1 + std::tanh(std::sqrt(T(2 / M_PI)) * (x + T(0.044715) * x * x * x)));
+  }));
+}
+
+}  // namespace bertie
