@@ -26,7 +26,7 @@ LayerNorm::LayerNorm(int64_t width, double epsilon, Initializer& init)
 Tensor LayerNorm::forward(const Tensor& x, const Pass&) const { return layer_norm(x, weight_, bias_, epsilon_); }
 
 Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) {
-  check(rate >= 0 && rate < 1, "dropout", "the rate must be in 0 … 1 (1 excluded), got {}", rate);
+  check_dropout("dropout", {rate});
 }
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {

@@ -13,8 +13,8 @@ namespace {
 template <class T>
 void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& mask) {
   int64_t channels = x.shape()[1];
-  uint64_t key = dropout_key(mask);
-  uint32_t threshold = dropout_threshold(mask.rate);
+  uint64_t key = mask.key();
+  uint32_t threshold = mask.threshold();
   T factor = static_cast<T>(1 / (1 - mask.rate));
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
@@ -32,17 +32,20 @@ void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& m
 
 }  // namespace
 
-uint64_t dropout_key(const DropoutMask& mask) { return mix(mix(mask.seed, mask.step), mask.site); }
+uint64_t DropoutMask::key() const { return mix(mix(seed, step), site); }
 
-uint32_t dropout_threshold(double rate) {
-  check(rate >= 0 && rate < 1, "dropout", "the rate must be in 0 … 1 (1 excluded), got {}", rate);
+uint32_t DropoutMask::threshold() const {
   return static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1));
+}
+
+void check_dropout(const char* op, const DropoutMask& mask) {
+  check(mask.rate >= 0 && mask.rate < 1, op, "the dropout rate must be in 0 … 1 (1 excluded), got {}", mask.rate);
 }
 
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask) {
   check(x && x.shape().rank() == 2, "dropout", "x must be [T, C], got {}", x ? x.shape().str() : "no value");
   check_packing("dropout", packing, x.shape()[0]);
-  dropout_threshold(mask.rate);
+  check_dropout("dropout", mask);
   if (mask.rate == 0) return x;
   return dispatch("dropout", x.dtype(), [&](auto zero) {
     using T = decltype(zero);

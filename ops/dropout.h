@@ -25,9 +25,4 @@ void check_dropout(const char* op, const DropoutMask& mask);
 // "inverted" form. Rate 0 returns x itself.
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask);
 
-// For kernels (ops/kernels/dropout.h): the key of a mask's random numbers, and the bound below which a random 32-bit word
-// removes its element. Throws where the rate isn't in 0 … 1 (1 excluded).
-uint64_t dropout_key(const DropoutMask& mask);
-uint32_t dropout_threshold(double rate);
-
 }  // namespace bertie

@@ -43,8 +43,8 @@ void add_dropout_cases(std::vector<OpCase>& table) {
   auto run = [](double rate, std::vector<int64_t> offsets) {
     return [=] { dropout(Array::zeros({3, 2}, DType::f32), {offsets}, {rate, 1, 0, 0}); };
   };
-  c.errors = {{"rate", run(1, {0, 3}), "[dropout] the rate must be in 0 … 1 (1 excluded), got 1"},
-              {"negative rate", run(-0.1, {0, 3}), "[dropout] the rate must be"},
+  c.errors = {{"rate", run(1, {0, 3}), "[dropout] the dropout rate must be in 0 … 1 (1 excluded), got 1"},
+              {"negative rate", run(-0.1, {0, 3}), "[dropout] the dropout rate must be"},
               {"packing", run(0.1, {0, 2}), "[dropout] offsets must end at the number of tokens: 3 tokens, last offset 2"},
               {"one axis", [] { dropout(Array::zeros({3}, DType::f32), {{0, 3}}, {0.1, 1, 0, 0}); },
                "[dropout] x must be [T, C], got [3]"}};
