@@ -19,9 +19,12 @@ int main(int argc, char** argv) {
   std::string directory, text;
   int64_t top_k = 5;
   bool json = false;
-  app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")->required();
+  app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
+      ->required();
   app.add_option("--text", text, "A text with one or more [MASK]")->required();
-  app.add_option("--top-k", top_k, "Words per [MASK]")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  app.add_option("--top-k", top_k, "Words per [MASK]")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
   app.add_flag("--json", json, "One JSON object per [MASK]");
 
   return run_program(app, argc, argv, [&] {
@@ -52,10 +55,13 @@ int main(int argc, char** argv) {
       if (!json && masks.size() > 1) result("[MASK] {}:", m + 1);
       for (int64_t k = 0; k < count; ++k) {
         std::string token(vocabulary.token(order[k]));
-        if (json) candidates.push_back({{"token", token}, {"id", order[k]}, {"probability", p[order[k]]}});
-        else result("{:<20} {:.4f}", token, p[order[k]]);
+        if (json)
+          candidates.push_back({{"token", token}, {"id", order[k]}, {"probability", p[order[k]]}});
+        else
+          result("{:<20} {:.4f}", token, p[order[k]]);
       }
-      if (json) result("{}", nlohmann::ordered_json{{"position", masks[m]}, {"candidates", candidates}}.dump());
+      if (json)
+        result("{}", nlohmann::ordered_json{{"position", masks[m]}, {"candidates", candidates}}.dump());
     }
   });
 }

@@ -41,7 +41,8 @@ const Defaults& defaults_of(const std::string& preset) {
 std::string defaults_table() {
   std::string text = "Defaults per preset:\n  preset   steps  batch-tokens  learning-rate\n";
   for (const Defaults& d : preset_defaults)
-    text += fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
+    text +=
+        fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
   return text;
 }
 
@@ -60,21 +61,37 @@ struct Options {
 
 void declare(CLI::App& app, Options& o) {
   auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40);
-  app.add_option("--corpus", o.corpus, "Text files: a line is a unit of text, a blank line ends a document (default: a built-in text)");
-  app.add_option("--held-out", o.held_out, "Text file to evaluate on (default: every 20th document or line of the corpus)");
+  app.add_option(
+      "--corpus", o.corpus,
+      "Text files: a line is a unit of text, a blank line ends a document (default: a built-in text)");
+  app.add_option("--held-out", o.held_out,
+                 "Text file to evaluate on (default: every 20th document or line of the corpus)");
   app.add_option("--vocab", o.vocab, "vocab.txt to use (default: trained from the corpus)");
-  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary")->check(CLI::Range(100, 1'000'000))->capture_default_str();
+  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary")
+      ->check(CLI::Range(100, 1'000'000))
+      ->capture_default_str();
   app.add_flag("--cased", o.cased, "Keep upper case and accents");
-  auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")->check(CLI::IsMember(bert_preset_names()))->capture_default_str();
+  auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")
+                     ->check(CLI::IsMember(bert_preset_names()))
+                     ->capture_default_str();
   app.add_option("--config", o.config, "config.json that describes the model")->excludes(preset);
   auto* steps = app.add_option("--steps", o.steps, "Updates of the weights")->check(positive);
-  app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")->check(positive)->excludes(steps);
+  app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")
+      ->check(positive)
+      ->excludes(steps);
   app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step")->check(positive);
-  app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")->check(CLI::Range(3, 65'536))->capture_default_str();
-  app.add_option("--learning-rate", o.learning_rate, "Largest learning rate; it falls linearly to zero")->check(CLI::Range(0.0, 1e3));
-  app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")->check(CLI::Range(0.0, 1e3))->capture_default_str();
-  app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")->check(CLI::Range(0.0, 0.999));
+  app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")
+      ->check(CLI::Range(3, 65'536))
+      ->capture_default_str();
+  app.add_option("--learning-rate", o.learning_rate, "Largest learning rate; it falls linearly to zero")
+      ->check(CLI::Range(0.0, 1e3));
+  app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")
+      ->check(CLI::Range(0.0, 1e3))
+      ->capture_default_str();
+  app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
+      ->check(CLI::Range(0.0, 0.999));
   app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'");
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")->capture_default_str();
   app.add_option("--output", o.output, "Model directory to write")->capture_default_str();
@@ -95,8 +112,10 @@ void prepare_output(const Options& o) {
 
 Corpus read_text(const Options& o) {
   Corpus corpus;
-  if (o.corpus.empty()) add_text(corpus, "the built-in text", default_text());
-  else corpus = read_corpus(o.corpus);
+  if (o.corpus.empty())
+    add_text(corpus, "the built-in text", default_text());
+  else
+    corpus = read_corpus(o.corpus);
   return corpus;
 }
 
@@ -106,7 +125,8 @@ void report_replaced(const Corpus& corpus) {
             corpus.first_replaced_source, corpus.first_replaced_line);
 }
 
-Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines, const WordSplitterOptions& words) {
+Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
+                          const WordSplitterOptions& words) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
   WordPieceTrainerOptions trainer;
   trainer.size = o.vocab_size;
@@ -138,15 +158,18 @@ class Evaluation {
   void run(BertForMaskedLM& model, int64_t step, bool last) {
     model.eval();
     MlmScore score = evaluate(model, batches_, mask_id_);
-    message("Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} positions",
-            step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
-    Json record{{"step", step},
-                {"held_out", to_json(score)},
-                {"unigram", to_json(unigram_score_)}};
+    message(
+        "Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} "
+        "positions",
+        step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
+    Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
     if (last && !control_.empty()) {
-      MlmScore control = evaluate(model, control_, mask_id_), control_unigram = unigram_.evaluate(control_, mask_id_);
-      message("  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: {:.4f} (unigram {:.4f})",
-              score.hidden_loss, unigram_score_.hidden_loss, control.hidden_loss, control_unigram.hidden_loss);
+      MlmScore control = evaluate(model, control_, mask_id_),
+               control_unigram = unigram_.evaluate(control_, mask_id_);
+      message(
+          "  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: "
+          "{:.4f} (unigram {:.4f})",
+          score.hidden_loss, unigram_score_.hidden_loss, control.hidden_loss, control_unigram.hidden_loss);
       record["foreign_context"] = to_json(control);
       record["foreign_context_unigram"] = to_json(control_unigram);
     }
@@ -157,8 +180,11 @@ class Evaluation {
 
  private:
   static Json to_json(const MlmScore& score) {
-    return {{"loss", score.loss},     {"accuracy", score.accuracy}, {"scored", score.scored},
-            {"hidden_loss", score.hidden_loss}, {"hidden", score.hidden}};
+    return {{"loss", score.loss},
+            {"accuracy", score.accuracy},
+            {"scored", score.scored},
+            {"hidden_loss", score.hidden_loss},
+            {"hidden", score.hidden}};
   }
 
   std::vector<MaskedBatch> batches_, control_;
@@ -200,13 +226,16 @@ class Meter {
   std::string text(int64_t steps_left) {
     double now = seconds(), elapsed = now - since_;
     since_ = now;
-    std::string line = fmt::format("loss {:.4f}  accuracy {:.3f}  {:.0f} tokens/s", loss_ / scored_, right_ / scored_,
-                                   tokens_ / elapsed);
+    std::string line = fmt::format("loss {:.4f}  accuracy {:.3f}  {:.0f} tokens/s", loss_ / scored_,
+                                   right_ / scored_, tokens_ / elapsed);
     loss_ = scored_ = right_ = tokens_ = 0;
-    if (steps_left > 0) line += "  " + duration(now / static_cast<double>(done) * static_cast<double>(steps_left)) + " left";
+    if (steps_left > 0)
+      line += "  " + duration(now / static_cast<double>(done) * static_cast<double>(steps_left)) + " left";
     return line;
   }
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
   int64_t done = 0;
 
  private:
@@ -245,11 +274,13 @@ void pretrain(const Options& o) {
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
   std::vector<bool> scorable = scorable_tokens(o, vocabulary);
   Masking masking(scorable, vocabulary.mask_id(), o.seed);
-  MlmBatches training(tokenize_lines(tokenizer, split.training, o.max_length), vocabulary, masking, batch_tokens, o.seed);
+  MlmBatches training(tokenize_lines(tokenizer, split.training, o.max_length), vocabulary, masking,
+                      batch_tokens, o.seed);
   MlmBatches held_out(tokenize_lines(tokenizer, split.held_out, o.max_length), vocabulary,
                       Masking(scorable, vocabulary.mask_id(), 0), 4096, 0);
-  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}", corpus.lines.size(),
-          corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(), vocabulary.size());
+  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
+          corpus.lines.size(), corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(),
+          vocabulary.size());
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
   ParameterBlock parameters(model);
@@ -276,7 +307,8 @@ void pretrain(const Options& o) {
       parameters, optimizer, options,
       [&](int64_t step) {
         batch = stream.next();
-        logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
+        logits =
+            model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
         return cross_entropy(logits, batch.labels);
       },
       [&](const StepReport& report) {
@@ -301,7 +333,8 @@ void pretrain(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Pre-trains a BERT by masked language modeling and writes a model directory that transformers can load.\n\n"
+      "Pre-trains a BERT by masked language modeling and writes a model directory that transformers can "
+      "load.\n\n"
       "  bert_pretrain --corpus mine.txt --output out\n"
       "  bert_pretrain --corpus a.txt b.txt --preset small --epochs 10 --output out\n",
       "bert_pretrain"};

@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
       "next_word"};
   std::string sentence = "I love playing soccer.", prompt = "I love";
   uint64_t seed = 1;
-  app.add_option("--sentence", sentence, "The sentence to learn; words are split at white space")->capture_default_str();
+  app.add_option("--sentence", sentence, "The sentence to learn; words are split at white space")
+      ->capture_default_str();
   app.add_option("--prompt", prompt, "What to continue; its last word counts")->capture_default_str();
   app.add_option("--seed", seed, "Seed of the initial weights")->capture_default_str();
 

@@ -60,7 +60,8 @@ bool interrupted() { return interrupt_came != 0; }
 void print_message(const std::string& text) { fmt::print(stderr, "{}\n", text); }
 
 void print_result(const std::string& text) {
-  bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
+  bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
   check(written && std::fflush(stdout) == 0, "output", "standard output can't be written");
 }
 
@@ -82,8 +83,8 @@ void Progress::update(int64_t done, const std::function<std::string()>& details)
   if (!terminal_) return message("  {}/{}  {}", done, total_, details());
   constexpr int width = 24;
   int filled = static_cast<int>(done * width / std::max<int64_t>(total_, 1));
-  fmt::print(stderr, "\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'), std::string(width - filled, '.'), done,
-             total_, details());
+  fmt::print(stderr, "\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'), std::string(width - filled, '.'),
+             done, total_, details());
   std::fflush(stderr);
   shown_ = true;
 }

@@ -13,12 +13,12 @@ class App;
 
 namespace bertie {
 
-// Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is printed as
-// one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` is added to every program.
+// Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` is added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
-// True once Ctrl-C (SIGINT) or SIGTERM has come. A program that trains then finishes its step, saves and returns. A
-// second Ctrl-C ends it at once.
+// True once Ctrl-C (SIGINT) or SIGTERM has come. A program that trains then finishes its step, saves and
+// returns. A second Ctrl-C ends it at once.
 bool interrupted();
 
 void print_message(const std::string& text);  // a line on standard error

@@ -18,9 +18,8 @@ void add_into(Array& into, const Array& from) {
     T* y = into.mutable_data<T>();
     const T* x = from.data<T>();
     const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
-    parallel_ranges(into.size(), 1 << 16, [&](int64_t begin, int64_t end) {
-      kernels.add(y + begin, x + begin, end - begin);
-    });
+    parallel_ranges(into.size(), 1 << 16,
+                    [&](int64_t begin, int64_t end) { kernels.add(y + begin, x + begin, end - begin); });
   });
 }
 
@@ -52,7 +51,8 @@ void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
 
 Array sum_to_shape(const Array& gradient, const Shape& shape) {
   const Shape& from = gradient.shape();
-  check(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}", shape, from);
+  check(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}", shape,
+        from);
   Array result = gradient;
   int leading = from.rank() - shape.rank();
   for (int axis = 0; axis < from.rank(); ++axis) {

@@ -31,31 +31,47 @@ T element_at(const void* data, int64_t index) {
 
 double value_at(DType type, const void* data, int64_t index) {
   switch (type) {
-    case DType::f32: return element_at<float>(data, index);
-    case DType::f64: return element_at<double>(data, index);
-    case DType::i32: return element_at<int32_t>(data, index);
-    case DType::i64: return static_cast<double>(element_at<int64_t>(data, index));
-    case DType::boolean: return element_at<uint8_t>(data, index) != 0;
-    case DType::i8: return element_at<int8_t>(data, index);
-    case DType::f16: return half_value(element_at<uint16_t>(data, index));
-    case DType::bf16: return bfloat_value(element_at<uint16_t>(data, index));
+    case DType::f32:
+      return element_at<float>(data, index);
+    case DType::f64:
+      return element_at<double>(data, index);
+    case DType::i32:
+      return element_at<int32_t>(data, index);
+    case DType::i64:
+      return static_cast<double>(element_at<int64_t>(data, index));
+    case DType::boolean:
+      return element_at<uint8_t>(data, index) != 0;
+    case DType::i8:
+      return element_at<int8_t>(data, index);
+    case DType::f16:
+      return half_value(element_at<uint16_t>(data, index));
+    case DType::bf16:
+      return bfloat_value(element_at<uint16_t>(data, index));
   }
   return 0;
 }
 
 void set_value(DType type, void* data, int64_t index, double value) {
   auto store = [&](auto typed) {
-    std::memcpy(static_cast<char*>(data) + index * static_cast<int64_t>(sizeof(typed)), &typed, sizeof(typed));
+    std::memcpy(static_cast<char*>(data) + index * static_cast<int64_t>(sizeof(typed)), &typed,
+                sizeof(typed));
   };
   switch (type) {
-    case DType::f32: return store(static_cast<float>(value));
-    case DType::f64: return store(value);
-    case DType::i32: return store(static_cast<int32_t>(value));
-    case DType::i64: return store(static_cast<int64_t>(value));
-    case DType::boolean: return store(static_cast<uint8_t>(value != 0));
-    case DType::i8: return store(static_cast<int8_t>(value));
+    case DType::f32:
+      return store(static_cast<float>(value));
+    case DType::f64:
+      return store(value);
+    case DType::i32:
+      return store(static_cast<int32_t>(value));
+    case DType::i64:
+      return store(static_cast<int64_t>(value));
+    case DType::boolean:
+      return store(static_cast<uint8_t>(value != 0));
+    case DType::i8:
+      return store(static_cast<int8_t>(value));
     case DType::f16:
-    case DType::bf16: fail("array", "{} can be read from files but not written", name(type));
+    case DType::bf16:
+      fail("array", "{} can be read from files but not written", name(type));
   }
 }
 
@@ -64,27 +80,39 @@ void set_value(DType type, void* data, int64_t index, double value) {
 int64_t element_size(DType type) {
   switch (type) {
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::i64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f16:
-    case DType::bf16: return 2;
+    case DType::bf16:
+      return 2;
     case DType::boolean:
-    case DType::i8: return 1;
+    case DType::i8:
+      return 1;
   }
   return 0;
 }
 
 const char* name(DType type) {
   switch (type) {
-    case DType::f32: return "f32";
-    case DType::f64: return "f64";
-    case DType::i32: return "i32";
-    case DType::i64: return "i64";
-    case DType::boolean: return "bool";
-    case DType::f16: return "f16";
-    case DType::bf16: return "bf16";
-    case DType::i8: return "i8";
+    case DType::f32:
+      return "f32";
+    case DType::f64:
+      return "f64";
+    case DType::i32:
+      return "i32";
+    case DType::i64:
+      return "i64";
+    case DType::boolean:
+      return "bool";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+    case DType::i8:
+      return "i8";
   }
   return "?";
 }
@@ -170,8 +198,8 @@ Array Array::rows(int64_t begin, int64_t end) const {
 }
 
 Array Array::flat(int64_t begin, const Shape& shape) const {
-  check(begin >= 0 && begin + shape.size() <= size_, "array", "{} elements from {} on are not within shape {}",
-        shape.size(), begin, shape_);
+  check(begin >= 0 && begin + shape.size() <= size_, "array",
+        "{} elements from {} on are not within shape {}", shape.size(), begin, shape_);
   Array view = *this;
   view.offset_ += begin * element_size(dtype_);
   view.shape_ = shape;

@@ -19,11 +19,16 @@ const char* name(DType type);      // "f32"
 
 template <class T>
 constexpr DType dtype_of() {
-  if constexpr (std::is_same_v<T, float>) return DType::f32;
-  else if constexpr (std::is_same_v<T, double>) return DType::f64;
-  else if constexpr (std::is_same_v<T, int32_t>) return DType::i32;
-  else if constexpr (std::is_same_v<T, int64_t>) return DType::i64;
-  else if constexpr (std::is_same_v<T, int8_t>) return DType::i8;
+  if constexpr (std::is_same_v<T, float>)
+    return DType::f32;
+  else if constexpr (std::is_same_v<T, double>)
+    return DType::f64;
+  else if constexpr (std::is_same_v<T, int32_t>)
+    return DType::i32;
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return DType::i64;
+  else if constexpr (std::is_same_v<T, int8_t>)
+    return DType::i8;
   else {
     static_assert(std::is_same_v<T, bool>, "no element type for this C++ type");
     return DType::boolean;
@@ -55,7 +60,7 @@ struct Storage {
 
 class Array {
  public:
-  Array() = default;                                 // no storage: "no array"
+  Array() = default;                                   // no storage: "no array"
   static Array empty(const Shape& shape, DType type);  // elements undefined
   static Array zeros(const Shape& shape, DType type);
   static Array full(const Shape& shape, double value, DType type);
@@ -93,7 +98,7 @@ class Array {
   }
   const void* bytes_begin() const;
   void* mutable_bytes();
-  double item(int64_t index = 0) const;       // one element as a number; throws out of range
+  double item(int64_t index = 0) const;  // one element as a number; throws out of range
   template <class T>
   std::vector<T> to_vector() const {
     return std::vector<T>(data<T>(), data<T>() + size_);
@@ -101,11 +106,11 @@ class Array {
 
   // Views: the same storage.
   Array reshape(const Shape& shape) const;
-  Array rows(int64_t begin, int64_t end) const;  // a range of the first axis
+  Array rows(int64_t begin, int64_t end) const;         // a range of the first axis
   Array flat(int64_t begin, const Shape& shape) const;  // shape.size() elements from element `begin` on
 
-  Array clone() const;            // a copy in storage of its own
-  Array cast(DType type) const;   // a copy in another type (f16 and bf16 to f32 or f64, too)
+  Array clone() const;                  // a copy in storage of its own
+  Array cast(DType type) const;         // a copy in another type (f16 and bf16 to f32 or f64, too)
   void copy_from(const Array& source);  // same shape and type
 
   // True where nobody else holds the storage: then it may be written into.
@@ -124,8 +129,8 @@ class Array {
 
 template <class T>
 Array Array::from(std::span<const T> values, const Shape& shape) {
-  check(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}", values.size(),
-        shape);
+  check(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}",
+        values.size(), shape);
   Array result = empty(shape, dtype_of<T>());
   T* out = result.mutable_data<T>();
   for (T value : values) *out++ = value;

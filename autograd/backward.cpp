@@ -10,13 +10,14 @@
 namespace bertie {
 namespace {
 
-// Every node that the root depends on, newest first. An input is older than its users, so in this order a node's
-// gradient is complete when its turn comes.
+// Every node that the root depends on, newest first. An input is older than its users, so in this order a
+// node's gradient is complete when its turn comes.
 std::vector<std::shared_ptr<Node>> reachable_nodes(const std::shared_ptr<Node>& root) {
   std::vector<std::shared_ptr<Node>> nodes{root};
   std::unordered_set<const Node*> seen{root.get()};
   for (size_t i = 0; i < nodes.size(); ++i) {
-    check(!nodes[i]->used, "backward", "'{}' was already part of a backward pass: a graph serves once", nodes[i]->op);
+    check(!nodes[i]->used, "backward", "'{}' was already part of a backward pass: a graph serves once",
+          nodes[i]->op);
     for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
       std::shared_ptr<Node> input = nodes[i]->inputs[k];
       if (input && seen.insert(input.get()).second) nodes.push_back(std::move(input));
@@ -30,12 +31,14 @@ void check_unchanged(const Node& node) {
   for (size_t i = 0; i < node.versions.size(); ++i) {
     std::shared_ptr<Storage> storage = node.versions[i].storage.lock();
     if (!storage || storage->version == node.versions[i].version) continue;
-    if (i < node.inputs.size()) fail("backward", "input {} of '{}' was changed in place after its use", i, node.op);
+    if (i < node.inputs.size())
+      fail("backward", "input {} of '{}' was changed in place after its use", i, node.op);
     fail("backward", "the result of '{}' was changed in place before the backward pass", node.op);
   }
 }
 
-// Adds `gradient`, which the caller hands over, to `sum`. Writes in place only into an array that nobody else holds.
+// Adds `gradient`, which the caller hands over, to `sum`. Writes in place only into an array that nobody else
+// holds.
 void accumulate(Array& sum, Array gradient) {
   if (!sum) {
     sum = std::move(gradient);
@@ -100,8 +103,8 @@ class Pass {
     Gradients gradients = backward(std::move(dy), Needs(node.inputs));
     backward = nullptr;  // frees what the operation saved
     if (hooks_.on_returned_gradients) hooks_.on_returned_gradients(node.op, gradients);
-    check(gradients.size() == node.inputs.size(), "backward", "'{}' has {} inputs but returned {} gradients", node.op,
-          node.inputs.size(), gradients.size());
+    check(gradients.size() == node.inputs.size(), "backward", "'{}' has {} inputs but returned {} gradients",
+          node.op, node.inputs.size(), gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       if (!node.inputs[i]) continue;
       receive(node.inputs[i], checked(node, i, std::move(gradients[i])));
@@ -111,14 +114,16 @@ class Pass {
 
   // The gradient in its input's shape and type.
   static Array checked(const Node& node, size_t i, Array gradient) {
-    check(static_cast<bool>(gradient), "backward", "'{}' returned no gradient for input {}, which needs one", node.op,
-          i);
+    check(static_cast<bool>(gradient), "backward", "'{}' returned no gradient for input {}, which needs one",
+          node.op, i);
     const Node& input = *node.inputs[i];
-    check(gradient.dtype() == input.dtype, "backward", "'{}' returned a {} gradient for input {}, which is {}", node.op,
-          name(gradient.dtype()), i, name(input.dtype));
+    check(gradient.dtype() == input.dtype, "backward",
+          "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
+          name(input.dtype));
     if (gradient.shape() == input.shape) return gradient;
-    check(gradient.shape() == node.shape, "backward", "'{}' returned a gradient of shape {} for input {} of shape {}",
-          node.op, gradient.shape(), i, input.shape);
+    check(gradient.shape() == node.shape, "backward",
+          "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(), i,
+          input.shape);
     return sum_to_shape(gradient, input.shape);
   }
 
@@ -142,14 +147,14 @@ class Pass {
 void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks) {
   check(y.requires_grad(), "backward",
         "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
-  check(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward", "dy must be {} {}, like the tensor",
-        name(y.dtype()), y.shape());
+  check(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward",
+        "dy must be {} {}, like the tensor", name(y.dtype()), y.shape());
   Pass(y.node(), hooks).run(y.node(), dy);
 }
 
 void backward(const Tensor& loss, const BackwardHooks& hooks) {
-  check(loss && loss.array().size() == 1, "backward", "starts from one number; give dy for a tensor of shape {}",
-        loss ? loss.shape().str() : "none");
+  check(loss && loss.array().size() == 1, "backward",
+        "starts from one number; give dy for a tensor of shape {}", loss ? loss.shape().str() : "none");
   backward(loss, Array::full(loss.shape(), 1, loss.dtype()), hooks);
 }
 

@@ -11,23 +11,23 @@ namespace bertie {
 struct BackwardHooks {
   // Called once for each parameter that is reached, as soon as this pass adds nothing more to its gradient.
   std::function<void(const Tensor& parameter)> on_final_gradient;
-  // Called with each operation's name and the gradients that it returned, before they are used. The tests of the
-  // gradient check put faults in here.
+  // Called with each operation's name and the gradients that it returned, before they are used. The tests of
+  // the gradient check put faults in here.
   std::function<void(const char* op, Gradients& gradients)> on_returned_gradients;
   // Called with each node and its whole gradient, in the order of the pass; explain() prints from here.
   std::function<void(const Node& node, const Array& gradient)> on_node;
 };
 
-// Adds the gradient of `loss`, one number, to the gradient of every parameter that it depends on. A graph serves
-// once: a second pass through any part of it throws, as does a loss that depends on no parameter.
+// Adds the gradient of `loss`, one number, to the gradient of every parameter that it depends on. A graph
+// serves once: a second pass through any part of it throws, as does a loss that depends on no parameter.
 void backward(const Tensor& loss, const BackwardHooks& hooks = {});
 
 // The same from a result of any shape, given dy, the gradient with respect to it.
 void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks = {});
 
-// Runs the backward pass and tells about it, a line per node in backward order: operation, shape, norm of the value
-// and norm of the gradient; the first one that isn't finite is marked. Values that nobody needs are freed as the
-// graph is built and print as "freed"; within KeepValues they are all there.
+// Runs the backward pass and tells about it, a line per node in backward order: operation, shape, norm of the
+// value and norm of the gradient; the first one that isn't finite is marked. Values that nobody needs are
+// freed as the graph is built and print as "freed"; within KeepValues they are all there.
 std::string explain(const Tensor& loss);
 
 // While one is in scope on this thread, the graph keeps every operation's result.

@@ -25,7 +25,8 @@ template <class... Arguments>
 // fail() unless `rule` holds. The message is formatted only on failure.
 template <class... Arguments>
 void check(bool rule, const char* where, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-  if (!rule) [[unlikely]] fail_formatted(where, format, fmt::make_format_args(arguments...));
+  if (!rule) [[unlikely]]
+    fail_formatted(where, format, fmt::make_format_args(arguments...));
 }
 
 }  // namespace bertie

@@ -48,7 +48,7 @@ void gradcheck(const std::string& name, const Function& f, const std::vector<Arr
   Tensor y = f(parameters);
   Array dy = Array::empty(y.shape(), DType::f64);
   Random random(options.seed);
-  for (double* p = dy.mutable_data<double>(), *end = p + dy.size(); p != end; ++p) *p = random.normal();
+  for (double *p = dy.mutable_data<double>(), *end = p + dy.size(); p != end; ++p) *p = random.normal();
   backward(y, dy.clone(), options.hooks);
   y = Tensor();
 

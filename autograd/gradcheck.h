@@ -15,9 +15,10 @@ struct GradcheckOptions {
   BackwardHooks hooks;
 };
 
-// Throws an Error that names operation, input, element, analytic and numeric value where they disagree, and where an
-// input receives no gradient. `f` maps the inputs, given as f64 parameters, to a result of any shape; it must give the
-// same result each time. Every element of every input is checked, under a random upstream gradient:
+// Throws an Error that names operation, input, element, analytic and numeric value where they disagree, and
+// where an input receives no gradient. `f` maps the inputs, given as f64 parameters, to a result of any
+// shape; it must give the same result each time. Every element of every input is checked, under a random
+// upstream gradient:
 //   gradcheck("my_op", [](const std::vector<Tensor>& in) { return my_op(in[0], in[1]); }, {x, w});
 // The difference is (8 (f(x+h) − f(x−h)) − (f(x+2h) − f(x−2h))) / 12h, whose error falls with h⁴.
 void gradcheck(const std::string& name, const std::function<Tensor(const std::vector<Tensor>&)>& f,

@@ -15,7 +15,8 @@ namespace bertie {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr int64_t region_bytes = int64_t{256} << 20;  // address space; pages become memory when they are written
+constexpr int64_t region_bytes = int64_t{256}
+                                 << 20;  // address space; pages become memory when they are written
 
 // Free blocks by address (to merge neighbours) and by size (best fit, lowest address first).
 class Allocator {
@@ -98,15 +99,17 @@ class Allocator {
 
   void reserve(int64_t size) {
     int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
-    void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(region != MAP_FAILED, "memory", "the system has no {} bytes more ({} are live)", bytes, counters_.live_bytes);
+    void* region =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check(region != MAP_FAILED, "memory", "the system has no {} bytes more ({} are live)", bytes,
+          counters_.live_bytes);
     counters_.reserved_bytes += bytes;
     ++counters_.system_requests;
     give_back(static_cast<char*>(region), bytes);
   }
 
   std::map<char*, int64_t> by_address_;
-  std::set<std::pair<int64_t, char*>> by_size_;
+  std::set<std::pair<int64_t, char*> > by_size_;
 #endif
   std::mutex mutex_;
   std::unordered_map<char*, int64_t> used_;

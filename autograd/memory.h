@@ -1,16 +1,16 @@
-// Where arrays live. The allocator reserves large regions and splits and merges blocks within them, so that steps of
-// changing size ask the system for nothing once the largest has been seen. In the sanitize build every block is a
-// malloc of its own, so that the sanitizer sees each overrun.
+// Where arrays live. The allocator reserves large regions and splits and merges blocks within them, so that
+// steps of changing size ask the system for nothing once the largest has been seen. In the sanitize build
+// every block is a malloc of its own, so that the sanitizer sees each overrun.
 #pragma once
 #include <cstdint>
 
 namespace bertie {
 
 struct MemoryCounters {
-  int64_t live_bytes;      // in arrays now
-  int64_t peak_bytes;      // the most since the start or the last reset_peak_memory()
-  int64_t reserved_bytes;  // address space asked of the system
-  int64_t system_requests; // how often it was asked
+  int64_t live_bytes;       // in arrays now
+  int64_t peak_bytes;       // the most since the start or the last reset_peak_memory()
+  int64_t reserved_bytes;   // address space asked of the system
+  int64_t system_requests;  // how often it was asked
 };
 
 MemoryCounters memory_counters();

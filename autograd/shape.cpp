@@ -18,7 +18,8 @@ Shape::Shape(const int64_t* extents, int rank) {
   rank_ = rank;
 }
 
-Shape::Shape(std::initializer_list<int64_t> extents) : Shape(extents.begin(), static_cast<int>(extents.size())) {}
+Shape::Shape(std::initializer_list<int64_t> extents)
+    : Shape(extents.begin(), static_cast<int>(extents.size())) {}
 
 int Shape::axis_index(int axis) const {
   check(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {} axes", axis, rank_);

@@ -21,8 +21,8 @@ KeepValues::~KeepValues() { --keep_values_depth; }
 
 Node::Node() : id(nodes_made++) {}
 
-// Releasing the last reference to an input would destroy it, and so on down the chain, one stack frame per node.
-// So the outermost destructor collects what becomes free and releases it in a loop.
+// Releasing the last reference to an input would destroy it, and so on down the chain, one stack frame per
+// node. So the outermost destructor collects what becomes free and releases it in a loop.
 Node::~Node() {
   thread_local std::vector<std::shared_ptr<Node>>* pending = nullptr;
   if (pending) {

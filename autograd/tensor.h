@@ -1,15 +1,17 @@
 // Tensor: an Array and its node in the graph of operations that made it.
 //
-// An operation checks its arguments, computes its result and ends with record(), whose closure turns dy, the gradient
-// of the loss with respect to the result, into the gradients of the inputs:
+// An operation checks its arguments, computes its result and ends with record(), whose closure turns dy, the
+// gradient of the loss with respect to the result, into the gradients of the inputs:
 //
-//   return record("multiply", y, {a, b}, [a = a.array(), b = b.array()](Array dy, const Needs& needs) -> Gradients {
+//   return record("multiply", y, {a, b}, [a = a.array(), b = b.array()](Array dy, const Needs& needs) ->
+//   Gradients {
 //     return {needs[0] ? product(dy, b) : Array(), needs[1] ? product(dy, a) : Array()};
 //   });
 //
-// The closure captures Arrays only (so no cycle of references can form) and never adds into anything: the backward
-// pass (autograd/backward.h) accumulates, sums a broadcast gradient back to its input's shape, and frees what the
-// closure held as soon as it has run. dy comes by value: where dy.unique(), the closure may write into it.
+// The closure captures Arrays only (so no cycle of references can form) and never adds into anything: the
+// backward pass (autograd/backward.h) accumulates, sums a broadcast gradient back to its input's shape, and
+// frees what the closure held as soon as it has run. dy comes by value: where dy.unique(), the closure may
+// write into it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -23,8 +25,8 @@ struct Node;
 
 class Tensor {
  public:
-  Tensor() = default;                // no value
-  Tensor(Array value);               // a constant: no gradient flows to it
+  Tensor() = default;   // no value
+  Tensor(Array value);  // a constant: no gradient flows to it
   // A leaf whose gradient the backward pass collects. f32 or f64.
   static Tensor parameter(Array value);
 
@@ -43,8 +45,8 @@ class Tensor {
   void zero_grad() const;
   // The value, for writing. Every copy of this Tensor sees the change.
   Array& mutable_array() const;
-  // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients are
-  // collected in `grad` from now on. Both have the parameter's shape and type.
+  // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
+  // are collected in `grad` from now on. Both have the parameter's shape and type.
   void bind(Array value, Array grad) const;
 
   const std::shared_ptr<Node>& node() const { return node_; }
@@ -72,11 +74,13 @@ class Needs {
 using Gradients = std::vector<Array>;  // one per input, in the order given to record()
 using Backward = std::function<Gradients(Array dy, const Needs& needs)>;
 
-// The result of operation `op` as a Tensor; with a node where an input wants a gradient and no NoGrad is in scope.
-// Changing an input or the result in place before the backward pass has gone through is noticed there and throws.
+// The result of operation `op` as a Tensor; with a node where an input wants a gradient and no NoGrad is in
+// scope. Changing an input or the result in place before the backward pass has gone through is noticed there
+// and throws.
 Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward);
 
-// For a closure to capture: the array where `wanted`, else none, so that nothing is kept for a gradient nobody asks.
+// For a closure to capture: the array where `wanted`, else none, so that nothing is kept for a gradient
+// nobody asks.
 inline Array save_if(bool wanted, const Array& array) { return wanted ? array : Array(); }
 
 // While one is in scope on this thread, operations record nothing.

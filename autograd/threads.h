@@ -1,5 +1,5 @@
-// The one pool of threads: OpenMP's. Work is cut into tasks by shape alone, never by the number of threads, and a
-// sum stays within one task, so results are the same bits on any number of threads.
+// The one pool of threads: OpenMP's. Work is cut into tasks by shape alone, never by the number of threads,
+// and a sum stays within one task, so results are the same bits on any number of threads.
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -13,8 +13,8 @@ namespace detail {
 void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t));
 }
 
-// Calls task(0) … task(count - 1), on any thread and in any order, and returns when all are done. Inside a task a
-// further call runs serially. The first exception of a task is thrown again here.
+// Calls task(0) … task(count - 1), on any thread and in any order, and returns when all are done. Inside a
+// task a further call runs serially. The first exception of a task is thrown again here.
 template <class Task>
 void parallel_tasks(int64_t count, Task&& task) {
   detail::run_tasks(count, &task, [](void* context, int64_t index) {
@@ -22,7 +22,8 @@ void parallel_tasks(int64_t count, Task&& task) {
   });
 }
 
-// Calls body(begin, end) for consecutive ranges of [0, count), each of `grain` elements (the last may be shorter).
+// Calls body(begin, end) for consecutive ranges of [0, count), each of `grain` elements (the last may be
+// shorter).
 template <class Body>
 void parallel_ranges(int64_t count, int64_t grain, Body&& body) {
   parallel_tasks((count + grain - 1) / grain, [&](int64_t index) {

@@ -41,12 +41,12 @@ class Benchmark {
       if (input.requires_grad()) input.zero_grad();
   }
 
-  // Of the last backward pass.
+  // Of the last backward pass; 0 where all gradients are dy itself.
   double backward_bytes(const Array& dy) const {
-    int64_t bytes = dy.bytes();
+    int64_t written = 0;
     for (const Tensor& input : inputs_)
-      if (input.requires_grad() && input.grad().storage() != dy.storage()) bytes += input.grad().bytes();
-    return static_cast<double>(bytes);
+      if (input.requires_grad() && input.grad().storage() != dy.storage()) written += input.grad().bytes();
+    return static_cast<double>(written > 0 ? dy.bytes() + written : 0);
   }
 
  private:
@@ -102,20 +102,32 @@ void run_backward(benchmark::State& state, const Benchmark& work, const MachineR
   set_counters(state, machine, 2 * work.flops(), work.backward_bytes(dy), seconds);
 }
 
+// "1024x768", the middle of a long one left out.
+std::string title(const Sizes& sizes) {
+  std::string text;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (i > 0) text += 'x';
+    if (sizes.size() > 6 && i == 4) {
+      text += "...x";
+      i = sizes.size() - 1;
+    }
+    text += std::to_string(sizes[i]);
+  }
+  return text;
+}
+
 using Run = void (*)(benchmark::State&, const Benchmark&, const MachineRates&);
 
 void add(const OpCase& op, const Sizes& sizes, const char* pass, Run run, std::optional<GemmBackend> backend,
          const MachineRates& machine) {
-  std::string title = op.name + "/";
-  for (size_t i = 0; i < sizes.size(); ++i) title += (i ? "x" : "") + std::to_string(sizes[i]);
-  title += std::string("/") + pass;
-  if (backend) title += std::string("/") + name(*backend);
+  std::string id = op.name + "/" + title(sizes) + "/" + pass;
+  if (backend) id += std::string("/") + name(*backend);
   auto body = [&op, &sizes, &machine, run, backend](benchmark::State& state) {
     set_gemm_backend(backend);
     run(state, Benchmark(op, sizes), machine);
     set_gemm_backend(std::nullopt);
   };
-  benchmark::RegisterBenchmark(title.c_str(), body)->UseManualTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(id.c_str(), body)->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

@@ -229,15 +229,16 @@ int main(int argc, char** argv) try {
   app.add_flag("--ragged", options.ragged, "32 sequences of 9 to 100 tokens, 1,291 in all")
       ->excludes(sequences)
       ->excludes(length);
-  app.add_option("--vocab-size", options.vocab_size, "Words (default: 30,522 for base and 8,192 otherwise)")
-      ->check(CLI::Range(2, 10'000'000));
+  CLI::Option* vocab_size = app.add_option("--vocab-size", options.vocab_size,
+                                           "Words (default: 30,522 for base and 8,192 otherwise)");
+  vocab_size->check(CLI::Range(2, 10'000'000));
   app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON");
   sequences->check(CLI::Range(1, 100'000));
   length->check(CLI::Range(1, 512));
   for (CLI::Option* option : app.get_options())
-    if (option->get_items_expected_max() > 0) option->capture_default_str();
+    if (option->get_items_expected_max() > 0 && option != vocab_size) option->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

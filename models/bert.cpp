@@ -58,8 +58,11 @@ Tensor BertEmbeddings::forward(const BertInput& input) const {
 }
 
 BertLayer::BertLayer(const BertConfig& config, uint32_t index, Initializer& init)
-    : attention_({config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob,
-                  dropout_site(index, 0), {"self.query", "self.key", "self.value", "output.dense"}},
+    : attention_({config.hidden_size,
+                  config.num_attention_heads,
+                  config.attention_probs_dropout_prob,
+                  dropout_site(index, 0),
+                  {"self.query", "self.key", "self.value", "output.dense"}},
                  init),
       attention_dropout_(config.hidden_dropout_prob, dropout_site(index, 1)),
       attention_norm_(config.hidden_size, config.layer_norm_eps, init),
@@ -104,7 +107,8 @@ BertPooler::BertPooler(const BertConfig& config, Initializer& init)
 
 Tensor BertPooler::forward(const Tensor& last_hidden_state, const Packing& packing) const {
   for (int64_t n = 0; n < packing.sequences(); ++n)
-    check(packing.offsets[n] < packing.offsets[n + 1], "pooler", "sequence {} is empty: it has no first token", n);
+    check(packing.offsets[n] < packing.offsets[n + 1], "pooler",
+          "sequence {} is empty: it has no first token", n);
   std::vector<int64_t> first(packing.offsets.begin(), packing.offsets.end() - 1);
   return bertie::tanh(dense_.forward(select_rows(last_hidden_state, Array::from(first))));
 }
@@ -151,7 +155,8 @@ Tensor BertForMaskedLM::logits(const BertInput& input, const Array& rows) const 
   return head_.forward(select_rows(bert_.last_hidden_state(input), rows));
 }
 
-Tensor BertForMaskedLM::loss(const BertInput& input, const Array& rows, const Array& labels, double denominator) const {
+Tensor BertForMaskedLM::loss(const BertInput& input, const Array& rows, const Array& labels,
+                             double denominator) const {
   CrossEntropyOptions options;
   options.denominator = denominator;
   return cross_entropy(logits(input, rows), labels, options);

@@ -1,5 +1,5 @@
-// BERT (Devlin et al., "BERT: Pre-training of deep bidirectional transformers for language understanding", 2018), with
-// the module and parameter names of transformers.
+// BERT (Devlin et al., "BERT: Pre-training of deep bidirectional transformers for language understanding",
+// 2018), with the module and parameter names of transformers.
 #pragma once
 #include <memory>
 #include <optional>
@@ -61,7 +61,8 @@ class BertEncoder : public Layer {
 class BertPooler : public Module {
  public:
   BertPooler(const BertConfig& config, Initializer& init);
-  Tensor forward(const Tensor& last_hidden_state, const Packing& packing) const;  // throws on an empty sequence
+  Tensor forward(const Tensor& last_hidden_state,
+                 const Packing& packing) const;  // throws on an empty sequence
 
  private:
   Linear dense_;
@@ -71,7 +72,7 @@ class BertPooler : public Module {
 class BertModel : public Module {
  public:
   BertModel(const BertConfig& config, Initializer& init, bool with_pooler = true);
-  Tensor last_hidden_state(const BertInput& input) const;             // [T, H]
+  Tensor last_hidden_state(const BertInput& input) const;                               // [T, H]
   Tensor pooler_output(const Tensor& last_hidden_state, const Packing& packing) const;  // [N, H]
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
 
@@ -100,7 +101,8 @@ class BertForMaskedLM : public Module {
   BertForMaskedLM(const BertConfig& config, Initializer init);
   // Scores of all words at the given rows only.    rows [M] i32 or i64 → [M, V]
   Tensor logits(const BertInput& input, const Array& rows) const;
-  // Mean cross-entropy of the true ids labels [M] i32 at these rows; or their sum / denominator, where one is given.
+  // Mean cross-entropy of the true ids labels [M] i32 at these rows; or their sum / denominator, where one is
+  // given.
   Tensor loss(const BertInput& input, const Array& rows, const Array& labels, double denominator = 0) const;
   const BertConfig& config() const { return config_; }
   const BertModel& bert() const { return bert_; }

@@ -39,7 +39,8 @@ void refuse_unless(const Json& json, const std::string& path, const char* key, c
 
 void BertConfig::check_values(const std::string& where) const {
   auto within = [&](const char* key, int64_t value, int64_t largest) {
-    check(value >= 1 && value <= largest, "config", "{}: {} must be in 1 … {}, got {}", where, key, largest, value);
+    check(value >= 1 && value <= largest, "config", "{}: {} must be in 1 … {}, got {}", where, key, largest,
+          value);
   };
   within("vocab_size", vocab_size, 10'000'000);
   within("hidden_size", hidden_size, 65'536);
@@ -49,9 +50,11 @@ void BertConfig::check_values(const std::string& where) const {
   within("max_position_embeddings", max_position_embeddings, 65'536);
   within("type_vocab_size", type_vocab_size, 1'000);
   check(hidden_size % num_attention_heads == 0, "config",
-        "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads, hidden_size);
+        "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads,
+        hidden_size);
   for (double rate : {hidden_dropout_prob, attention_probs_dropout_prob})
-    check(rate >= 0 && rate < 1, "config", "{}: a dropout rate must be in 0 … 1 (1 excluded), got {}", where, rate);
+    check(rate >= 0 && rate < 1, "config", "{}: a dropout rate must be in 0 … 1 (1 excluded), got {}", where,
+          rate);
   check(initializer_range >= 0 && layer_norm_eps > 0, "config",
         "{}: initializer_range must be ≥ 0 and layer_norm_eps > 0, got {} and {}", where, initializer_range,
         layer_norm_eps);
@@ -90,7 +93,9 @@ BertConfig read_bert_config(const std::string& path) {
                 : std::is_same_v<Field, double>    ? value.is_number()
                                                    : value.is_number_integer();
     check(fits, "config", "{}: {} must be {}, got {}", path, key,
-          std::is_same_v<Field, std::string> ? "a string" : std::is_same_v<Field, double> ? "a number" : "an integer",
+          std::is_same_v<Field, std::string> ? "a string"
+          : std::is_same_v<Field, double>    ? "a number"
+                                             : "an integer",
           value.dump());
     field = value.get<Field>();
   });

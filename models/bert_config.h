@@ -21,18 +21,20 @@ struct BertConfig {
   double layer_norm_eps = 1e-12;
   int64_t pad_token_id = 0;
 
-  // Throws on a size below 1 or beyond reason, rates outside 0 … 1, and heads that don't divide the hidden size.
+  // Throws on a size below 1 or beyond reason, rates outside 0 … 1, and heads that don't divide the hidden
+  // size.
   void check_values(const std::string& where) const;
 };
 
-// The published sizes (Turc et al., 2019; Devlin et al., 2018): tiny, mini, small, medium, base; layers / hidden size
-// 2/128, 4/256, 4/512, 8/512, 12/768, a head per 64 channels, intermediate size four times the hidden size.
+// The published sizes (Turc et al., 2019; Devlin et al., 2018): tiny, mini, small, medium, base; layers /
+// hidden size 2/128, 4/256, 4/512, 8/512, 12/768, a head per 64 channels, intermediate size four times the
+// hidden size.
 BertConfig bert_preset(const std::string& name);  // throws on another name
 const std::vector<std::string>& bert_preset_names();
 
-// config.json. Keys that are missing have transformers' defaults, except the sizes, which must be there; unknown keys
-// are ignored. Throws, naming the file and the key, on wrong types and values and on what bertie doesn't compute
-// (another model_type, relative positions, decoder mode).
+// config.json. Keys that are missing have transformers' defaults, except the sizes, which must be there;
+// unknown keys are ignored. Throws, naming the file and the key, on wrong types and values and on what bertie
+// doesn't compute (another model_type, relative positions, decoder mode).
 BertConfig read_bert_config(const std::string& path);
 // `architecture` is the class that transformers will make of it, e.g. "BertForMaskedLM".
 void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture);

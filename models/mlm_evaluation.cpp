@@ -98,8 +98,8 @@ std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t 
   return batches;
 }
 
-std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches, const TokenizedLines& lines,
-                                              int32_t mask_id) {
+std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches,
+                                              const TokenizedLines& lines, int32_t mask_id) {
   // The next sequence of the same length, in a ring.
   std::unordered_map<size_t, std::vector<int64_t>> of_length;
   for (int64_t i = 0; i < lines.size(); ++i) of_length[lines[i].size()].push_back(i);
@@ -115,7 +115,8 @@ std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batch
     std::vector<bool> has_partner(batch.tokens.tokens());
     for (size_t n = 0; n < batch.tokens.sequences.size(); ++n) {
       int64_t sequence = batch.tokens.sequences[n], other = partner.at(sequence);
-      int64_t begin = batch.tokens.offsets[n] + 1, end = batch.tokens.offsets[n + 1] - 1;  // within [CLS] and [SEP]
+      int64_t begin = batch.tokens.offsets[n] + 1,
+              end = batch.tokens.offsets[n + 1] - 1;  // within [CLS] and [SEP]
       for (int64_t t = begin; t < end; ++t) {
         has_partner[t] = other != sequence;
         if (ids[t] != mask_id) ids[t] = lines[other][t - begin];

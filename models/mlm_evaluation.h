@@ -11,8 +11,8 @@ namespace bertie {
 // The model's input for a batch.
 BertInput bert_input(const TokenBatch& batch, uint64_t seed = 0, uint64_t step = 0);
 
-// Sums over scored positions. "Hidden" ones show [MASK]: there, unlike where the true word was left in place, nothing
-// but the context tells.
+// Sums over scored positions. "Hidden" ones show [MASK]: there, unlike where the true word was left in place,
+// nothing but the context tells.
 struct MlmScore {
   int64_t scored = 0, hidden = 0;
   double loss = 0, hidden_loss = 0;  // mean −log p(true word), nat
@@ -37,10 +37,10 @@ class UnigramModel {
 // scored positions, but at most 64 passes.
 std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored);
 
-// The control: hidden positions and their true words stay; all other tokens come from another sequence of the same
-// length. A model that reads its context gains nothing here over the unigram model. Only hidden positions of sequences
-// that have such a partner are scored; batches without one are left out.
-std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches, const TokenizedLines& lines,
-                                              int32_t mask_id);
+// The control: hidden positions and their true words stay; all other tokens come from another sequence of the
+// same length. A model that reads its context gains nothing here over the unigram model. Only hidden
+// positions of sequences that have such a partner are scored; batches without one are left out.
+std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches,
+                                              const TokenizedLines& lines, int32_t mask_id);
 
 }  // namespace bertie

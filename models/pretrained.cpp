@@ -20,8 +20,8 @@ std::vector<std::string> load_parameters(const Module& model, const std::string&
       if (!source)
         problems += "\n  missing: " + parameter.names[i] + " " + target.shape().str();
       else if (source->shape() != target.shape())
-        problems += "\n  wrong shape: " + parameter.names[i] + " is " + source->shape().str() + ", the model has " +
-                    target.shape().str();
+        problems += "\n  wrong shape: " + parameter.names[i] + " is " + source->shape().str() +
+                    ", the model has " + target.shape().str();
       else
         target.copy_from(source->dtype() == target.dtype() ? *source : source->cast(target.dtype()));
     }
@@ -33,7 +33,8 @@ std::vector<std::string> load_parameters(const Module& model, const std::string&
 void save_parameters(const Module& model, const std::string& safetensors_path) {
   std::vector<NamedArray> tensors;
   for (const Parameter& parameter : model.parameters())
-    for (size_t i = 0; i < parameter.names.size(); ++i) tensors.push_back({parameter.names[i], parameter.part(i)});
+    for (size_t i = 0; i < parameter.names.size(); ++i)
+      tensors.push_back({parameter.names[i], parameter.part(i)});
   write_safetensors(safetensors_path, tensors);
 }
 
@@ -51,8 +52,8 @@ void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, c
 PretrainedMaskedLM load_pretrained_masked_lm(const std::string& directory, DType type) {
   BertConfig config = read_bert_config(directory + "/config.json");
   Vocabulary vocabulary = Vocabulary::read(directory + "/vocab.txt");
-  check(vocabulary.size() <= config.vocab_size, "load", "{}/vocab.txt has {} tokens, config.json allows {}", directory,
-        vocabulary.size(), config.vocab_size);
+  check(vocabulary.size() <= config.vocab_size, "load", "{}/vocab.txt has {} tokens, config.json allows {}",
+        directory, vocabulary.size(), config.vocab_size);
   TokenizerOptions options;
   std::string tokenizer_path = directory + "/tokenizer_config.json";
   if (std::filesystem::exists(tokenizer_path)) options = read_tokenizer_config(tokenizer_path).options;

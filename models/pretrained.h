@@ -1,4 +1,5 @@
-// A model directory as Hugging Face writes it: config.json, vocab.txt, tokenizer_config.json, model.safetensors.
+// A model directory as Hugging Face writes it: config.json, vocab.txt, tokenizer_config.json,
+// model.safetensors.
 #pragma once
 #include <string>
 #include <vector>
@@ -8,15 +9,16 @@
 
 namespace bertie {
 
-// Copies the arrays of model.safetensors into the model's parameters, converted to their type. Throws an Error that
-// lists all names that are missing, and all whose shape is wrong with both shapes. Returns the names that are left over.
+// Copies the arrays of model.safetensors into the model's parameters, converted to their type. Throws an
+// Error that lists all names that are missing, and all whose shape is wrong with both shapes. Returns the
+// names that are left over.
 std::vector<std::string> load_parameters(const Module& model, const std::string& safetensors_path);
 
 // Writes the parameters under their names, in module order.
 void save_parameters(const Module& model, const std::string& safetensors_path);
 
-// Writes all four files; the folder is made where it isn't there. The weights come last, so that a directory that has
-// them is complete.
+// Writes all four files; the folder is made where it isn't there. The weights come last, so that a directory
+// that has them is complete.
 void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, const std::string& directory);
 
 struct PretrainedMaskedLM {

@@ -20,7 +20,9 @@ Array fill(const Shape& shape, uint64_t seed, uint64_t stream, DType type, Make 
     parallel_ranges((n + 1) / 2, 1 << 14, [&](int64_t begin, int64_t end) {
       for (int64_t pair = begin; pair < end; ++pair) {
         auto words = philox(key, {static_cast<uint32_t>(pair), static_cast<uint32_t>(pair >> 32), 0, 0});
-        auto unit = [&](int i) { return (static_cast<double>(words[i]) + words[i + 1] * 0x1p-32 + 0x1p-33) * 0x1p-32; };
+        auto unit = [&](int i) {
+          return (static_cast<double>(words[i]) + words[i + 1] * 0x1p-32 + 0x1p-33) * 0x1p-32;
+        };
         auto [first, second] = make(unit(0), unit(2));  // both in (0, 1)
         out[2 * pair] = static_cast<T>(first);
         if (2 * pair + 1 < n) out[2 * pair + 1] = static_cast<T>(second);
@@ -42,9 +44,8 @@ Array normal(const Shape& shape, double mean, double stddev, uint64_t seed, uint
 
 Array uniform(const Shape& shape, double low, double high, uint64_t seed, uint64_t stream, DType type) {
   check(low <= high, "uniform", "needs low ≤ high, got {} and {}", low, high);
-  return fill(shape, seed, stream, type, [=](double u, double v) {
-    return std::pair(low + (high - low) * u, low + (high - low) * v);
-  });
+  return fill(shape, seed, stream, type,
+              [=](double u, double v) { return std::pair(low + (high - low) * u, low + (high - low) * v); });
 }
 
 double xavier_bound(int64_t in, int64_t out) { return std::sqrt(6.0 / static_cast<double>(in + out)); }

@@ -9,7 +9,8 @@
 namespace bertie {
 
 Linear::Linear(int64_t in, int64_t out, Initializer& init)
-    : weight_(add_parameter("weight", init.weight({out, in}, in))), bias_(add_parameter("bias", init.bias({out}, in))) {}
+    : weight_(add_parameter("weight", init.weight({out, in}, in))),
+      bias_(add_parameter("bias", init.bias({out}, in))) {}
 
 Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
 
@@ -23,11 +24,11 @@ LayerNorm::LayerNorm(int64_t width, double epsilon, Initializer& init)
       weight_(add_parameter("weight", init.constant({width}, 1))),
       bias_(add_parameter("bias", init.constant({width}, 0))) {}
 
-Tensor LayerNorm::forward(const Tensor& x, const Pass&) const { return layer_norm(x, weight_, bias_, epsilon_); }
-
-Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) {
-  check_dropout("dropout", {rate});
+Tensor LayerNorm::forward(const Tensor& x, const Pass&) const {
+  return layer_norm(x, weight_, bias_, epsilon_);
 }
+
+Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) { check_dropout("dropout", {rate}); }
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   if (!training() || rate_ == 0) return x;
@@ -35,12 +36,18 @@ Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
 }
 
 Activation::Activation(const std::string& name) {
-  if (name == "gelu") function_ = gelu;
-  else if (name == "gelu_new") function_ = gelu_tanh;
-  else if (name == "relu") function_ = relu;
-  else if (name == "tanh") function_ = bertie::tanh;
-  else if (name == "sigmoid") function_ = sigmoid;
-  else fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
+  if (name == "gelu")
+    function_ = gelu;
+  else if (name == "gelu_new")
+    function_ = gelu_tanh;
+  else if (name == "relu")
+    function_ = relu;
+  else if (name == "tanh")
+    function_ = bertie::tanh;
+  else if (name == "sigmoid")
+    function_ = sigmoid;
+  else
+    fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
 }
 
 Sequential::Sequential(std::vector<std::unique_ptr<Layer>> layers) : layers_(std::move(layers)) {

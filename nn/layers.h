@@ -39,8 +39,8 @@ class LayerNorm : public Layer {
   Tensor weight_, bias_;
 };
 
-// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). `site` tells
-// the dropouts of a model apart. x [T, C]; pass.packing covers the T tokens.
+// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). `site`
+// tells the dropouts of a model apart. x [T, C]; pass.packing covers the T tokens.
 class Dropout : public Layer {
  public:
   Dropout(double rate, uint32_t site);

@@ -9,8 +9,8 @@
 
 namespace bertie {
 
-// A parameter and its name in files. One with several names is several tensors of a file that lie next to each other
-// here, equal parts of the first axis: query, key and value are one [3H, H] parameter.
+// A parameter and its name in files. One with several names is several tensors of a file that lie next to
+// each other here, equal parts of the first axis: query, key and value are one [3H, H] parameter.
 struct Parameter {
   std::vector<std::string> names;
   Tensor tensor;
@@ -33,8 +33,8 @@ class Module {
   Module(const Module&) = delete;  // children are referred to by address
   Module& operator=(const Module&) = delete;
 
-  // In the order in which they were added, children's at the child's place, names joined by dots. A tied parameter
-  // appears once, where it was added.
+  // In the order in which they were added, children's at the child's place, names joined by dots. A tied
+  // parameter appears once, where it was added.
   std::vector<Parameter> parameters() const;
   // Train mode lets dropout act. A new module is in train mode; modules within follow.
   void train(bool on = true);

@@ -15,8 +15,8 @@ bool decays(const ParameterBlock::Segment& segment) { return segment.parameter.t
 }  // namespace
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
-  check(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer", "the learning rate must be ≥ 0, got {}",
-        learning_rate);
+  check(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer",
+        "the learning rate must be ≥ 0, got {}", learning_rate);
   check(std::isfinite(gradient_scale), "optimizer", "the gradients' scale isn't finite: {}", gradient_scale);
   ++steps_;
   // Runs of neighbors of one decay group: few, long passes over memory.
@@ -41,8 +41,8 @@ void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradie
     const T* gradient = parameters_.gradients().data<T>() + begin;
     T* velocity = momentum_ > 0 ? velocity_.mutable_data<T>() + begin : nullptr;
     parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {
-      optimizer_kernels<T>().sgd(parameter + from, gradient + from, velocity ? velocity + from : nullptr, to - from,
-                                 learning_rate, gradient_scale, momentum_);
+      optimizer_kernels<T>().sgd(parameter + from, gradient + from, velocity ? velocity + from : nullptr,
+                                 to - from, learning_rate, gradient_scale, momentum_);
     });
   });
 }
@@ -57,17 +57,25 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
   second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
 }
 
-void AdamW::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double weight_decay) {
+void AdamW::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
+                   double weight_decay) {
   double t = static_cast<double>(steps_done());
-  AdamStep step{learning_rate,  gradient_scale, weight_decay,     options_.beta1,
-                options_.beta2, options_.epsilon, 1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t)};
+  AdamStep step{learning_rate,
+                gradient_scale,
+                weight_decay,
+                options_.beta1,
+                options_.beta2,
+                options_.epsilon,
+                1 - std::pow(options_.beta1, t),
+                1 - std::pow(options_.beta2, t)};
   dispatch("adam", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* parameter = parameters_.values().mutable_data<T>() + begin;
     const T* gradient = parameters_.gradients().data<T>() + begin;
     T *first = first_moment_.mutable_data<T>() + begin, *second = second_moment_.mutable_data<T>() + begin;
     parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {
-      optimizer_kernels<T>().adam(parameter + from, gradient + from, first + from, second + from, to - from, step);
+      optimizer_kernels<T>().adam(parameter + from, gradient + from, first + from, second + from, to - from,
+                                  step);
     });
   });
 }

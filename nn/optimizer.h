@@ -15,9 +15,11 @@ class Optimizer {
 
  protected:
   // `parameters` must outlive the optimizer.
-  Optimizer(ParameterBlock& parameters, double weight_decay) : parameters_(parameters), weight_decay_(weight_decay) {}
+  Optimizer(ParameterBlock& parameters, double weight_decay)
+      : parameters_(parameters), weight_decay_(weight_decay) {}
   // Updates elements begin … end-1, all of one decay group.
-  virtual void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double weight_decay) = 0;
+  virtual void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
+                      double weight_decay) = 0;
 
   ParameterBlock& parameters_;
 
@@ -26,13 +28,15 @@ class Optimizer {
   int64_t steps_ = 0;  // done, the current one included
 };
 
-// v ← μ v + g;  θ ← θ − η v    (Sutskever et al., 2013, as PyTorch has it). Momentum μ = 0: plain gradient descent.
+// v ← μ v + g;  θ ← θ − η v    (Sutskever et al., 2013, as PyTorch has it). Momentum μ = 0: plain gradient
+// descent.
 class SGD : public Optimizer {
  public:
   SGD(ParameterBlock& parameters, double momentum = 0);
 
  private:
-  void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double weight_decay) override;
+  void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
+              double weight_decay) override;
   double momentum_;
   Array velocity_;
 };
@@ -44,15 +48,17 @@ struct AdamOptions {
   double weight_decay = 0;
 };
 
-// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  θ ← θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
-// (Kingma & Ba, 2015, algorithm 1). Weight decay is decoupled: θ ← θ − η λ θ first (Loshchilov & Hutter, 2019), and
-// spares parameters of one axis: biases and LayerNorm. With weight_decay 0 this is Adam, otherwise AdamW.
+// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  θ ← θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1
+// − β₂ᵗ) (Kingma & Ba, 2015, algorithm 1). Weight decay is decoupled: θ ← θ − η λ θ first (Loshchilov &
+// Hutter, 2019), and spares parameters of one axis: biases and LayerNorm. With weight_decay 0 this is Adam,
+// otherwise AdamW.
 class AdamW : public Optimizer {
  public:
   AdamW(ParameterBlock& parameters, const AdamOptions& options);
 
  private:
-  void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double weight_decay) override;
+  void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
+              double weight_decay) override;
   AdamOptions options_;
   Array first_moment_, second_moment_;
 };

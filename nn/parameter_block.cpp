@@ -35,7 +35,8 @@ void ParameterBlock::zero_grad() {
 double ParameterBlock::gradient_norm() const {
   std::string unreached;
   for (const Segment& segment : segments_)
-    if (!segment.parameter.tensor.grad()) unreached += (unreached.empty() ? "" : ", ") + segment.parameter.names[0];
+    if (!segment.parameter.tensor.grad())
+      unreached += (unreached.empty() ? "" : ", ") + segment.parameter.names[0];
   check(unreached.empty(), "gradient_norm", "the loss doesn't reach these parameters: {}", unreached);
   constexpr int64_t chunk = 1 << 16;
   std::vector<double> partial((size() + chunk - 1) / chunk);

@@ -1,5 +1,5 @@
-// A model's parameters in one contiguous block, so that the optimizer, the norm and a checkpoint are each one pass over
-// memory.
+// A model's parameters in one contiguous block, so that the optimizer, the norm and a checkpoint are each one
+// pass over memory.
 #pragma once
 #include <string>
 #include <vector>
@@ -21,12 +21,13 @@ class ParameterBlock {
 
   int64_t size() const { return values_.size(); }  // elements
   DType dtype() const { return values_.dtype(); }
-  Array& values() { return values_; }              // [size]
+  Array& values() { return values_; }                    // [size]
   const Array& gradients() const { return gradients_; }  // [size]
   const std::vector<Segment>& segments() const { return segments_; }
 
   void zero_grad();
-  // √Σ g² over all elements, added in a fixed order. Throws, naming them, where the loss reached some parameter not.
+  // √Σ g² over all elements, added in a fixed order. Throws, naming them, where the loss reached some
+  // parameter not.
   double gradient_norm() const;
 
  private:
@@ -34,8 +35,8 @@ class ParameterBlock {
   std::vector<Segment> segments_;
 };
 
-// What gradients are multiplied by so that their norm is at most `max_norm`: min(1, max_norm / (norm + 1e-6)), as
-// torch.nn.utils.clip_grad_norm_ has it (Pascanu et al., 2013).
+// What gradients are multiplied by so that their norm is at most `max_norm`: min(1, max_norm / (norm +
+// 1e-6)), as torch.nn.utils.clip_grad_norm_ has it (Pascanu et al., 2013).
 double clip_factor(double norm, double max_norm);
 
 }  // namespace bertie

@@ -15,11 +15,13 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
     {
       Tensor loss = loss_of(step);
       value = loss.item();
-      check(std::isfinite(value), "train", "the loss of step {} is {}: a lower learning rate may help", step, value);
+      check(std::isfinite(value), "train", "the loss of step {} is {}: a lower learning rate may help", step,
+            value);
       backward(loss);
     }
     double norm = parameters.gradient_norm();
-    check(std::isfinite(norm), "train", "the gradient of step {} is {}: a lower learning rate may help", step, norm);
+    check(std::isfinite(norm), "train", "the gradient of step {} is {}: a lower learning rate may help", step,
+          norm);
     double scale = options.max_gradient_norm > 0 ? clip_factor(norm, options.max_gradient_norm) : 1;
     double rate = options.schedule.rate(step);
     optimizer.step(rate, scale);

@@ -20,8 +20,9 @@ struct StepReport {
   double gradient_norm;  // before clipping
 };
 
-// For each step: loss_of(step) builds the graph of the step's loss; backward; clip; update. Then after_step, which ends
-// the run by returning false. Returns the number of steps done. Throws when a loss or a gradient isn't finite.
+// For each step: loss_of(step) builds the graph of the step's loss; backward; clip; update. Then after_step,
+// which ends the run by returning false. Returns the number of steps done. Throws when a loss or a gradient
+// isn't finite.
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
               const std::function<Tensor(int64_t step)>& loss_of,
               const std::function<bool(const StepReport&)>& after_step);

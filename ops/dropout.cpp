@@ -25,7 +25,8 @@ void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& m
       int64_t sequence = after - packing.offsets.begin() - 1;
       dropout_kernels<T>().dropout_row(in + t * channels, out + t * channels, channels, key,
                                        static_cast<uint32_t>(t - packing.offsets[sequence]),
-                                       static_cast<uint32_t>(packing.first_sequence + sequence), 0, threshold, factor);
+                                       static_cast<uint32_t>(packing.first_sequence + sequence), 0, threshold,
+                                       factor);
     }
   });
 }
@@ -39,7 +40,8 @@ uint32_t DropoutMask::threshold() const {
 }
 
 void check_dropout(const char* op, const DropoutMask& mask) {
-  check(mask.rate >= 0 && mask.rate < 1, op, "the dropout rate must be in 0 … 1 (1 excluded), got {}", mask.rate);
+  check(mask.rate >= 0 && mask.rate < 1, op, "the dropout rate must be in 0 … 1 (1 excluded), got {}",
+        mask.rate);
 }
 
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask) {

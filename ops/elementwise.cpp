@@ -13,7 +13,8 @@ constexpr int64_t grain = 1 << 15;  // elements per task
 template <class T>
 using BinaryKernel = BinaryLoop<T> ElementwiseKernels<T>::*;
 
-// y = a ∘ b, broadcast: row by row of the result, whose last axes are merged as far as neither operand repeats there.
+// y = a ∘ b, broadcast: row by row of the result, whose last axes are merged as far as neither operand
+// repeats there.
 template <class T>
 Array broadcast_loop(const char* op, BinaryKernel<T> kernel, const Array& a, const Array& b) {
   BinaryLoop<T> loop = elementwise_kernels<T>().*kernel;
@@ -59,7 +60,8 @@ Array broadcast_loop(const char* op, BinaryKernel<T> kernel, const Array& a, con
   };
   parallel_ranges(rows, std::max<int64_t>(1, grain / width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
-      loop(pa + offset(a, row, a_moves), a_moves, pb + offset(b, row, b_moves), b_moves, py + row * width, width);
+      loop(pa + offset(a, row, a_moves), a_moves, pb + offset(b, row, b_moves), b_moves, py + row * width,
+           width);
   });
   return y;
 }
@@ -94,20 +96,23 @@ using GradientKernel = GradientLoop<T> ElementwiseKernels<T>::*;
 enum class Saves { x, y };
 
 template <class T>
-Tensor unary_in(const char* op, const Tensor& x, UnaryKernel<T> kernel, GradientKernel<T> gradient, Saves saves) {
+Tensor unary_in(const char* op, const Tensor& x, UnaryKernel<T> kernel, GradientKernel<T> gradient,
+                Saves saves) {
   Array y = Array::empty(x.shape(), x.dtype());
   const T* in = x.array().data<T>();
   T* out = y.mutable_data<T>();
   UnaryLoop<T> loop = elementwise_kernels<T>().*kernel;
-  parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) { loop(in + begin, out + begin, end - begin); });
+  parallel_ranges(y.size(), grain,
+                  [&](int64_t begin, int64_t end) { loop(in + begin, out + begin, end - begin); });
   Array saved = save_if(x.requires_grad(), saves == Saves::x ? x.array() : y);
   return record(op, y, {x}, [saved, gradient](Array dy, const Needs&) -> Gradients {
     Array dx = writable(dy, dy.unique());
     const T *pg = dy.data<T>(), *ps = saved.template data<T>();
     T* out = dx.mutable_data<T>();
     GradientLoop<T> loop = elementwise_kernels<T>().*gradient;
-    parallel_ranges(dx.size(), grain,
-                    [&](int64_t begin, int64_t end) { loop(ps + begin, pg + begin, out + begin, end - begin); });
+    parallel_ranges(dx.size(), grain, [&](int64_t begin, int64_t end) {
+      loop(ps + begin, pg + begin, out + begin, end - begin);
+    });
     return {dx};
   });
 }
@@ -118,7 +123,9 @@ Tensor add(const Tensor& a, const Tensor& b) {
   return for_both("add", a, b, [&](auto zero) {
     using T = decltype(zero);
     return record("add", broadcast_loop<T>("add", &ElementwiseKernels<T>::add, a.array(), b.array()), {a, b},
-                  [](Array dy, const Needs&) -> Gradients { return {dy, dy}; });
+                  [](Array dy, const Needs&) -> Gradients {
+                    return {dy, dy};
+                  });
   });
 }
 
@@ -152,22 +159,24 @@ Tensor divide(const Tensor& a, const Tensor& b) {
     using T = decltype(zero);
     constexpr BinaryKernel<T> over = &ElementwiseKernels<T>::divide, times = &ElementwiseKernels<T>::multiply;
     Array y = broadcast_loop<T>("divide", over, a.array(), b.array());
-    return record("divide", y, {a, b},
-                  [y = save_if(b.requires_grad(), y), b = b.array()](Array dy, const Needs& needs) -> Gradients {
-                    Array da = broadcast_loop<T>("divide", over, dy, b), db;
-                    if (needs[1]) {
-                      db = broadcast_loop<T>("divide", times, da, y);
-                      db = scaled<T>(db, -1, 0, db);
-                    }
-                    return {needs[0] ? da : Array(), db};
-                  });
+    return record(
+        "divide", y, {a, b},
+        [y = save_if(b.requires_grad(), y), b = b.array()](Array dy, const Needs& needs) -> Gradients {
+          Array da = broadcast_loop<T>("divide", over, dy, b), db;
+          if (needs[1]) {
+            db = broadcast_loop<T>("divide", times, da, y);
+            db = scaled<T>(db, -1, 0, db);
+          }
+          return {needs[0] ? da : Array(), db};
+        });
   });
 }
 
 Tensor scale(const Tensor& x, double factor, double shift) {
   return dispatch("scale", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Array y = scaled<T>(x.array(), static_cast<T>(factor), static_cast<T>(shift), Array::empty(x.shape(), x.dtype()));
+    Array y = scaled<T>(x.array(), static_cast<T>(factor), static_cast<T>(shift),
+                        Array::empty(x.shape(), x.dtype()));
     return record("scale", y, {x}, [factor](Array dy, const Needs&) -> Gradients {
       return {scaled<T>(dy, static_cast<T>(factor), 0, writable(dy, dy.unique()))};
     });
@@ -177,13 +186,13 @@ Tensor scale(const Tensor& x, double factor, double shift) {
 Tensor negate(const Tensor& x) { return scale(x, -1); }
 
 // One line per function: its loop, its gradient's loop, and what that needs.
-#define BERTIE_UNARY(function, saves)                                                                      \
-  Tensor function(const Tensor& x) {                                                                       \
-    return dispatch(#function, x.dtype(), [&](auto zero) {                                                 \
-      using T = decltype(zero);                                                                            \
-      return unary_in<T>(#function, x, &ElementwiseKernels<T>::function,                                   \
-                         &ElementwiseKernels<T>::function##_gradient, saves);                              \
-    });                                                                                                    \
+#define BERTIE_UNARY(function, saves)                                         \
+  Tensor function(const Tensor& x) {                                          \
+    return dispatch(#function, x.dtype(), [&](auto zero) {                    \
+      using T = decltype(zero);                                               \
+      return unary_in<T>(#function, x, &ElementwiseKernels<T>::function,      \
+                         &ElementwiseKernels<T>::function##_gradient, saves); \
+    });                                                                       \
   }
 BERTIE_UNARY(exp, Saves::y)
 BERTIE_UNARY(log, Saves::x)

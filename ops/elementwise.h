@@ -4,8 +4,8 @@
 
 namespace bertie {
 
-// a ∘ b with NumPy's broadcasting: shapes are aligned at the last axis, and an extent of 1 repeats. Throws on shapes that
-// don't fit and on different types.
+// a ∘ b with NumPy's broadcasting: shapes are aligned at the last axis, and an extent of 1 repeats. Throws on
+// shapes that don't fit and on different types.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor subtract(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
@@ -26,8 +26,8 @@ inline Tensor operator/(const Tensor& x, double divisor) { return scale(x, 1 / d
 
 Tensor negate(const Tensor& x);
 Tensor exp(const Tensor& x);
-Tensor log(const Tensor& x);      // natural; −∞ of 0, NaN of negative numbers
-Tensor sqrt(const Tensor& x);     // NaN of negative numbers
+Tensor log(const Tensor& x);   // natural; −∞ of 0, NaN of negative numbers
+Tensor sqrt(const Tensor& x);  // NaN of negative numbers
 Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);  // 1 / (1 + exp(−x))
 Tensor relu(const Tensor& x);     // max(x, 0); the gradient at 0 is 0

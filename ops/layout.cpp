@@ -23,16 +23,18 @@ Array permute(const Array& x, const std::vector<int>& order) {
   const T* from = x.data<T>();
   T* to = y.mutable_data<T>();
   int64_t inner = shape[rank - 1], rows = inner ? y.size() / inner : 0;
-  parallel_ranges(rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(inner, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, source = 0;
-      for (int axis = rank - 2; axis >= 0; --axis) {
-        source += rest % shape[axis] * strides[axis];
-        rest /= shape[axis];
-      }
-      for (int64_t i = 0; i < inner; ++i) to[row * inner + i] = from[source + i * strides[rank - 1]];
-    }
-  });
+  parallel_ranges(rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(inner, 1)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t row = begin; row < end; ++row) {
+                      int64_t rest = row, source = 0;
+                      for (int axis = rank - 2; axis >= 0; --axis) {
+                        source += rest % shape[axis] * strides[axis];
+                        rest /= shape[axis];
+                      }
+                      for (int64_t i = 0; i < inner; ++i)
+                        to[row * inner + i] = from[source + i * strides[rank - 1]];
+                    }
+                  });
   return y;
 }
 
@@ -61,17 +63,18 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> extents) {
   int64_t known = 1, unknown = 0;
   for (int64_t extent : extents) {
     check(extent >= -1, "reshape", "an extent can't be {}", extent);
-    if (extent == -1) ++unknown;
-    else known *= extent;
+    if (extent == -1)
+      ++unknown;
+    else
+      known *= extent;
   }
   check(unknown <= 1, "reshape", "only one extent may be -1, got {}", unknown);
   check(unknown == 0 || (known > 0 && x.array().size() % known == 0), "reshape",
         "{} elements can't be divided into rows of {}", x.array().size(), known);
   if (unknown) *std::find(extents.begin(), extents.end(), -1) = x.array().size() / known;
   Array y = x.array().reshape(Shape(extents.data(), static_cast<int>(extents.size())));
-  return record("reshape", y, {x}, [shape = x.shape()](Array dy, const Needs&) -> Gradients {
-    return {dy.reshape(shape)};
-  });
+  return record("reshape", y, {x},
+                [shape = x.shape()](Array dy, const Needs&) -> Gradients { return {dy.reshape(shape)}; });
 }
 
 Tensor transpose(const Tensor& x, std::vector<int> order) {
@@ -81,7 +84,8 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
     for (int i = 0; i < rank; ++i) order.push_back(i);
     std::swap(order[rank - 1], order[rank - 2]);
   }
-  check(static_cast<int>(order.size()) == rank, "transpose", "the order must name {} axes, got {}", rank, order.size());
+  check(static_cast<int>(order.size()) == rank, "transpose", "the order must name {} axes, got {}", rank,
+        order.size());
   std::vector<int> inverse(rank, -1);
   for (int i = 0; i < rank; ++i) {
     order[i] = x.shape().axis_index(order[i]);
@@ -115,8 +119,8 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
           name(part.dtype()), part.shape());
     begins.push_back(begins.back() + expected[axis]);
     expected[axis] = whole[axis];
-    check(expected == whole, "concatenate", "parts must agree but for axis {}: {} and {}", axis, parts[0].shape(),
-          part.shape());
+    check(expected == whole, "concatenate", "parts must agree but for axis {}: {} and {}", axis,
+          parts[0].shape(), part.shape());
   }
   whole[axis] = begins.back();
   Array y = Array::empty(whole, parts[0].dtype());

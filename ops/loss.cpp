@@ -23,7 +23,8 @@ std::vector<int64_t> checked_labels(const Array& labels, const Shape& logits, in
   for (int64_t t = 0; t < labels.size(); ++t) {
     int64_t label = labels.dtype() == DType::i32 ? labels.data<int32_t>()[t] : labels.data<int64_t>()[t];
     check(label == ignore_index || (label >= 0 && label < logits[1]), "cross_entropy",
-          "labels must be in 0 … {} or {} (ignored): label {} in row {}", logits[1] - 1, ignore_index, label, t);
+          "labels must be in 0 … {} or {} (ignored): label {} in row {}", logits[1] - 1, ignore_index, label,
+          t);
     result[t] = label == ignore_index ? ignored : label;
   }
   return result;
@@ -34,12 +35,15 @@ std::vector<int64_t> checked_labels(const Array& labels, const Shape& logits, in
 Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntropyOptions& options) {
   std::vector<int64_t> targets = checked_labels(labels, logits.shape(), options.ignore_index);
   double smoothing = options.label_smoothing;
-  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}", smoothing);
-  check(options.denominator >= 0, "cross_entropy", "the denominator must be positive, got {}", options.denominator);
+  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}",
+        smoothing);
+  check(options.denominator >= 0, "cross_entropy", "the denominator must be positive, got {}",
+        options.denominator);
   double denominator = options.denominator;
   if (denominator == 0)
     for (int64_t target : targets) denominator += target != ignored;
-  check(denominator > 0, "cross_entropy", "all {} rows are ignored and no denominator is given", targets.size());
+  check(denominator > 0, "cross_entropy", "all {} rows are ignored and no denominator is given",
+        targets.size());
 
   return dispatch("cross_entropy", logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -67,7 +71,8 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
     double sum = 0;
     for (double loss : losses) sum += loss;
     return record("cross_entropy", Array::full({}, sum / denominator, logits.dtype()), {logits},
-                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain](Array dy, const Needs&) -> Gradients {
+                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain](
+                      Array dy, const Needs&) -> Gradients {
                     int64_t rows = z.shape()[0], classes = z.shape()[1];
                     Array dz = Array::empty(z.shape(), z.dtype());
                     T factor = static_cast<T>(dy.item() / denominator);

@@ -44,17 +44,19 @@ void repeat(const Array& small, Array& out, T factor) {
   int rank = to.rank();
   int64_t inner = rank ? to[rank - 1] : 1, rows = inner ? out.size() / inner : 0;
   bool repeat_inner = rank && from[rank - 1] != inner;
-  parallel_ranges(rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(inner, 1)), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t rest = row, source = 0, stride = repeat_inner ? 1 : inner;
-      for (int axis = rank - 2; axis >= 0; --axis) {
-        if (from[axis] != 1) source += rest % to[axis] * stride;
-        rest /= to[axis];
-        stride *= from[axis];
-      }
-      for (int64_t i = 0; i < inner; ++i) y[row * inner + i] = x[source + (repeat_inner ? 0 : i)] * factor;
-    }
-  });
+  parallel_ranges(rows, std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(inner, 1)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t row = begin; row < end; ++row) {
+                      int64_t rest = row, source = 0, stride = repeat_inner ? 1 : inner;
+                      for (int axis = rank - 2; axis >= 0; --axis) {
+                        if (from[axis] != 1) source += rest % to[axis] * stride;
+                        rest /= to[axis];
+                        stride *= from[axis];
+                      }
+                      for (int64_t i = 0; i < inner; ++i)
+                        y[row * inner + i] = x[source + (repeat_inner ? 0 : i)] * factor;
+                    }
+                  });
 }
 
 Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options, bool divide) {

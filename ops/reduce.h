@@ -4,8 +4,8 @@
 
 namespace bertie {
 
-// Axes count from 0, or from the end when negative; each at most once. No axes: all of them. A reduced axis disappears
-// unless `keep_dims` leaves it with extent 1.
+// Axes count from 0, or from the end when negative; each at most once. No axes: all of them. A reduced axis
+// disappears unless `keep_dims` leaves it with extent 1.
 struct ReduceOptions {
   std::vector<int> axes;
   bool keep_dims = false;

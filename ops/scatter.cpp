@@ -16,7 +16,8 @@ std::vector<int64_t> checked_ids(const char* op, const Array& ids, int64_t rows)
   std::vector<int64_t> result(ids.size());
   for (int64_t i = 0; i < ids.size(); ++i) {
     result[i] = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
-    check(result[i] >= 0 && result[i] < rows, op, "ids must be in 0 … {}: id {} at position {}", rows - 1, result[i], i);
+    check(result[i] >= 0 && result[i] < rows, op, "ids must be in 0 … {}: id {} at position {}", rows - 1,
+          result[i], i);
   }
   return result;
 }
@@ -33,7 +34,8 @@ Array gather_rows(const char* op, const Array& table, const Array& ids) {
   char* to = static_cast<char*>(y.mutable_bytes());
   parallel_ranges(ids.size(), std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(row, 1)),
                   [&](int64_t begin, int64_t end) {
-                    for (int64_t i = begin; i < end; ++i) std::memcpy(to + i * row, from + index[i] * row, row);
+                    for (int64_t i = begin; i < end; ++i)
+                      std::memcpy(to + i * row, from + index[i] * row, row);
                   });
   return y;
 }

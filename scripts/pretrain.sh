@@ -27,7 +27,9 @@ if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 
 options=()
 given --output || options+=(--output "$root/build/pretrained" --overwrite)
-given --corpus || given --steps || given --epochs || options+=(--steps 400)
+# Enough for the text that comes along, in a minute or two on two cores.
+given --corpus || given --preset || given --config || given --steps || given --epochs ||
+  options+=(--preset tiny --steps 600)
 echo "pretrain: bert_pretrain ${options[*]} $*"
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 

@@ -13,4 +13,5 @@ cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_TESTS=ON -DBE
 cmake --build "$build"
 echo "test: running the tests"
 [[ -n ${BERTIE_TEST_DATA:-} ]] || echo "test: BERTIE_TEST_DATA is not set, so tests that need data from outside the project are skipped"
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # tests run side by side, so threads that wait must not spin
 ctest --test-dir "$build" --parallel "$(nproc)" --output-on-failure "$@"

@@ -38,7 +38,8 @@ TEST(Backward, NeverAddsIntoAnArrayThatSomebodyElseHolds) {
 }
 
 TEST(Backward, SumsABroadcastGradient) {
-  Tensor x = Tensor::parameter(Array::full({2, 1, 3}, 1, DType::f64)), y = Tensor::parameter(Array::full({4, 1}, 2, DType::f64));
+  Tensor x = Tensor::parameter(Array::full({2, 1, 3}, 1, DType::f64)),
+         y = Tensor::parameter(Array::full({4, 1}, 2, DType::f64));
   backward(sum(multiply(x, y)));
   EXPECT_EQ(x.grad().shape(), (Shape{2, 1, 3}));
   EXPECT_EQ(x.grad().item(5), 8);
@@ -50,7 +51,8 @@ TEST(Backward, RefusesAGraphThatWasUsed) {
   Tensor x = parameter({1, 2});
   Tensor shared = multiply(x, x), loss = sum(shared);
   backward(loss);
-  EXPECT_EQ(message_of([&] { backward(loss); }), "[backward] 'sum' was already part of a backward pass: a graph serves once");
+  EXPECT_EQ(message_of([&] { backward(loss); }),
+            "[backward] 'sum' was already part of a backward pass: a graph serves once");
   EXPECT_EQ(message_of([&] { backward(mean(shared)); }),
             "[backward] 'multiply' was already part of a backward pass: a graph serves once");
 }
@@ -71,7 +73,8 @@ TEST(Backward, NoticesDataChangedInPlace) {
   Tensor x = parameter({1, 2});
   Tensor loss = sum(multiply(x, x));
   x.mutable_array().mutable_data<double>()[0] = 5;
-  EXPECT_EQ(message_of([&] { backward(loss); }), "[backward] input 0 of 'multiply' was changed in place after its use");
+  EXPECT_EQ(message_of([&] { backward(loss); }),
+            "[backward] input 0 of 'multiply' was changed in place after its use");
   Tensor y = exp(x);
   Array result = y.array();
   result.mutable_data<double>()[0] = 5;
@@ -83,13 +86,16 @@ TEST(Backward, ChecksWhatAnOperationReturns) {
   Tensor x = parameter({1, 2, 3});
   auto with = [&](Gradients gradients) {
     return message_of([&] {
-      backward(sum(record("mine", x.array().clone(), {x}, [gradients](Array, const Needs&) { return gradients; })));
+      backward(sum(
+          record("mine", x.array().clone(), {x}, [gradients](Array, const Needs&) { return gradients; })));
     });
   };
   EXPECT_EQ(with({}), "[backward] 'mine' has 1 inputs but returned 0 gradients");
   EXPECT_EQ(with({Array()}), "[backward] 'mine' returned no gradient for input 0, which needs one");
-  EXPECT_EQ(with({Array::zeros({2}, DType::f64)}), "[backward] 'mine' returned a gradient of shape [2] for input 0 of shape [3]");
-  EXPECT_EQ(with({Array::zeros({3}, DType::f32)}), "[backward] 'mine' returned a f32 gradient for input 0, which is f64");
+  EXPECT_EQ(with({Array::zeros({2}, DType::f64)}),
+            "[backward] 'mine' returned a gradient of shape [2] for input 0 of shape [3]");
+  EXPECT_EQ(with({Array::zeros({3}, DType::f32)}),
+            "[backward] 'mine' returned a f32 gradient for input 0, which is f64");
 }
 
 TEST(Backward, TellsWhenAParametersGradientIsFinal) {
@@ -173,7 +179,8 @@ TEST(Memory, StepsOfRandomSizesStopAskingTheSystem) {
 
 TEST(Random, IsPhilox) {
   // The known answers of the Random123 library's kat_vectors for philox4x32-10.
-  EXPECT_EQ(philox(0, {0, 0, 0, 0}), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox(0, {0, 0, 0, 0}),
+            (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox(~uint64_t{0}, {~0u, ~0u, ~0u, ~0u}),
             (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox(0x299f31d0a4093822, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
@@ -182,7 +189,8 @@ TEST(Random, IsPhilox) {
 
 TEST(Array, HalfPrecisionIsRead) {
   uint16_t half[] = {0x3c00, 0xc000, 0x0001, 0x7c00, 0x03ff, 0x3555};
-  Array array = Array::wrap(static_cast<const void*>(half), {6}, DType::f16, std::make_shared<int>(0)).cast(DType::f64);
+  Array array =
+      Array::wrap(static_cast<const void*>(half), {6}, DType::f16, std::make_shared<int>(0)).cast(DType::f64);
   EXPECT_EQ(array.item(0), 1);
   EXPECT_EQ(array.item(1), -2);
   EXPECT_EQ(array.item(2), 0x1p-24);
@@ -195,10 +203,13 @@ TEST(Array, RefusesWrongUse) {
   Array array = Array::zeros({2, 3}, DType::f32);
   EXPECT_EQ(message_of([&] { array.data<double>(); }), "[array] the elements are f32, not f64");
   EXPECT_EQ(message_of([&] { array.rows(1, 3); }), "[rows] rows 1 … 3 are not within shape [2, 3]");
-  EXPECT_EQ(message_of([&] { array.reshape({4}); }), "[reshape] the number of elements must stay: from [2, 3] to [4]");
+  EXPECT_EQ(message_of([&] { array.reshape({4}); }),
+            "[reshape] the number of elements must stay: from [2, 3] to [4]");
   EXPECT_EQ(message_of([&] { array.item(6); }), "[array] element 6 is out of range for shape [2, 3]");
   EXPECT_EQ(message_of([&] { Array().data<float>(); }), "[array] there is no array here");
-  EXPECT_EQ(message_of([&] { Array::zeros({int64_t{1} << 40, int64_t{1} << 40}, DType::f32); }),
+  EXPECT_EQ(message_of([&] {
+              Array::zeros({int64_t{1} << 40, int64_t{1} << 40}, DType::f32);
+            }),
             "[shape] too many elements at axis 1 of extent 1099511627776");
 }
 

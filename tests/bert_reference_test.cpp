@@ -61,7 +61,8 @@ TEST(SmallBert, AgreesWithPyTorchInF64) {
   Tensor logits = bert.model.logits(bert.input, bert.array("scored_rows"));
   std::vector<double> expected_logits = numbers(bert.array("logits"));
   for (size_t i = 0; i < expected_logits.size(); ++i)
-    ASSERT_NEAR(numbers(logits.array())[i], expected_logits[i], 1e-9 * std::abs(expected_logits[i]) + 1e-12) << i;
+    ASSERT_NEAR(numbers(logits.array())[i], expected_logits[i], 1e-9 * std::abs(expected_logits[i]) + 1e-12)
+        << i;
   Tensor hidden = bert.model.bert().last_hidden_state(bert.input);
   std::vector<double> expected_hidden = numbers(bert.array("last_hidden_state"));
   EXPECT_LE(largest_difference(numbers(hidden.array()), expected_hidden), 1e-9 * largest(expected_hidden));
@@ -71,7 +72,8 @@ TEST(SmallBert, AgreesWithPyTorchInF64) {
   backward(loss);
   double largest_of_all = 0;
   for (const NamedArray& tensor : bert.expected.tensors)
-    if (tensor.name.starts_with("grad.")) largest_of_all = std::max(largest_of_all, largest(numbers(tensor.array)));
+    if (tensor.name.starts_with("grad."))
+      largest_of_all = std::max(largest_of_all, largest(numbers(tensor.array)));
   size_t compared = 0;
   for (const Parameter& parameter : bert.model.parameters()) {
     for (size_t i = 0; i < parameter.names.size(); ++i, ++compared) {
@@ -151,13 +153,16 @@ TEST(NextWord, TrainsAsPyTorchDoes) {
     std::vector<double> losses;
     train(
         parameters, optimizer, options,
-        [&](int64_t) { return cross_entropy(model.forward(*expected.find("inputs")), *expected.find("targets")); },
+        [&](int64_t) {
+          return cross_entropy(model.forward(*expected.find("inputs")), *expected.find("targets"));
+        },
         [&](const StepReport& report) {
           losses.push_back(report.loss);
           return true;
         });
     ASSERT_EQ(losses.size(), 100u);
-    EXPECT_LE(largest_difference(losses, numbers(*expected.find("losses.f64"))), type == DType::f64 ? 1e-12 : 1e-5);
+    EXPECT_LE(largest_difference(losses, numbers(*expected.find("losses.f64"))),
+              type == DType::f64 ? 1e-12 : 1e-5);
   }
 }
 

@@ -50,7 +50,9 @@ TEST(Module, OneParameterMayHaveSeveralNames) {
 TEST(Module, DropoutActsInTrainModeOnly) {
   auto model = two_layers();
   Tensor x = Array::full({5, 3}, 1, DType::f64);
-  auto values = [&](uint64_t step) { return model->forward(x, pass_of(5, step)).array().to_vector<double>(); };
+  auto values = [&](uint64_t step) {
+    return model->forward(x, pass_of(5, step)).array().to_vector<double>();
+  };
   EXPECT_EQ(values(0), values(0));
   EXPECT_NE(values(0), values(1));
   model->eval();
@@ -60,9 +62,12 @@ TEST(Module, DropoutActsInTrainModeOnly) {
 
 TEST(Module, RefusesWrongSizes) {
   Initializer init = Initializer::zeros();
-  EXPECT_EQ(message_of([&] { MultiHeadAttention({8, 3}, init); }),
+  EXPECT_EQ(message_of([&] {
+              MultiHeadAttention({8, 3}, init);
+            }),
             "[multi_head_attention] 3 heads don't divide the hidden size 8");
-  EXPECT_EQ(message_of([&] { Dropout(1.0, 0); }), "[dropout] the dropout rate must be in 0 … 1 (1 excluded), got 1");
+  EXPECT_EQ(message_of([&] { Dropout(1.0, 0); }),
+            "[dropout] the dropout rate must be in 0 … 1 (1 excluded), got 1");
   EXPECT_EQ(message_of([&] { Activation("swish"); }),
             "[activation] must be gelu, gelu_new, relu, tanh or sigmoid, got 'swish'");
   EXPECT_NE(message_of([&] { Linear(3, 4, init).forward(Array::zeros({2, 5}, DType::f32)); }), "no error");
@@ -157,9 +162,15 @@ TEST(Optimizer, RefusesWrongOptions) {
   TwoParameters model;
   ParameterBlock block(model);
   EXPECT_EQ(message_of([&] { SGD(block, 1); }), "[sgd] the momentum must be in 0 … 1 (1 excluded), got 1");
-  EXPECT_EQ(message_of([&] { AdamW(block, {1, 0.9}); }), "[adam] the betas must be in 0 … 1 (1 excluded), got 1 and 0.9");
+  EXPECT_EQ(message_of([&] {
+              AdamW(block, {1, 0.9});
+            }),
+            "[adam] the betas must be in 0 … 1 (1 excluded), got 1 and 0.9");
   EXPECT_EQ(message_of([&] { SGD(block).step(-1); }), "[optimizer] the learning rate must be ≥ 0, got -1");
-  EXPECT_EQ(message_of([&] { Adam(block, {0.9, 0.99, 1e-8, 0.1}); }), "[adam] Adam has no weight decay; AdamW has");
+  EXPECT_EQ(message_of([&] {
+              Adam(block, {0.9, 0.99, 1e-8, 0.1});
+            }),
+            "[adam] Adam has no weight decay; AdamW has");
 }
 
 TEST(Schedule, RisesAndFalls) {
@@ -196,8 +207,10 @@ TEST(Train, StopsWhenAskedAndRefusesNaN) {
   EXPECT_EQ(steps, 5);
   EXPECT_LT(last, first);
   EXPECT_NE(message_of([&] {
-              train(block, optimizer, options, [&](int64_t) { return log(scale(mean(model->forward(x, pass_of(5))), 0) - 1.0); },
-                    [](const StepReport&) { return true; });
+              train(
+                  block, optimizer, options,
+                  [&](int64_t) { return log(scale(mean(model->forward(x, pass_of(5))), 0) - 1.0); },
+                  [](const StepReport&) { return true; });
             }).find("[train] the loss of step 0 is"),
             std::string::npos);
 }

@@ -73,12 +73,15 @@ void check_gradient(const OpCase& op, const Sizes& sizes, const BackwardHooks& h
     if (inputs[i].needs_gradient) wanted.push_back(all[i]);
   GradcheckOptions options;
   options.hooks = hooks;
-  gradcheck(title(op, sizes), [&](const std::vector<Tensor>& parameters) {
-    std::vector<Tensor> in;
-    for (size_t i = 0, k = 0; i < all.size(); ++i)
-      in.push_back(inputs[i].needs_gradient ? parameters[k++] : Tensor(all[i]));
-    return op.op(in, sizes);
-  }, wanted, options);
+  gradcheck(
+      title(op, sizes),
+      [&](const std::vector<Tensor>& parameters) {
+        std::vector<Tensor> in;
+        for (size_t i = 0, k = 0; i < all.size(); ++i)
+          in.push_back(inputs[i].needs_gradient ? parameters[k++] : Tensor(all[i]));
+        return op.op(in, sizes);
+      },
+      wanted, options);
 }
 
 class OpCases : public testing::TestWithParam<OpCase> {};
@@ -122,13 +125,15 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
   check_gradient(op, sizes, count);
   ASSERT_GT(returned, 0u);
 
-  using Fault = std::function<bool(Array& gradient)>;  // false: it can't be put into this one
+  using Fault = std::function<bool(Array & gradient)>;  // false: it can't be put into this one
   std::pair<const char*, Fault> faults[] = {
-      {"dropped", [](Array& gradient) {
+      {"dropped",
+       [](Array& gradient) {
          gradient = Array();
          return true;
        }},
-      {"scaled by 1.001", [](Array& gradient) {
+      {"scaled by 1.001",
+       [](Array& gradient) {
          gradient = gradient.clone();
          double* g = gradient.mutable_data<double>();
          double sum = 0;
@@ -167,8 +172,8 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
   }
 }
 
-// f32 against f64. The yardstick for values is the error of the plain loop in f32; for gradients that of the run with
-// plain loops for products and the baseline's instructions.
+// f32 against f64. The yardstick for values is the error of the plain loop in f32; for gradients that of the
+// run with plain loops for products and the baseline's instructions.
 TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
   const OpCase& op = GetParam();
   Isa best = isa();
@@ -189,8 +194,9 @@ TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
           double allowed = std::max(4 * largest_difference(yardstick[i], exact[i]), 1e-6 * largest(exact[i]));
           double error = largest_difference(result[i], exact[i]);
           EXPECT_TRUE(error <= allowed)
-              << title(op, sizes) << ", " << (i == 0 ? "value" : "gradient of input " + std::to_string(i - 1)) << ", "
-              << name(instructions) << ", " << name(backend) << ": error " << error << ", allowed " << allowed;
+              << title(op, sizes) << ", " << (i == 0 ? "value" : "gradient of input " + std::to_string(i - 1))
+              << ", " << name(instructions) << ", " << name(backend) << ": error " << error << ", allowed "
+              << allowed;
         }
       }
     }
@@ -220,8 +226,9 @@ INSTANTIATE_TEST_SUITE_P(Table, OpCases, testing::ValuesIn(op_cases()), [](const
 TEST(OpCasesCoverage, IsPrinted) {
   std::string isas;
   for (Isa instructions : available_isas()) isas += std::string(" ") + name(instructions);
-  std::printf("The case table: %zu entries; instruction sets covered:%s; products by openblas, onednn, plain\n",
-              op_cases().size(), isas.c_str());
+  std::printf(
+      "The case table: %zu entries; instruction sets covered:%s; products by openblas, onednn, plain\n",
+      op_cases().size(), isas.c_str());
   EXPECT_GT(op_cases().size(), 20u);
 }
 

@@ -25,13 +25,15 @@ class OpReference : public testing::Test {
     const Array& expected = array(name);
     ASSERT_EQ(got.shape(), expected.shape()) << name;
     for (int64_t i = 0; i < got.size(); ++i)
-      EXPECT_NEAR(got.item(i), expected.item(i), 1e-12 * (1 + std::abs(expected.item(i)))) << name << " " << i;
+      EXPECT_NEAR(got.item(i), expected.item(i), 1e-12 * (1 + std::abs(expected.item(i))))
+          << name << " " << i;
   }
   // Compares y = op(inputs) and the gradients of the inputs.
   template <class Op>
   void compare(const std::string& name, const std::vector<std::string>& inputs, Op op) const {
     std::vector<Tensor> in;
-    for (const std::string& input : inputs) in.push_back(Tensor::parameter(array(name + "." + input).clone()));
+    for (const std::string& input : inputs)
+      in.push_back(Tensor::parameter(array(name + "." + input).clone()));
     Tensor y = op(in);
     expect_equal(y.array(), name + ".y");
     backward(y, array(name + ".dy"));
@@ -49,7 +51,8 @@ TEST_F(OpReference, Gelu) {
 }
 
 TEST_F(OpReference, LayerNorm) {
-  compare("layer_norm", {"x", "weight", "bias"}, [](const In& in) { return layer_norm(in[0], in[1], in[2], 1e-12); });
+  compare("layer_norm", {"x", "weight", "bias"},
+          [](const In& in) { return layer_norm(in[0], in[1], in[2], 1e-12); });
 }
 
 TEST_F(OpReference, LogSoftmax) {

@@ -29,7 +29,8 @@ BertConfig small_config(int64_t vocab_size) {
 }
 
 Tokenizer small_tokenizer() {
-  return Tokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "ran", "on", "mat"}));
+  return Tokenizer(Vocabulary(
+      {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sat", "ran", "on", "mat"}));
 }
 
 void replace_in(const std::string& path, const std::string& from, const std::string& to) {
@@ -70,9 +71,14 @@ TEST_F(Pretrained, ListsWhatDoesNotFit) {
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
   replace_in(path_ + "/config.json", "\"max_position_embeddings\": 16", "\"max_position_embeddings\": 17");
   std::string message = message_of([&] { load_pretrained_masked_lm(path_); });
-  EXPECT_NE(message.find("missing: bert.encoder.layer.2.attention.self.query.weight [32, 32]"), std::string::npos) << message;
-  EXPECT_NE(message.find("wrong shape: bert.embeddings.position_embeddings.weight is [16, 32], the model has [17, 32]"),
-            std::string::npos) << message;
+  EXPECT_NE(message.find("missing: bert.encoder.layer.2.attention.self.query.weight [32, 32]"),
+            std::string::npos)
+      << message;
+  EXPECT_NE(
+      message.find(
+          "wrong shape: bert.embeddings.position_embeddings.weight is [16, 32], the model has [17, 32]"),
+      std::string::npos)
+      << message;
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1");
   replace_in(path_ + "/config.json", "\"max_position_embeddings\": 17", "\"max_position_embeddings\": 16");
   EXPECT_EQ(load_pretrained_masked_lm(path_).unused.size(), 16u);  // the second layer
@@ -89,7 +95,8 @@ TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
             "[config] " + config + ": position_embedding_type must be \"absolute\", got \"relative_key\"");
   EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": \"x\""),
             "[config] " + config + ": hidden_size must be an integer, got \"x\"");
-  EXPECT_EQ(message_with("\"hidden_size\": 32,", ""), "[config] " + config + ": the key hidden_size is missing");
+  EXPECT_EQ(message_with("\"hidden_size\": 32,", ""),
+            "[config] " + config + ": the key hidden_size is missing");
   EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": 33"),
             "[config] " + config + ": num_attention_heads must divide hidden_size, got 2 and 33");
   EXPECT_EQ(message_with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": -2"),
@@ -117,7 +124,8 @@ TEST(Bert, RefusesWrongInput) {
     });
   };
   EXPECT_EQ(message({5, 12}, {0, 2}), "[embedding] ids must be in 0 … 11: id 12 at position 1");
-  EXPECT_EQ(message({5, 6}, {0, 3}), "[bert] offsets must end at the number of tokens: 2 tokens, last offset 3");
+  EXPECT_EQ(message({5, 6}, {0, 3}),
+            "[bert] offsets must end at the number of tokens: 2 tokens, last offset 3");
   EXPECT_EQ(message({5, 6, 7}, {0, 2, 1, 3}), "[bert] offsets must not fall: 1 follows 2 at 2");
   EXPECT_EQ(message(std::vector<int32_t>(17, 5), {0, 17}),
             "[bert] sequence 0 has 17 tokens; max_position_embeddings is 16");

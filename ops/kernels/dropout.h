@@ -7,8 +7,8 @@ namespace bertie {
 template <class T>
 struct DropoutKernels {
   // y[c] = x[c] · scale where the random word of channel c is ≥ threshold, else 0; c = 0 … n-1. y may be x.
-  // Channel c's word is number (c / 16) % 4 of philox(key, {(c / 64) · 16 + c % 16, c1, c2, c3}): one call serves four
-  // channels 16 apart, so that 16 calls run side by side and store neighbors.
+  // Channel c's word is number (c / 16) % 4 of philox(key, {(c / 64) · 16 + c % 16, c1, c2, c3}): one call
+  // serves four channels 16 apart, so that 16 calls run side by side and store neighbors.
   void (*dropout_row)(const T* x, T* y, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
                       uint32_t threshold, T scale);
 };

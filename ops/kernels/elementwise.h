@@ -20,7 +20,8 @@ struct ElementwiseKernels {
   UnaryLoop<T> exp, log, sqrt, tanh, sigmoid, relu, gelu, gelu_tanh;
   GradientLoop<T> exp_gradient, sqrt_gradient, tanh_gradient, sigmoid_gradient, relu_gradient;  // of y
   GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
-  void (*scale_and_shift)(const T* x, T factor, T shift, T* y, int64_t n);  // y = x · factor + shift; y may be x
+  void (*scale_and_shift)(const T* x, T factor, T shift, T* y,
+                          int64_t n);  // y = x · factor + shift; y may be x
 };
 
 // The table for the instruction set in use. T: float, double.

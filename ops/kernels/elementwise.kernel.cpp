@@ -8,19 +8,27 @@ namespace {
 
 struct Add {
   template <class T>
-  static T apply(T a, T b) { return a + b; }
+  static T apply(T a, T b) {
+    return a + b;
+  }
 };
 struct Subtract {
   template <class T>
-  static T apply(T a, T b) { return a - b; }
+  static T apply(T a, T b) {
+    return a - b;
+  }
 };
 struct Multiply {
   template <class T>
-  static T apply(T a, T b) { return a * b; }
+  static T apply(T a, T b) {
+    return a * b;
+  }
 };
 struct Divide {
   template <class T>
-  static T apply(T a, T b) { return a / b; }
+  static T apply(T a, T b) {
+    return a / b;
+  }
 };
 
 // One loop per kind of step, so that each vectorizes.
@@ -40,47 +48,74 @@ void binary(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_
   }
 }
 
-// Each function: its value at x, and its derivative as a function of y = f(x) or of x (which, elementwise.h says).
+// Each function: its value at x, and its derivative as a function of y = f(x) or of x (which, elementwise.h
+// says).
 struct Exp {
   template <class T>
-  static T value(T x) { return exponential(x); }
+  static T value(T x) {
+    return exponential(x);
+  }
   template <class T>
-  static T derivative(T y) { return y; }
+  static T derivative(T y) {
+    return y;
+  }
 };
 struct Log {
   template <class T>
-  static T value(T x) { return logarithm(x); }
+  static T value(T x) {
+    return logarithm(x);
+  }
   template <class T>
-  static T derivative(T x) { return T(1) / x; }
+  static T derivative(T x) {
+    return T(1) / x;
+  }
 };
 struct Sqrt {
   template <class T>
-  static T value(T x) { return square_root(x); }
+  static T value(T x) {
+    return square_root(x);
+  }
   template <class T>
-  static T derivative(T y) { return T(0.5) / y; }
+  static T derivative(T y) {
+    return T(0.5) / y;
+  }
 };
 struct Tanh {
   template <class T>
-  static T value(T x) { return hyperbolic_tangent(x); }
+  static T value(T x) {
+    return hyperbolic_tangent(x);
+  }
   template <class T>
-  static T derivative(T y) { return T(1) - y * y; }
+  static T derivative(T y) {
+    return T(1) - y * y;
+  }
 };
 struct Sigmoid {
   template <class T>
-  static T value(T x) { return T(1) / (T(1) + exponential(-x)); }
+  static T value(T x) {
+    return T(1) / (T(1) + exponential(-x));
+  }
   template <class T>
-  static T derivative(T y) { return y * (T(1) - y); }
+  static T derivative(T y) {
+    return y * (T(1) - y);
+  }
 };
 struct Relu {
   template <class T>
-  static T value(T x) { return x < T(0) ? T(0) : x; }  // NaN stays
+  static T value(T x) {
+    return x < T(0) ? T(0) : x;
+  }  // NaN stays
   template <class T>
-  static T derivative(T y) { return y > T(0) ? T(1) : T(0); }
+  static T derivative(T y) {
+    return y > T(0) ? T(1) : T(0);
+  }
 };
 // x Φ(x), with derivative Φ(x) + x φ(x)
 struct Gelu {
   template <class T>
-  static T value(T x) { return x * normal(x).distribution; }
+  static T value(T x) {
+    return x * normal(x).distribution;
+  }
   template <class T>
   static T derivative(T x) {
     auto n = normal(x);
@@ -90,9 +125,13 @@ struct Gelu {
 // x/2 (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³)
 struct GeluTanh {
   template <class T>
-  static T inner(T x) { return T(0.79788456080286535588) * (x + T(0.044715) * x * x * x); }
+  static T inner(T x) {
+    return T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
+  }
   template <class T>
-  static T value(T x) { return T(0.5) * x * (T(1) + hyperbolic_tangent(inner(x))); }
+  static T value(T x) {
+    return T(0.5) * x * (T(1) + hyperbolic_tangent(inner(x)));
+  }
   template <class T>
   static T derivative(T x) {
     T t = hyperbolic_tangent(inner(x));
@@ -116,11 +155,11 @@ void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
 
 template <class T>
 constexpr ElementwiseKernels<T> table() {
-  return {binary<Add, T>,         binary<Subtract, T>, binary<Multiply, T>,  binary<Divide, T>,
-          unary<Exp, T>,          unary<Log, T>,       unary<Sqrt, T>,       unary<Tanh, T>,
-          unary<Sigmoid, T>,      unary<Relu, T>,      unary<Gelu, T>,       unary<GeluTanh, T>,
-          gradient<Exp, T>,       gradient<Sqrt, T>,   gradient<Tanh, T>,    gradient<Sigmoid, T>,
-          gradient<Relu, T>,      gradient<Log, T>,    gradient<Gelu, T>,    gradient<GeluTanh, T>,
+  return {binary<Add, T>,    binary<Subtract, T>, binary<Multiply, T>, binary<Divide, T>,
+          unary<Exp, T>,     unary<Log, T>,       unary<Sqrt, T>,      unary<Tanh, T>,
+          unary<Sigmoid, T>, unary<Relu, T>,      unary<Gelu, T>,      unary<GeluTanh, T>,
+          gradient<Exp, T>,  gradient<Sqrt, T>,   gradient<Tanh, T>,   gradient<Sigmoid, T>,
+          gradient<Relu, T>, gradient<Log, T>,    gradient<Gelu, T>,   gradient<GeluTanh, T>,
           scale_and_shift<T>};
 }
 

@@ -7,7 +7,8 @@ namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mean, T* rstd, int64_t rows, int64_t n) {
+void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mean, T* rstd, int64_t rows,
+             int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, y += n) {
     T m = sum_over<T>(n, [=](int64_t i) { return x[i]; }) / T(n);
     T variance = sum_over<T>(n, [=](int64_t i) { return (x[i] - m) * (x[i] - m); }) / T(n);
@@ -20,8 +21,8 @@ void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mea
 
 // With g = dy · weight and x̂ the normalized row:  dx = rstd (g − mean(g) − x̂ · mean(g · x̂))
 template <class T>
-void input_gradient(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx, int64_t rows,
-                    int64_t n) {
+void input_gradient(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx,
+                    int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, dy += n, dx += n) {
     T m = mean[row], r = rstd[row];
     T mean_g = sum_over<T>(n, [=](int64_t i) { return dy[i] * weight[i]; }) / T(n);
@@ -46,7 +47,9 @@ void parameter_gradients(const T* x, const T* mean, const T* rstd, const T* dy, 
 
 extern const LayerNormKernels<float> layer_norm_f32;
 extern const LayerNormKernels<double> layer_norm_f64;
-const LayerNormKernels<float> layer_norm_f32{forward<float>, input_gradient<float>, parameter_gradients<float>};
-const LayerNormKernels<double> layer_norm_f64{forward<double>, input_gradient<double>, parameter_gradients<double>};
+const LayerNormKernels<float> layer_norm_f32{forward<float>, input_gradient<float>,
+                                             parameter_gradients<float>};
+const LayerNormKernels<double> layer_norm_f64{forward<double>, input_gradient<double>,
+                                              parameter_gradients<double>};
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

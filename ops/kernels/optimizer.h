@@ -12,10 +12,11 @@ struct AdamStep {
 template <class T>
 struct OptimizerKernels {
   // θ [n], g [n] and, where momentum isn't 0, v [n]
-  void (*sgd)(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate, double gradient_scale,
-              double momentum);
+  void (*sgd)(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate,
+              double gradient_scale, double momentum);
   // θ, g, m, v [n]
-  void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, int64_t n, const AdamStep& step);
+  void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, int64_t n,
+               const AdamStep& step);
 };
 
 // The table for the instruction set in use. T: float, double.

@@ -9,7 +9,8 @@ namespace {
 template <class T>
 void sgd(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate, double gradient_scale,
          double momentum) {
-  T rate = static_cast<T>(learning_rate), scale = static_cast<T>(gradient_scale), mu = static_cast<T>(momentum);
+  T rate = static_cast<T>(learning_rate), scale = static_cast<T>(gradient_scale),
+    mu = static_cast<T>(momentum);
   if (momentum == 0) {
     for (int64_t i = 0; i < n; ++i) parameter[i] -= rate * (gradient[i] * scale);
     return;
@@ -23,7 +24,8 @@ void sgd(T* parameter, const T* gradient, T* velocity, int64_t n, double learnin
 template <class T>
 void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict first_moment,
           T* __restrict second_moment, int64_t n, const AdamStep& step) {
-  T scale = static_cast<T>(step.gradient_scale), decay = static_cast<T>(1 - step.learning_rate * step.weight_decay);
+  T scale = static_cast<T>(step.gradient_scale),
+    decay = static_cast<T>(1 - step.learning_rate * step.weight_decay);
   T beta1 = static_cast<T>(step.beta1), rest1 = static_cast<T>(1 - step.beta1);
   T beta2 = static_cast<T>(step.beta2), rest2 = static_cast<T>(1 - step.beta2);
   T rate = static_cast<T>(step.learning_rate / step.correction1), epsilon = static_cast<T>(step.epsilon);

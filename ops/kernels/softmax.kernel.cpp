@@ -12,7 +12,8 @@ T row_max(const T* x, int64_t n) {
   for (int lane = 0; lane < lanes; ++lane) largest[lane] = T(-__builtin_inf());
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
-    for (int lane = 0; lane < lanes; ++lane) largest[lane] = x[i + lane] > largest[lane] ? x[i + lane] : largest[lane];
+    for (int lane = 0; lane < lanes; ++lane)
+      largest[lane] = x[i + lane] > largest[lane] ? x[i + lane] : largest[lane];
   for (int lane = 0; i < n; ++i, ++lane) largest[lane] = x[i] > largest[lane] ? x[i] : largest[lane];
   for (int width = lanes / 2; width > 0; width /= 2)
     for (int lane = 0; lane < width; ++lane)
@@ -55,7 +56,8 @@ void softmax(const T* x, T* y, int64_t rows, int64_t n) {
 // dx = y (dy − Σ dy y)
 template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t n) {
-  for (int64_t row = 0; row < rows; ++row, y += n, dy += n, dx += n) backward(y, dy, dot(dy, y, n), T(1), dx, n);
+  for (int64_t row = 0; row < rows; ++row, y += n, dy += n, dx += n)
+    backward(y, dy, dot(dy, y, n), T(1), dx, n);
 }
 
 template <class T>

@@ -1,6 +1,6 @@
-// exp, erf's relatives and tanh as branch-free code that the compiler vectorizes. For *.kernel.cpp files only: everything
-// here lives in the namespace of one instruction set. In f32 the functions are polynomials, right to a few units in the
-// last place; in f64, which serves proofs, they call the C library.
+// exp, erf's relatives and tanh as branch-free code that the compiler vectorizes. For *.kernel.cpp files
+// only: everything here lives in the namespace of one instruction set. In f32 the functions are polynomials,
+// right to a few units in the last place; in f64, which serves proofs, they call the C library.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -20,8 +20,8 @@ inline int32_t to_bits(float value) {
 }
 inline float power_of_two(int32_t n) { return from_bits((n + 127) << 23); }  // −126 ≤ n ≤ 127
 
-// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ = 1 + r + r² Q(r). ln 2 is split into a part of few bits, whose multiples
-// are exact, and the rest (Cody & Waite, 1980). Q is a minimax polynomial.
+// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ = 1 + r + r² Q(r). ln 2 is split into a part of few bits, whose
+// multiples are exact, and the rest (Cody & Waite, 1980). Q is a minimax polynomial.
 struct Exponent {
   int32_t n;
   float expm1_r;
@@ -41,7 +41,8 @@ inline Exponent split_exponent(float x) {
   return {n, r + r * r * q};
 }
 
-// Beyond these bounds the result is 0 or ∞, and n stays where it can be represented; NaN passes both comparisons.
+// Beyond these bounds the result is 0 or ∞, and n stays where it can be represented; NaN passes both
+// comparisons.
 inline float exponential(float x) {
   float bounded = x < -104.0f ? -104.0f : x;
   bounded = bounded > 89.0f ? 89.0f : bounded;
@@ -50,8 +51,8 @@ inline float exponential(float x) {
   return (1.0f + e.expm1_r) * power_of_two(half) * power_of_two(e.n - half);
 }
 
-// (e − 1) / (e + 1) with e = exp(2x), on −|x| so that nothing overflows; exp(2x) − 1 = 2ⁿ expm1(r) + (2ⁿ − 1) keeps
-// small arguments exact.
+// (e − 1) / (e + 1) with e = exp(2x), on −|x| so that nothing overflows; exp(2x) − 1 = 2ⁿ expm1(r) + (2ⁿ − 1)
+// keeps small arguments exact.
 inline float hyperbolic_tangent(float x) {
   float twice = -2.0f * (x < 0.0f ? -x : x);
   twice = twice < -30.0f ? -30.0f : twice;
@@ -62,8 +63,9 @@ inline float hyperbolic_tangent(float x) {
   return x < 0.0f ? -magnitude : magnitude;
 }
 
-// exp(−x²/2), and Φ(x), the normal distribution function: 1/2 erfc(−x/√2). The upper tail is exp(−x²/2) · w P(w) with
-// w = 1 / (1 + 0.4 |x|) and P a minimax polynomial on |x| ≤ 14 (the form is that of Hastings, 1955).
+// exp(−x²/2), and Φ(x), the normal distribution function: 1/2 erfc(−x/√2). The upper tail is exp(−x²/2) · w
+// P(w) with w = 1 / (1 + 0.4 |x|) and P a minimax polynomial on |x| ≤ 14 (the form is that of Hastings,
+// 1955).
 struct Normal {
   float bell, distribution;
 };
@@ -81,7 +83,7 @@ inline Normal normal(float x) {
   p = p * w + 0.13320983946323395f;
   p = p * w + 0.15961922705173492f;
   p = p * w + 0.15957629680633545f;
-  float bell = exponential(-0.5f * bounded * bounded);
+  float bell = exponential(-0.5f * magnitude * magnitude);
   float tail = bell * w * p;
   return {bell, x < 0.0f ? tail : 1.0f - tail};
 }
@@ -98,7 +100,8 @@ inline double square_root(double x) { return __builtin_sqrt(x); }
 inline float logarithm(float x) { return ::logf(x); }
 inline double logarithm(double x) { return ::log(x); }
 
-// Σ f(i) over i = 0 … n-1 in `lanes` partial sums, which are then added pairwise: a fixed order that vectorizes.
+// Σ f(i) over i = 0 … n-1 in `lanes` partial sums, which are then added pairwise: a fixed order that
+// vectorizes.
 constexpr int lanes = 32;
 template <class T, class F>
 inline T sum_over(int64_t n, F f) {

@@ -16,9 +16,10 @@ constexpr DropoutMask mask{0.3, 11, 4, 2};
 uint32_t word_of(const Packing& packing, int64_t t, int64_t c) {
   int64_t n = 0;
   while (packing.offsets[n + 1] <= t) ++n;
-  auto words = philox(mix(mix(mask.seed, mask.step), mask.site),
-                      {static_cast<uint32_t>(c / 64 * 16 + c % 16), static_cast<uint32_t>(t - packing.offsets[n]),
-                       static_cast<uint32_t>(packing.first_sequence + n), 0});
+  auto words =
+      philox(mix(mix(mask.seed, mask.step), mask.site),
+             {static_cast<uint32_t>(c / 64 * 16 + c % 16), static_cast<uint32_t>(t - packing.offsets[n]),
+              static_cast<uint32_t>(packing.first_sequence + n), 0});
   return words[c / 16 % 4];
 }
 
@@ -45,8 +46,12 @@ void add_dropout_cases(std::vector<OpCase>& table) {
   };
   c.errors = {{"rate", run(1, {0, 3}), "[dropout] the dropout rate must be in 0 … 1 (1 excluded), got 1"},
               {"negative rate", run(-0.1, {0, 3}), "[dropout] the dropout rate must be"},
-              {"packing", run(0.1, {0, 2}), "[dropout] offsets must end at the number of tokens: 3 tokens, last offset 2"},
-              {"one axis", [] { dropout(Array::zeros({3}, DType::f32), {{0, 3}}, {0.1, 1, 0, 0}); },
+              {"packing", run(0.1, {0, 2}),
+               "[dropout] offsets must end at the number of tokens: 3 tokens, last offset 2"},
+              {"one axis",
+               [] {
+                 dropout(Array::zeros({3}, DType::f32), {{0, 3}}, {0.1, 1, 0, 0});
+               },
                "[dropout] x must be [T, C], got [3]"}};
   table.push_back(c);
 }

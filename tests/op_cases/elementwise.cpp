@@ -56,7 +56,10 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
   });
   c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 12.0 : 8.0) * static_cast<double>(s[0] * s[1]); };
   auto zeros = [](const Shape& shape, DType type = DType::f32) { return Tensor(Array::zeros(shape, type)); };
-  c.errors = {{"shapes", [=] { op(zeros({2, 3}), zeros({2})); },
+  c.errors = {{"shapes",
+               [=] {
+                 op(zeros({2, 3}), zeros({2}));
+               },
                "[" + name + "] shapes must agree or be 1 at each axis: a is [2, 3], b is [2]"},
               {"types", [=] { op(zeros({2}), zeros({2}, DType::f64)); },
                "[" + name + "] both must have one type: f32 [2] and f64 [2]"},

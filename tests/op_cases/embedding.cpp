@@ -28,18 +28,24 @@ void add_embedding_cases(std::vector<OpCase>& table) {
       for (int64_t h = 0; h < s[1]; ++h) y.push_back(in[0][id * s[1] + h]);
     return y;
   });
-  e.errors = {{"id too large",
-               [] { embedding(Array::zeros({5, 2}, DType::f32), Array::from(std::vector<int32_t>{4, 5})); },
-               "[embedding] ids must be in 0 … 4: id 5 at position 1"},
-              {"negative id",
-               [] { embedding(Array::zeros({5, 2}, DType::f32), Array::from(std::vector<int64_t>{-1})); },
-               "[embedding] ids must be in 0 … 4: id -1 at position 0"},
-              {"ids of two axes",
-               [] { embedding(Array::zeros({5, 2}, DType::f32), Array::zeros({2, 2}, DType::i32)); },
-               "[embedding] ids must be one axis"},
-              {"table of one axis",
-               [] { embedding(Array::zeros({5}, DType::f32), Array::zeros({2}, DType::i32)); },
-               "[embedding] the table must be [V, H], got [5]"}};
+  e.errors = {
+      {"id too large",
+       [] {
+         embedding(Array::zeros({5, 2}, DType::f32), Array::from(std::vector<int32_t>{4, 5}));
+       },
+       "[embedding] ids must be in 0 … 4: id 5 at position 1"},
+      {"negative id",
+       [] {
+         embedding(Array::zeros({5, 2}, DType::f32), Array::from(std::vector<int64_t>{-1}));
+       },
+       "[embedding] ids must be in 0 … 4: id -1 at position 0"},
+      {"ids of two axes",
+       [] {
+         embedding(Array::zeros({5, 2}, DType::f32), Array::zeros({2, 2}, DType::i32));
+       },
+       "[embedding] ids must be one axis"},
+      {"table of one axis", [] { embedding(Array::zeros({5}, DType::f32), Array::zeros({2}, DType::i32)); },
+       "[embedding] the table must be [V, H], got [5]"}};
   e.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[1] * s[2]); };
   table.push_back(e);
 }

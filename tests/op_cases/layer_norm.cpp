@@ -14,7 +14,7 @@ Tensor zeros(const Shape& shape, DType type = DType::f32) { return Array::zeros(
 void add_layer_norm_cases(std::vector<OpCase>& table) {
   OpCase c;  // {T, H}
   c.name = "layer_norm";
-  c.check_sizes = {{3, 5}, {1, 7}, {70, 2}, {0, 4}};
+  c.check_sizes = {{3, 5}, {1, 7}, {70, 5}, {0, 4}};
   c.tile_sizes = {{3, 33}, {130, 100}, {2, 768}};
   c.bench_sizes = {{1024, 768}};
   c.inputs = [](const Sizes& s) {
@@ -34,12 +34,25 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
     return y;
   });
   c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
-  c.errors = {{"weight", [] { layer_norm(zeros({2, 3}), zeros({2}), zeros({3}), 1e-5); },
+  c.errors = {{"weight",
+               [] {
+                 layer_norm(zeros({2, 3}), zeros({2}), zeros({3}), 1e-5);
+               },
                "[layer_norm] weight and bias must be f32 [3], like the rows of x: got f32 [2]"},
-              {"bias", [] { layer_norm(zeros({2, 3}), zeros({3}), zeros({3}, DType::f64), 1e-5); }, "got f64 [3]"},
-              {"empty rows", [] { layer_norm(zeros({2, 0}), zeros({0}), zeros({0}), 1e-5); },
+              {"bias",
+               [] {
+                 layer_norm(zeros({2, 3}), zeros({3}), zeros({3}, DType::f64), 1e-5);
+               },
+               "got f64 [3]"},
+              {"empty rows",
+               [] {
+                 layer_norm(zeros({2, 0}), zeros({0}), zeros({0}), 1e-5);
+               },
                "[layer_norm] needs at least one element per row, got [2, 0]"},
-              {"epsilon", [] { layer_norm(zeros({2, 3}), zeros({3}), zeros({3}), -1); },
+              {"epsilon",
+               [] {
+                 layer_norm(zeros({2, 3}), zeros({3}), zeros({3}), -1);
+               },
                "[layer_norm] epsilon can't be negative: -1"}};
   table.push_back(c);
 }

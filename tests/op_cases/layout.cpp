@@ -25,10 +25,26 @@ void add_layout_cases(std::vector<OpCase>& table) {
   r.name = "reshape";
   r.op = [](const std::vector<Tensor>& in, const Sizes& s) { return reshape(in[0], {-1, s[0]}); };
   r.loops([]<class T>(const Values<T>& in, const Sizes&) { return in[0]; });
-  r.errors = {{"other size", [] { reshape(zeros({2, 3}), {7}); }, "[reshape] the number of elements must stay"},
-              {"two unknown", [] { reshape(zeros({2, 3}), {-1, -1}); }, "[reshape] only one extent may be -1, got 2"},
-              {"not divisible", [] { reshape(zeros({2, 3}), {-1, 4}); }, "[reshape] 6 elements can't be divided"},
-              {"negative", [] { reshape(zeros({2, 3}), {-2, -3}); }, "[reshape] an extent can't be -2"}};
+  r.errors = {{"other size",
+               [] {
+                 reshape(zeros({2, 3}), {7});
+               },
+               "[reshape] the number of elements must stay"},
+              {"two unknown",
+               [] {
+                 reshape(zeros({2, 3}), {-1, -1});
+               },
+               "[reshape] only one extent may be -1, got 2"},
+              {"not divisible",
+               [] {
+                 reshape(zeros({2, 3}), {-1, 4});
+               },
+               "[reshape] 6 elements can't be divided"},
+              {"negative",
+               [] {
+                 reshape(zeros({2, 3}), {-2, -3});
+               },
+               "[reshape] an extent can't be -2"}};
   table.push_back(r);
 
   OpCase t = base;
@@ -41,8 +57,16 @@ void add_layout_cases(std::vector<OpCase>& table) {
         for (int64_t j = 0; j < s[1]; ++j) y.push_back(in[0][(i * s[1] + j) * s[2] + k]);
     return y;
   });
-  t.errors = {{"too few axes", [] { transpose(zeros({2, 3}), {0}); }, "[transpose] the order must name 2 axes, got 1"},
-              {"axis twice", [] { transpose(zeros({2, 3}), {0, 0}); }, "[transpose] axis 0 is named twice"},
+  t.errors = {{"too few axes",
+               [] {
+                 transpose(zeros({2, 3}), {0});
+               },
+               "[transpose] the order must name 2 axes, got 1"},
+              {"axis twice",
+               [] {
+                 transpose(zeros({2, 3}), {0, 0});
+               },
+               "[transpose] axis 0 is named twice"},
               {"one axis", [] { transpose(zeros({2})); }, "[transpose] needs two axes"}};
   table.push_back(t);
 
@@ -53,8 +77,16 @@ void add_layout_cases(std::vector<OpCase>& table) {
   s.loops([]<class T>(const Values<T>& in, const Sizes& s) {
     return std::vector<T>(in[0].begin() + s[1] * s[2], in[0].end());
   });
-  s.errors = {{"too far", [] { slice_rows(zeros({2, 3}), 1, 3); }, "[slice_rows] rows 1 … 3 are not within shape [2, 3]"},
-              {"backward", [] { slice_rows(zeros({2, 3}), 2, 1); }, "[slice_rows] rows 2 … 1"}};
+  s.errors = {{"too far",
+               [] {
+                 slice_rows(zeros({2, 3}), 1, 3);
+               },
+               "[slice_rows] rows 1 … 3 are not within shape [2, 3]"},
+              {"backward",
+               [] {
+                 slice_rows(zeros({2, 3}), 2, 1);
+               },
+               "[slice_rows] rows 2 … 1"}};
   table.push_back(s);
 
   OpCase c = base;
@@ -69,28 +101,49 @@ void add_layout_cases(std::vector<OpCase>& table) {
     }
     return y;
   });
-  c.errors = {{"other extent", [] { concatenate({zeros({2, 3}), zeros({2, 4})}); },
+  c.errors = {{"other extent",
+               [] {
+                 concatenate({zeros({2, 3}), zeros({2, 4})});
+               },
                "[concatenate] parts must agree but for axis 0: [2, 3] and [2, 4]"},
               {"nothing", [] { concatenate({}); }, "[concatenate] needs at least one part"},
-              {"types", [] { concatenate({zeros({2}), Array::zeros({2}, DType::f64)}); }, "f32 [2] and f64 [2]"}};
+              {"types",
+               [] {
+                 concatenate({zeros({2}), Array::zeros({2}, DType::f64)});
+               },
+               "f32 [2] and f64 [2]"}};
   table.push_back(c);
 
   OpCase e = base;
   e.name = "select_rows";
   e.bench_sizes = {{1024, 1, 768}};
   e.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1] * s[2]); };
-  e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return select_rows(in[0], every_other_row(s[0])); };
+  e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return select_rows(in[0], every_other_row(s[0]));
+  };
   e.loops([]<class T>(const Values<T>& in, const Sizes& s) {
     std::vector<T> y;
     for (int64_t i = 0; i < s[0]; ++i)
       for (int64_t k = 0; k < s[1] * s[2]; ++k) y.push_back(in[0][i / 2 * 2 * s[1] * s[2] + k]);
     return y;
   });
-  e.errors = {{"out of range", [] { select_rows(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 2})); },
-               "[select_rows] ids must be in 0 … 1: id 2 at position 1"},
-              {"negative", [] { select_rows(zeros({2, 3}), Array::from(std::vector<int64_t>{-1})); }, "id -1"},
-              {"not integers", [] { select_rows(zeros({2, 3}), Array::zeros({2}, DType::f32)); }, "got f32 [2]"},
-              {"scalar", [] { select_rows(zeros({}), Array::zeros({2}, DType::i32)); }, "a scalar has no rows"}};
+  e.errors = {
+      {"out of range",
+       [] {
+         select_rows(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 2}));
+       },
+       "[select_rows] ids must be in 0 … 1: id 2 at position 1"},
+      {"negative",
+       [] {
+         select_rows(zeros({2, 3}), Array::from(std::vector<int64_t>{-1}));
+       },
+       "id -1"},
+      {"not integers",
+       [] {
+         select_rows(zeros({2, 3}), Array::zeros({2}, DType::f32));
+       },
+       "got f32 [2]"},
+      {"scalar", [] { select_rows(zeros({}), Array::zeros({2}, DType::i32)); }, "a scalar has no rows"}};
   table.push_back(e);
 }
 

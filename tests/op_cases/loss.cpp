@@ -42,19 +42,39 @@ void add_loss_cases(std::vector<OpCase>& table) {
   e.tile_sizes = {{9, 257}, {3, 1000}};
   e.bench_sizes = {{154, 30522}};
   e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -3, 3}}; };
-  e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return cross_entropy(in[0], Array::from(labels(s))); };
-  e.loops([]<class T>(const Values<T>& in, const Sizes& s) { return plain_cross_entropy<T>(in[0], s, 0, 0); });
+  e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return cross_entropy(in[0], Array::from(labels(s)));
+  };
+  e.loops(
+      []<class T>(const Values<T>& in, const Sizes& s) { return plain_cross_entropy<T>(in[0], s, 0, 0); });
   e.bytes = [](const Sizes& s) { return 4.0 * static_cast<double>(s[0] * s[1]); };
-  e.errors = {{"label too large", [] { cross_entropy(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 3})); },
+  e.errors = {{"label too large",
+               [] {
+                 cross_entropy(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 3}));
+               },
                "[cross_entropy] labels must be in 0 … 2 or -100 (ignored): label 3 in row 1"},
-              {"other number of rows", [] { cross_entropy(zeros({2, 3}), Array::zeros({3}, DType::i32)); },
+              {"other number of rows",
+               [] {
+                 cross_entropy(zeros({2, 3}), Array::zeros({3}, DType::i32));
+               },
                "[cross_entropy] labels must be [2] of i32 or i64, got i32 [3]"},
-              {"float labels", [] { cross_entropy(zeros({2, 3}), Array::zeros({2}, DType::f32)); }, "got f32 [2]"},
-              {"all ignored", [] { cross_entropy(zeros({1, 3}), Array::from(std::vector<int32_t>{-100})); },
+              {"float labels",
+               [] {
+                 cross_entropy(zeros({2, 3}), Array::zeros({2}, DType::f32));
+               },
+               "got f32 [2]"},
+              {"all ignored",
+               [] {
+                 cross_entropy(zeros({1, 3}), Array::from(std::vector<int32_t>{-100}));
+               },
                "[cross_entropy] all 1 rows are ignored"},
-              {"smoothing", [] { cross_entropy(zeros({1, 3}), Array::zeros({1}, DType::i32), {0, 1.5}); },
+              {"smoothing",
+               [] {
+                 cross_entropy(zeros({1, 3}), Array::zeros({1}, DType::i32), {0, 1.5});
+               },
                "[cross_entropy] label_smoothing must be in 0 … 1, got 1.5"},
-              {"one axis", [] { cross_entropy(zeros({3}), Array::zeros({1}, DType::i32)); }, "logits must be [T, V]"}};
+              {"one axis", [] { cross_entropy(zeros({3}), Array::zeros({1}, DType::i32)); },
+               "logits must be [T, V]"}};
   table.push_back(e);
 
   OpCase smooth = e;
@@ -80,7 +100,8 @@ void add_loss_cases(std::vector<OpCase>& table) {
     for (size_t i = 0; i < in[0].size(); ++i) sum += (in[0][i] - in[1][i]) * (in[0][i] - in[1][i]);
     return std::vector<T>{sum / T(s[0] * s[1])};
   });
-  m.errors = {{"shapes", [] { mean_squared_error(zeros({2}), zeros({3})); }, "[mean_squared_error] both must agree: f32 [2]"},
+  m.errors = {{"shapes", [] { mean_squared_error(zeros({2}), zeros({3})); },
+               "[mean_squared_error] both must agree: f32 [2]"},
               {"nothing", [] { mean_squared_error(zeros({0}), zeros({0})); }, "there is nothing to average"}};
   table.push_back(m);
 }

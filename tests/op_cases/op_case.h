@@ -1,7 +1,9 @@
-// The case table: one entry per operation, from which come the value and gradient tests, the f32 tests through every
-// backend and instruction set, the proof that the gradient check can fail, the error tests and the benchmarks.
+// The case table: one entry per operation, from which come the value and gradient tests, the f32 tests
+// through every backend and instruction set, the proof that the gradient check can fail, the error tests and
+// the benchmarks.
 #pragma once
 #include <functional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -11,7 +13,8 @@ namespace bertie {
 
 using Sizes = std::vector<int64_t>;  // what an entry makes its shapes from, e.g. {T, in, out} for linear
 
-// Values drawn uniformly from [low, high). Where the operation has a kink at zero, `away_from_zero` keeps |x| above it.
+// Values drawn uniformly from [low, high). Where the operation has a kink at zero, `away_from_zero` keeps |x|
+// above it.
 struct Input {
   Shape shape;
   double low = -1, high = 1;
@@ -26,22 +29,23 @@ template <class T>
 using PlainLoop = std::function<std::vector<T>(const Values<T>& in, const Sizes& sizes)>;
 
 struct ErrorCase {
-  std::string what;                 // "inner dimensions differ"
-  std::function<void()> call;       // must throw Error …
-  std::string message;              // … whose text contains this
+  std::string what;            // "inner dimensions differ"
+  std::function<void()> call;  // must throw Error …
+  std::string message;         // … whose text contains this
 };
 
 struct OpCase {
-  std::string name;  // "linear" or "linear, no bias"
+  std::string name;                // "linear" or "linear, no bias"
   std::vector<Sizes> check_sizes;  // small: values, and gradients of every element, in f64
-  std::vector<Sizes> tile_sizes;   // around the tile's or the vector's: f32 against f64, all backends and ISAs
+  std::vector<Sizes> tile_sizes;  // around the tile's or the vector's: f32 against f64, all backends and ISAs
   std::vector<Sizes> bench_sizes;  // BERT-base; may be empty
   std::function<std::vector<Input>(const Sizes&)> inputs;
   std::function<Tensor(const std::vector<Tensor>& in, const Sizes&)> op;
   PlainLoop<double> plain;     // the textbook's loops, sharing nothing with the operation
   PlainLoop<float> plain_f32;  // the same in f32: its error is the yardstick
   std::vector<ErrorCase> errors;
-  // For the benchmark: what one forward pass computes or moves. 2MNK for products, bytes read + written otherwise.
+  // For the benchmark: what one forward pass computes or moves. 2MNK for products, bytes read + written
+  // otherwise.
   std::function<double(const Sizes&)> flops;
   std::function<double(const Sizes&)> bytes;
 
@@ -53,6 +57,8 @@ struct OpCase {
     return *this;
   }
 };
+
+inline void PrintTo(const OpCase& op, std::ostream* out) { *out << op.name; }  // for GoogleTest
 
 // Each family of operations adds its entries in tests/op_cases/<family>.cpp.
 void add_elementwise_cases(std::vector<OpCase>& table);

@@ -36,9 +36,18 @@ void add_reduce_cases(std::vector<OpCase>& table) {
     for (T value : in[0]) total += value;
     return std::vector<T>{total};
   });
-  all.errors = {{"axis out of range", [] { sum(Array::zeros({2, 3}, DType::f32), {{2}}); }, "axis 2 is out of range"},
-                {"axis twice", [] { sum(Array::zeros({2, 3}, DType::f32), {{0, -2}}); }, "[sum] axis -2 is given twice"},
-                {"integers", [] { sum(Array::zeros({2}, DType::i32)); }, "[sum] computes in f32 or f64, got i32"}};
+  all.errors = {
+      {"axis out of range",
+       [] {
+         sum(Array::zeros({2, 3}, DType::f32), {{2}});
+       },
+       "axis 2 is out of range"},
+      {"axis twice",
+       [] {
+         sum(Array::zeros({2, 3}, DType::f32), {{0, -2}});
+       },
+       "[sum] axis -2 is given twice"},
+      {"integers", [] { sum(Array::zeros({2}, DType::i32)); }, "[sum] computes in f32 or f64, got i32"}};
   table.push_back(all);
 
   OpCase outer = all;
@@ -61,10 +70,15 @@ void add_reduce_cases(std::vector<OpCase>& table) {
   middle.op = [](const std::vector<Tensor>& in, const Sizes&) { return mean(in[0], {{1}}); };
   middle.loops([]<class T>(const Values<T>& in, const Sizes& s) {
     std::vector<T> y(s[0] * s[2]);
-    for_each_of_three(in[0], s, [&](int64_t i, int64_t, int64_t k, T value) { y[i * s[2] + k] += value / T(s[1]); });
+    for_each_of_three(in[0], s,
+                      [&](int64_t i, int64_t, int64_t k, T value) { y[i * s[2] + k] += value / T(s[1]); });
     return y;
   });
-  middle.errors = {{"nothing", [] { mean(Array::zeros({2, 0}, DType::f32), {{1}}); }, "[mean] there is nothing to average"}};
+  middle.errors = {{"nothing",
+                    [] {
+                      mean(Array::zeros({2, 0}, DType::f32), {{1}});
+                    },
+                    "[mean] there is nothing to average"}};
   table.push_back(middle);
 
   OpCase last = all;
@@ -77,8 +91,13 @@ void add_reduce_cases(std::vector<OpCase>& table) {
     });
     return y;
   });
-  last.errors = {{"nothing", [] { max(Array::zeros({0}, DType::f32)); }, "[max] there is no maximum of nothing"},
-                 {"argmax of nothing", [] { argmax(Array::zeros({3, 0}, DType::f32)); }, "[argmax] there is no maximum"}};
+  last.errors = {
+      {"nothing", [] { max(Array::zeros({0}, DType::f32)); }, "[max] there is no maximum of nothing"},
+      {"argmax of nothing",
+       [] {
+         argmax(Array::zeros({3, 0}, DType::f32));
+       },
+       "[argmax] there is no maximum"}};
   table.push_back(last);
 }
 

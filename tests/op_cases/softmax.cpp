@@ -31,10 +31,14 @@ OpCase rows(const std::string& name, Tensor (*op)(const Tensor&)) {
   c.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -4, 4}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
   c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
-  c.errors = {{"empty rows", [op] { op(Array::zeros({3, 0}, DType::f32)); },
-               "[" + name + "] needs at least one element per row, got [3, 0]"},
-              {"scalar", [op] { op(Array::zeros({}, DType::f32)); }, "needs at least one element per row, got []"},
-              {"integers", [op] { op(Array::zeros({3}, DType::i64)); }, "[" + name + "] computes in f32 or f64"}};
+  c.errors = {
+      {"empty rows",
+       [op] {
+         op(Array::zeros({3, 0}, DType::f32));
+       },
+       "[" + name + "] needs at least one element per row, got [3, 0]"},
+      {"scalar", [op] { op(Array::zeros({}, DType::f32)); }, "needs at least one element per row, got []"},
+      {"integers", [op] { op(Array::zeros({3}, DType::i64)); }, "[" + name + "] computes in f32 or f64"}};
   return c;
 }
 
@@ -42,7 +46,8 @@ OpCase rows(const std::string& name, Tensor (*op)(const Tensor&)) {
 
 void add_softmax_cases(std::vector<OpCase>& table) {
   OpCase s = rows("softmax", softmax);
-  s.loops([]<class T>(const Values<T>& in, const Sizes& sizes) { return plain_softmax(in[0], sizes, false); });
+  s.loops(
+      []<class T>(const Values<T>& in, const Sizes& sizes) { return plain_softmax(in[0], sizes, false); });
   table.push_back(s);
   OpCase l = rows("log_softmax", log_softmax);
   l.loops([]<class T>(const Values<T>& in, const Sizes& sizes) { return plain_softmax(in[0], sizes, true); });

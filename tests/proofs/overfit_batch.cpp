@@ -1,6 +1,6 @@
-// BERT-base, one batch of 8 × 128 real tokens, Adam at 1e-4 without dropout, 60 steps: does it learn the batch by heart?
-// Writes start (a model directory), batch.safetensors and losses.json into a folder, for scripts/compare_overfit.py,
-// which repeats it with PyTorch.
+// BERT-base, one batch of 8 × 128 real tokens, Adam at 1e-4 without dropout, 60 steps: does it learn the
+// batch by heart? Writes start (a model directory), batch.safetensors and losses.json into a folder, for
+// scripts/compare_overfit.py, which repeats it with PyTorch.
 //   overfit_batch VOCAB CORPUS FOLDER [STEPS]
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -25,8 +25,8 @@ MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
     if (static_cast<int64_t>(lines.ids.size()) >= sequences * length) break;
     tokenizer.append_ids(line, lines.ids);
   }
-  check(static_cast<int64_t>(lines.ids.size()) >= sequences * length, "overfit_batch", "needs {} tokens, the text has {}",
-        sequences * length, lines.ids.size());
+  check(static_cast<int64_t>(lines.ids.size()) >= sequences * length, "overfit_batch",
+        "needs {} tokens, the text has {}", sequences * length, lines.ids.size());
   lines.ids.resize(sequences * length);
   std::vector<int64_t> all;
   for (int64_t n = 0; n < sequences; ++n) {
@@ -34,7 +34,8 @@ MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
     all.push_back(n);
   }
   const Vocabulary& vocabulary = tokenizer.vocabulary();
-  return Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1).mask(make_batch(lines, all, vocabulary), 0);
+  return Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1)
+      .mask(make_batch(lines, all, vocabulary), 0);
 }
 
 void run(const std::string& vocab, const std::string& corpus, const std::string& folder, int64_t steps) {
