@@ -59,6 +59,17 @@ struct Options {
   double weight_decay = 0.01;
 };
 
+// Like CLI::Range, but NaN isn't within.
+CLI::Validator number_in(double low, double high) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        double value = 0;
+        bool within = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return within ? std::string() : fmt::format("{} is not a number in {} ... {}", text, low, high);
+      },
+      fmt::format("FLOAT in [{} - {}]", low, high));
+}
+
 void declare(CLI::App& app, Options& o) {
   auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40);
   app.add_option(
@@ -84,14 +95,14 @@ void declare(CLI::App& app, Options& o) {
       ->check(CLI::Range(3, 65'536))
       ->capture_default_str();
   app.add_option("--learning-rate", o.learning_rate, "Largest learning rate; it falls linearly to zero")
-      ->check(CLI::Range(0.0, 1e3));
+      ->check(number_in(0, 1e3));
   app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
   app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")
-      ->check(CLI::Range(0.0, 1e3))
+      ->check(number_in(0, 1e3))
       ->capture_default_str();
   app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
-      ->check(CLI::Range(0.0, 0.999));
+      ->check(number_in(0, 0.999));
   app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'");
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")->capture_default_str();
   app.add_option("--output", o.output, "Model directory to write")->capture_default_str();
@@ -100,7 +111,7 @@ void declare(CLI::App& app, Options& o) {
 }
 
 // Makes the folder and finds out now, not after the training, whether it can be written.
-void prepare_output(const Options& o) {
+void prepare_output(const Options& o, int64_t model_bytes) {
   std::error_code error;
   std::filesystem::create_directories(o.output, error);
   check(!error, "output", "can't make the folder {}: {}", o.output, error.message());
@@ -108,6 +119,9 @@ void prepare_output(const Options& o) {
     check(o.overwrite || !std::filesystem::exists(o.output + "/" + file), "output",
           "{} is there already; --overwrite replaces it", o.output + "/" + file);
   AtomicFile probe(o.output + "/model.safetensors");  // not committed: removed again
+  auto free = static_cast<int64_t>(std::filesystem::space(o.output, error).available);
+  check(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", o.output, free,
+        model_bytes);
 }
 
 Corpus read_text(const Options& o) {
@@ -253,7 +267,6 @@ BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
 }
 
 void pretrain(const Options& o) {
-  prepare_output(o);
   Corpus corpus = read_text(o), held_out_corpus;
   report_replaced(corpus);
   CorpusSplit split;
@@ -284,6 +297,7 @@ void pretrain(const Options& o) {
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
   ParameterBlock parameters(model);
+  prepare_output(o, parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
