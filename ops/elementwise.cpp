@@ -173,6 +173,7 @@ Tensor divide(const Tensor& a, const Tensor& b) {
 }
 
 Tensor scale(const Tensor& x, double factor, double shift) {
+  check(static_cast<bool>(x), "scale", "x has no value");
   return dispatch("scale", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = scaled<T>(x.array(), static_cast<T>(factor), static_cast<T>(shift),
@@ -188,6 +189,7 @@ Tensor negate(const Tensor& x) { return scale(x, -1); }
 // One line per function: its loop, its gradient's loop, and what that needs.
 #define BERTIE_UNARY(function, saves)                                         \
   Tensor function(const Tensor& x) {                                          \
+    check(static_cast<bool>(x), #function, "x has no value");                 \
     return dispatch(#function, x.dtype(), [&](auto zero) {                    \
       using T = decltype(zero);                                               \
       return unary_in<T>(#function, x, &ElementwiseKernels<T>::function,      \

@@ -57,8 +57,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
           Gradients gradients(3);
           if (needs[1] || needs[2]) {
             Array both = parameter_gradients<T>(x, mean, rstd, dy);
-            if (needs[1]) gradients[1] = both.rows(0, 1).reshape({n});
-            if (needs[2]) gradients[2] = both.rows(1, 2).reshape({n});
+            if (needs[1]) gradients[1] = both.rows(0, 1).reshape({n}).clone();
+            if (needs[2]) gradients[2] = both.rows(1, 2).reshape({n}).clone();
           }
           if (needs[0]) {
             Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());

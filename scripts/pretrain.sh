@@ -28,13 +28,13 @@ if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 options=()
 given --output || options+=(--output "$root/build/pretrained" --overwrite)
 # Enough for the text that comes along, in a minute or two on two cores.
-given --corpus || given --preset || given --config || given --steps || given --epochs ||
-  options+=(--preset tiny --steps 600)
+given --corpus || given --preset || given --config || given --steps || given --epochs || options+=(--preset tiny --steps 1500)
 echo "pretrain: bert_pretrain ${options[*]} $*"
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # keeps the pace where other programs run beside it
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 
 if ! given --corpus; then
-  for text in "Clara is a farmer. She plants [MASK] in the field." \
+  for text in "The baker with the old dog [MASK] bread in the kitchen." \
               "The bakers with the old dog [MASK] bread in the kitchen." \
               "It was a white [MASK] morning, and snow fell on the roofs."; do
     echo "pretrain: $text"

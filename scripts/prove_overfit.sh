@@ -14,7 +14,7 @@ else
 fi
 folder=build/prove_overfit
 mkdir -p "$folder"
-cmake -S . -B build/release -G Ninja > /dev/null
+cmake -S . -B build/release -G Ninja --log-level=WARNING -DBERTIE_TESTS=ON
 cmake --build build/release --target overfit_batch
 build/release/tests/overfit_batch "$vocab" "$corpus" "$folder"
 python=$(scripts/python_env.sh)

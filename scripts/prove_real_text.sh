@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 : "${BERTIE_TEST_DATA:?set BERTIE_TEST_DATA to the folder that holds corpora/movie-reviews}"
 reviews=$BERTIE_TEST_DATA/corpora/movie-reviews
 output=build/prove_real_text
-cmake -S . -B build/release -G Ninja > /dev/null
+cmake -S . -B build/release -G Ninja --log-level=WARNING
 cmake --build build/release --target bert_pretrain bert_fill_mask
 build/release/bert_pretrain --corpus "$reviews/rt-polarity.pos" "$reviews/rt-polarity.neg" --preset mini \
   --vocab-size 4096 --output "$output" --overwrite "$@"

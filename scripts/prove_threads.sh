@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${BERTIE_TEST_DATA:?set BERTIE_TEST_DATA to the folder that holds corpora/movie-reviews}"
-cmake -S . -B build/release -G Ninja > /dev/null
+cmake -S . -B build/release -G Ninja --log-level=WARNING
 cmake --build build/release --target bert_pretrain
 for threads in 1 2 3; do
   output=build/prove_threads/$threads

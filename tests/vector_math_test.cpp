@@ -48,9 +48,13 @@ TEST(VectorMath, IsRightToAFewUnitsInTheLastPlace) {
   EXPECT_LE(largest_error(&K::tanh, -12, 12, [](double x) { return std::tanh(x); }), 4);
   EXPECT_LE(largest_error(&K::sigmoid, -80, 80, [](double x) { return 1 / (1 + std::exp(-x)); }), 4);
   auto gelu_exact = [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); };
-  EXPECT_LE(largest_error(&K::gelu, -1, 20, gelu_exact), 8);
-  // Far left, where gelu is a tiny tail, the error of x² in exp(−x²/2) is magnified by x²/2.
-  EXPECT_LE(largest_error(&K::gelu, -5, -1, gelu_exact), 24);
+  EXPECT_LE(largest_error(&K::gelu, -13, 20, gelu_exact), 8);
+  auto gelu_tanh_exact = [](double x) {
+    return x / (1 + std::exp(-2 * std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  };
+  EXPECT_LE(largest_error(&K::gelu_tanh, -1, 20, gelu_tanh_exact), 4);
+  // In the left tail the exponent's rounding is multiplied by the exponent, here up to 18.
+  EXPECT_LE(largest_error(&K::gelu_tanh, -5, -1, gelu_tanh_exact), 64);
 }
 
 TEST(VectorMath, KeepsInfinitiesAndNaN) {
@@ -69,6 +73,15 @@ TEST(VectorMath, KeepsInfinitiesAndNaN) {
     EXPECT_EQ(at(sigmoid, inf), 1);
     EXPECT_EQ(at(gelu, 100), 100);
     EXPECT_EQ(at(gelu, -100), 0);
+    for (auto op : {gelu, gelu_tanh}) {
+      EXPECT_EQ(at(op, inf), inf);
+      EXPECT_EQ(at(op, -inf), 0);
+    }
+    for (auto gradient : {&K::gelu_gradient, &K::gelu_tanh_gradient}) {
+      float x[] = {inf, -inf, 1e30f, -1e30f}, dy[] = {1, 1, 1, 1}, dx[4];
+      (elementwise_kernels<float>().*gradient)(x, dy, dx, 4);
+      for (int i = 0; i < 4; ++i) EXPECT_EQ(dx[i], i % 2 == 0 ? 1 : 0);
+    }
     for (auto op : {bertie::exp, bertie::log, bertie::sqrt, bertie::tanh, sigmoid, relu, gelu, gelu_tanh})
       EXPECT_TRUE(std::isnan(at(op, nan)));
     Array row = Array::from(std::vector<float>{1, nan, 2});

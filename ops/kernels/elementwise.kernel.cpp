@@ -110,33 +110,45 @@ struct Relu {
     return y > T(0) ? T(1) : T(0);
   }
 };
+// Beyond ±40 the bell and the left tail are 0; bounding x there keeps ∞ · 0 out. NaN passes.
+template <class T>
+T bounded_below(T x) {
+  return x < T(-40) ? T(-40) : x;
+}
+template <class T>
+T bounded(T x) {
+  return bounded_below(x > T(40) ? T(40) : x);
+}
+
 // x Φ(x), with derivative Φ(x) + x φ(x)
 struct Gelu {
   template <class T>
   static T value(T x) {
-    return x * normal(x).distribution;
+    return bounded_below(x) * normal(x).distribution;
   }
   template <class T>
   static T derivative(T x) {
     auto n = normal(x);
-    return n.distribution + x * T(0.39894228040143267794) * n.bell;  // 1/√(2π)
+    return n.distribution + bounded(x) * T(0.39894228040143267794) * n.bell;  // 1/√(2π)
   }
 };
-// x/2 (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³)
+// x/2 (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³), computed as x · sigmoid(2u), which keeps the left
+// tail's digits; with s = sigmoid(2u) its derivative is s + x s (1 − s) 2u'.
 struct GeluTanh {
   template <class T>
-  static T inner(T x) {
-    return T(0.79788456080286535588) * (x + T(0.044715) * x * x * x);
+  static T share(T x) {
+    return Sigmoid::value(T(2 * 0.79788456080286535588) * (x + T(0.044715) * x * x * x));
   }
   template <class T>
   static T value(T x) {
-    return T(0.5) * x * (T(1) + hyperbolic_tangent(inner(x)));
+    T left = bounded_below(x);
+    return left * share(left);
   }
   template <class T>
   static T derivative(T x) {
-    T t = hyperbolic_tangent(inner(x));
-    T slope = T(0.79788456080286535588) * (T(1) + T(3 * 0.044715) * x * x);
-    return T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope;
+    x = bounded(x);
+    T s = share(x), slope = T(2 * 0.79788456080286535588) * (T(1) + T(3 * 0.044715) * x * x);
+    return s + x * s * (T(1) - s) * slope;
   }
 };
 

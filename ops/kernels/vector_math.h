@@ -20,19 +20,20 @@ inline int32_t to_bits(float value) {
 }
 inline float power_of_two(int32_t n) { return from_bits((n + 127) << 23); }  // −126 ≤ n ≤ 127
 
-// x = n ln 2 + r with |r| ≤ ln 2 / 2, and eʳ = 1 + r + r² Q(r). ln 2 is split into a part of few bits, whose
-// multiples are exact, and the rest (Cody & Waite, 1980). Q is a minimax polynomial.
+// x + rest = n ln 2 + r, for a rest much smaller than 1, with |r| ≤ ln 2 / 2, and eʳ = 1 + r + r² Q(r). ln 2
+// is split into a part of few bits, whose multiples are exact, and the rest (Cody & Waite, 1980). Q is a
+// minimax polynomial.
 struct Exponent {
   int32_t n;
   float expm1_r;
 };
-inline Exponent split_exponent(float x) {
+inline Exponent split_exponent(float x, float rest = 0.0f) {
   constexpr float log2_e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   constexpr float round = 12582912.0f;  // 1.5 · 2²³: adding it leaves the nearest integer in the low bits
   float shifted = x * log2_e + round;
   int32_t n = to_bits(shifted) - to_bits(round);
   float whole = shifted - round;
-  float r = (x - whole * ln2_high) - whole * ln2_low;
+  float r = (x - whole * ln2_high) - whole * ln2_low + rest;
   float q = 0.0013946554390713573f;
   q = q * r + 0.008366644382476807f;
   q = q * r + 0.04166628047823906f;
@@ -41,12 +42,12 @@ inline Exponent split_exponent(float x) {
   return {n, r + r * r * q};
 }
 
-// Beyond these bounds the result is 0 or ∞, and n stays where it can be represented; NaN passes both
-// comparisons.
-inline float exponential(float x) {
+// exp(x + rest). Beyond these bounds the result is 0 or ∞, and n stays where it can be represented; NaN
+// passes both comparisons.
+inline float exponential(float x, float rest = 0.0f) {
   float bounded = x < -104.0f ? -104.0f : x;
   bounded = bounded > 89.0f ? 89.0f : bounded;
-  Exponent e = split_exponent(bounded);
+  Exponent e = split_exponent(bounded, rest);
   int32_t half = e.n >> 1;  // 2ⁿ in two factors, so that denormal results come out right
   return (1.0f + e.expm1_r) * power_of_two(half) * power_of_two(e.n - half);
 }
@@ -64,26 +65,27 @@ inline float hyperbolic_tangent(float x) {
 }
 
 // exp(−x²/2), and Φ(x), the normal distribution function: 1/2 erfc(−x/√2). The upper tail is exp(−x²/2) · w
-// P(w) with w = 1 / (1 + 0.4 |x|) and P a minimax polynomial on |x| ≤ 14 (the form is that of Hastings,
-// 1955).
+// P(w − 9/16) with w = 1 / (1 + 0.35 |x|) and P a minimax polynomial on |x| ≤ 15 (the form is that of
+// Hastings, 1955); further out all is 0. An error in x² is multiplied by x²/2 in the tail, so x² = h² + (x −
+// h)(x + h) with h of 12 bits, whose square is exact.
 struct Normal {
   float bell, distribution;
 };
 inline Normal normal(float x) {
   float magnitude = x < 0.0f ? -x : x;
-  float bounded = magnitude > 14.0f ? 14.0f : magnitude;
-  float w = 1.0f / (1.0f + 0.4f * bounded);
-  float p = 0.03209874406456947f;
-  p = p * w + -0.17618055641651154f;
-  p = p * w + 0.38079822063446045f;
-  p = p * w + -0.3719900846481323f;
-  p = p * w + 0.11776033043861389f;
-  p = p * w + -0.025898417457938194f;
-  p = p * w + 0.09100638329982758f;
-  p = p * w + 0.13320983946323395f;
-  p = p * w + 0.15961922705173492f;
-  p = p * w + 0.15957629680633545f;
-  float bell = exponential(-0.5f * magnitude * magnitude);
+  magnitude = magnitude > 40.0f ? 40.0f : magnitude;
+  float w = 1.0f / (1.0f + 0.35f * magnitude), u = w - 0.5625f;
+  float p = -0.0291638002f;
+  p = p * u + 0.0128231067f;
+  p = p * u + 0.05296335f;
+  p = p * u + -0.0377302915f;
+  p = p * u + -0.0964930207f;
+  p = p * u + 0.0594716743f;
+  p = p * u + 0.297704339f;
+  p = p * u + 0.379416674f;
+  p = p * u + 0.275810868f;
+  float h = from_bits(to_bits(magnitude) & ~0xFFF);
+  float bell = exponential(-0.5f * h * h, -0.5f * (magnitude - h) * (magnitude + h));
   float tail = bell * w * p;
   return {bell, x < 0.0f ? tail : 1.0f - tail};
 }

@@ -23,7 +23,8 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
     return y;
   });
   c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
-  c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "computes in f32 or f64, got i32"}};
+  c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "computes in f32 or f64, got i32"},
+              {"no value", [op] { op(Tensor()); }, "x has no value"}};
   return c;
 }
 
