@@ -13,11 +13,11 @@ ParameterBlock::ParameterBlock(const Module& model) {
   check(!parameters.empty(), "parameter_block", "the model has no parameters");
   DType type = parameters.front().tensor.dtype();
   int64_t size = 0;
-  for (Parameter& parameter : parameters) {
+  for (const Parameter& parameter : parameters) {
     check(parameter.tensor.dtype() == type, "parameter_block", "{} is {}, but {} is {}", parameter.names[0],
           name(parameter.tensor.dtype()), parameters.front().names[0], name(type));
     int64_t end = size + parameter.tensor.array().size();
-    segments_.push_back({std::move(parameter), size, end});
+    segments_.push_back({parameter, size, end});
     size = end;
   }
   values_ = Array::empty({size}, type);
