@@ -29,6 +29,11 @@ int main(int argc, char** argv) {
 
   return run_program(app, argc, argv, [&] {
     PretrainedMaskedLM pretrained = load_pretrained_masked_lm(directory);
+    if (!pretrained.unused.empty()) {
+      std::string names;
+      for (const std::string& name : pretrained.unused) names += " " + name;
+      message("Note: not used by this model:{}", names);
+    }
     const Vocabulary& vocabulary = pretrained.tokenizer.vocabulary();
     Encoding encoding;
     pretrained.tokenizer.encode(text, encoding);

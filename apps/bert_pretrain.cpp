@@ -32,14 +32,18 @@ constexpr Defaults preset_defaults[] = {{"tiny", 3000, 2048, 3e-3},
                                         {"medium", 10000, 4096, 3e-4},
                                         {"base", 30000, 8192, 1e-4}};
 
-const Defaults& defaults_of(const std::string& preset) {
+// Those of the smallest preset that is at least as large.
+const Defaults& defaults_of(const BertConfig& config) {
+  auto size = [](const BertConfig& c) { return c.num_hidden_layers * c.hidden_size * c.hidden_size; };
   for (const Defaults& defaults : preset_defaults)
-    if (preset == defaults.preset) return defaults;
-  fail("preset", "there is none named '{}'", preset);
+    if (size(bert_preset(defaults.preset)) >= size(config)) return defaults;
+  return preset_defaults[std::size(preset_defaults) - 1];
 }
 
 std::string defaults_table() {
-  std::string text = "Defaults per preset:\n  preset   steps  batch-tokens  learning-rate\n";
+  std::string text =
+      "Defaults per preset (with --config: of the next larger one):\n  preset   steps  batch-tokens  "
+      "learning-rate\n";
   for (const Defaults& d : preset_defaults)
     text +=
         fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
@@ -51,7 +55,7 @@ struct Options {
   std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
   int32_t vocab_size = 8192;
   bool cased = false, overwrite = false;
-  uint64_t seed = 1;
+  int64_t seed = 1;
   int64_t max_length = 128;
   // Without a value: the preset's.
   std::optional<int64_t> steps, epochs, batch_tokens, warmup;
@@ -71,7 +75,7 @@ CLI::Validator number_in(double low, double high) {
 }
 
 void declare(CLI::App& app, Options& o) {
-  auto positive = CLI::Range(int64_t{1}, int64_t{1} << 40);
+  auto positive = CLI::Range(int64_t{1}, int64_t{1} << 30);
   app.add_option(
       "--corpus", o.corpus,
       "Text files: a line is a unit of text, a blank line ends a document (default: a built-in text)");
@@ -85,12 +89,14 @@ void declare(CLI::App& app, Options& o) {
   auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")
                      ->check(CLI::IsMember(bert_preset_names()))
                      ->capture_default_str();
-  app.add_option("--config", o.config, "config.json that describes the model")->excludes(preset);
+  app.add_option("--config", o.config,
+                 "config.json that describes the model; its vocab_size becomes the vocabulary's")
+      ->excludes(preset);
   auto* steps = app.add_option("--steps", o.steps, "Updates of the weights")->check(positive);
   app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")
       ->check(positive)
       ->excludes(steps);
-  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step")->check(positive);
+  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step")->check(CLI::Range(1, 1 << 20));
   app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")
       ->check(CLI::Range(3, 65'536))
       ->capture_default_str();
@@ -104,7 +110,9 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
       ->check(number_in(0, 0.999));
   app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'");
-  app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")->capture_default_str();
+  app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
+      ->capture_default_str();
   app.add_option("--output", o.output, "Model directory to write")->capture_default_str();
   app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
   app.footer(defaults_table());
@@ -115,7 +123,8 @@ void prepare_output(const Options& o, int64_t model_bytes) {
   std::error_code error;
   std::filesystem::create_directories(o.output, error);
   check(!error, "output", "can't make the folder {}: {}", o.output, error.message());
-  for (const char* file : {"config.json", "vocab.txt", "model.safetensors"})
+  for (const char* file :
+       {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "metrics.jsonl"})
     check(o.overwrite || !std::filesystem::exists(o.output + "/" + file), "output",
           "{} is there already; --overwrite replaces it", o.output + "/" + file);
   AtomicFile probe(o.output + "/model.safetensors");  // not committed: removed again
@@ -189,7 +198,11 @@ class Evaluation {
     }
     model.train();
     metrics_ += record.dump() + "\n";
-    write_file_atomically(metrics_path_, metrics_);
+    try {
+      write_file_atomically(metrics_path_, metrics_);
+    } catch (const Error& error) {  // no reason to lose the training
+      message("Note: {}", error.what());
+    }
   }
 
  private:
@@ -283,7 +296,7 @@ void pretrain(const Options& o) {
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   BertConfig config = model_config(o, vocabulary);
 
-  const Defaults& defaults = defaults_of(o.preset);
+  const Defaults& defaults = defaults_of(config);
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
   std::vector<bool> scorable = scorable_tokens(o, vocabulary);
   Masking masking(scorable, vocabulary.mask_id(), o.seed);
@@ -338,8 +351,8 @@ void pretrain(const Options& o) {
       });
   progress.clear();
   message("{} steps in {} ({:.1f} s)", steps, duration(meter.seconds()), meter.seconds());
-  evaluation.run(model, steps, true);
   save_pretrained(model, tokenizer, o.output);
+  evaluation.run(model, steps, true);
   result("{}", o.output);
 }
 

@@ -29,11 +29,13 @@ int main(int argc, char** argv) {
       "  next_word --sentence \"the cat sat on the mat\" --prompt \"sat on\"\n",
       "next_word"};
   std::string sentence = "I love playing soccer.", prompt = "I love";
-  uint64_t seed = 1;
+  int64_t seed = 1;
   app.add_option("--sentence", sentence, "The sentence to learn; words are split at white space")
       ->capture_default_str();
   app.add_option("--prompt", prompt, "What to continue; its last word counts")->capture_default_str();
-  app.add_option("--seed", seed, "Seed of the initial weights")->capture_default_str();
+  app.add_option("--seed", seed, "Seed of the initial weights")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
+      ->capture_default_str();
 
   return run_program(app, argc, argv, [&] {
     // Words get ids in order of appearance.

@@ -27,6 +27,12 @@ void watch_signals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// On standard error, where text may get lost (closed, a full disk): the work goes on.
+void write_now(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
@@ -57,7 +63,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 
 bool interrupted() { return interrupt_came != 0; }
 
-void print_message(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+void print_message(const std::string& text) { write_now(text + "\n"); }
 
 void print_result(const std::string& text) {
   bool written =
@@ -83,16 +89,14 @@ void Progress::update(int64_t done, const std::function<std::string()>& details)
   if (!terminal_) return message("  {}/{}  {}", done, total_, details());
   constexpr int width = 24;
   int filled = static_cast<int>(done * width / std::max<int64_t>(total_, 1));
-  fmt::print(stderr, "\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'), std::string(width - filled, '.'),
-             done, total_, details());
-  std::fflush(stderr);
+  write_now(fmt::format("\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'),
+                        std::string(width - filled, '.'), done, total_, details()));
   shown_ = true;
 }
 
 void Progress::clear() {
   if (!shown_) return;
-  fmt::print(stderr, "\r\033[K");
-  std::fflush(stderr);
+  write_now("\r\033[K");
   shown_ = false;
 }
 

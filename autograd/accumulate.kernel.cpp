@@ -6,8 +6,8 @@
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
 
-constexpr int lanes =
-    16;  // of partial sums: a fixed number, so that the order of a sum is the loop's, not the CPU's
+// Partial sums: a fixed number, so that the order of a sum is the loop's, not the CPU's.
+constexpr int lanes = 16;
 
 template <class T>
 void add(T* into, const T* from, int64_t n) {

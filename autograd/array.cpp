@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -56,19 +57,26 @@ void set_value(DType type, void* data, int64_t index, double value) {
     std::memcpy(static_cast<char*>(data) + index * static_cast<int64_t>(sizeof(typed)), &typed,
                 sizeof(typed));
   };
+  auto store_integer = [&](auto typed) {
+    using T = decltype(typed);
+    // The bounds as powers of two, which f64 holds exactly; NaN is outside.
+    double bound = std::ldexp(1.0, 8 * static_cast<int>(sizeof(T)) - 1);
+    check(value >= -bound && value < bound, "array", "{} can't be stored as {}", value, name(type));
+    store(static_cast<T>(value));
+  };
   switch (type) {
     case DType::f32:
       return store(static_cast<float>(value));
     case DType::f64:
       return store(value);
     case DType::i32:
-      return store(static_cast<int32_t>(value));
+      return store_integer(int32_t{});
     case DType::i64:
-      return store(static_cast<int64_t>(value));
+      return store_integer(int64_t{});
     case DType::boolean:
       return store(static_cast<uint8_t>(value != 0));
     case DType::i8:
-      return store(static_cast<int8_t>(value));
+      return store_integer(int8_t{});
     case DType::f16:
     case DType::bf16:
       fail("array", "{} can be read from files but not written", name(type));
@@ -198,7 +206,7 @@ Array Array::rows(int64_t begin, int64_t end) const {
 }
 
 Array Array::flat(int64_t begin, const Shape& shape) const {
-  check(begin >= 0 && begin + shape.size() <= size_, "array",
+  check(begin >= 0 && begin <= size_ && shape.size() <= size_ - begin, "array",
         "{} elements from {} on are not within shape {}", shape.size(), begin, shape_);
   Array view = *this;
   view.offset_ += begin * element_size(dtype_);

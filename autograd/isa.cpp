@@ -9,17 +9,17 @@
 namespace bertie {
 namespace {
 
-Isa choose() {
-  Isa best = available_isas().back();
+// What BERTIE_ISA allows.
+Isa highest_allowed() {
   const char* wanted = std::getenv("BERTIE_ISA");
-  if (!wanted || !*wanted) return best;
+  if (!wanted || !*wanted) return Isa::avx512;
   for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
-    if (std::string(wanted) == name(isa)) return std::min(isa, best);
+    if (std::string(wanted) == name(isa)) return isa;
   fail("isa", "BERTIE_ISA must be baseline, avx2 or avx512, got '{}'", wanted);
 }
 
 Isa& current() {
-  static Isa isa = choose();
+  static Isa isa = available_isas().back();
   return isa;
 }
 
@@ -34,10 +34,11 @@ void set_isa(Isa isa) {
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas{Isa::baseline};
+  [[maybe_unused]] Isa highest = highest_allowed();
 #ifdef BERTIE_HAS_AVX
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (highest >= Isa::avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     isas.push_back(Isa::avx2);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+    if (highest >= Isa::avx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
       isas.push_back(Isa::avx512);
   }

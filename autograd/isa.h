@@ -8,8 +8,8 @@ namespace bertie {
 enum class Isa { baseline, avx2, avx512 };
 
 Isa isa();                          // the one in use
-void set_isa(Isa isa);              // for tests and benchmarks; throws where the CPU lacks it
-std::vector<Isa> available_isas();  // what this CPU and this build have, lowest first
+void set_isa(Isa isa);              // for tests and benchmarks; throws where it is not available
+std::vector<Isa> available_isas();  // what CPU, build and BERTIE_ISA allow, lowest first
 const char* name(Isa isa);
 
 }  // namespace bertie

@@ -46,11 +46,6 @@ class Allocator {
     return counters_;
   }
 
-  void reset_peak() {
-    std::lock_guard lock(mutex_);
-    counters_.peak_bytes = counters_.live_bytes;
-  }
-
  private:
 #ifdef BERTIE_SANITIZE
   char* take(int64_t size) {
@@ -124,7 +119,6 @@ Allocator& allocator() {
 }  // namespace
 
 MemoryCounters memory_counters() { return allocator().counters(); }
-void reset_peak_memory() { allocator().reset_peak(); }
 
 void* allocate(int64_t bytes) {
   check(bytes >= 0 && bytes < int64_t{1} << 56, "memory", "can't allocate {} bytes", bytes);

@@ -8,15 +8,14 @@ namespace bertie {
 
 struct MemoryCounters {
   int64_t live_bytes;       // in arrays now
-  int64_t peak_bytes;       // the most since the start or the last reset_peak_memory()
+  int64_t peak_bytes;       // the most since the start
   int64_t reserved_bytes;   // address space asked of the system
   int64_t system_requests;  // how often it was asked
 };
 
 MemoryCounters memory_counters();
-void reset_peak_memory();
 
-// 64-byte aligned; throws Error when the system has no more.
+// 64-byte aligned; throws Error where the system refuses the address space.
 void* allocate(int64_t bytes);
 void release(void* block);  // nullptr is allowed
 

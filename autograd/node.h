@@ -16,10 +16,9 @@ struct Node {
   Shape shape;     // of the result
   DType dtype;
   std::vector<std::shared_ptr<Node>> inputs;  // null where no gradient flows
-  std::vector<Shape> input_shapes;
-  std::vector<StorageVersion> versions;  // of the inputs, then of the result
-  Backward backward;                     // of a parameter: empty
-  bool used = false;                     // a backward pass has gone through; `backward` is empty now
+  std::vector<StorageVersion> versions;       // of the inputs, then of the result
+  Backward backward;                          // of a parameter: empty
+  bool used = false;                          // a backward pass has gone through; `backward` is empty now
 
   Array value;                // of a parameter; of other nodes only when made within KeepValues
   bool is_parameter = false;  // the following are for parameters

@@ -83,7 +83,7 @@ void Tensor::zero_grad() const {
   if (!node.grad_is_bound) node.grad = Array();
 }
 
-Array& Tensor::mutable_array() const { return parameter_node(node_).value; }
+Array Tensor::mutable_array() const { return parameter_node(node_).value; }
 
 void Tensor::bind(Array value, Array grad) const {
   Node& node = parameter_node(node_);
@@ -108,7 +108,6 @@ Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward back
   node->backward = std::move(backward);
   for (const Tensor& input : inputs) {
     node->inputs.push_back(input.node());
-    node->input_shapes.push_back(input.shape());
     node->versions.push_back({input.array().storage(), input.array().storage()->version});
   }
   node->versions.push_back({y.storage(), y.storage()->version});

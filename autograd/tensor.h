@@ -3,10 +3,10 @@
 // An operation checks its arguments, computes its result and ends with record(), whose closure turns dy, the
 // gradient of the loss with respect to the result, into the gradients of the inputs:
 //
-//   return record("multiply", y, {a, b}, [a = a.array(), b = b.array()](Array dy, const Needs& needs) ->
-//   Gradients {
-//     return {needs[0] ? product(dy, b) : Array(), needs[1] ? product(dy, a) : Array()};
-//   });
+//   return record("multiply", y, {a, b},
+//                 [a = a.array(), b = b.array()](Array dy, const Needs& needs) -> Gradients {
+//                   return {needs[0] ? product(dy, b) : Array(), needs[1] ? product(dy, a) : Array()};
+//                 });
 //
 // The closure captures Arrays only (so no cycle of references can form) and never adds into anything: the
 // backward pass (autograd/backward.h) accumulates, sums a broadcast gradient back to its input's shape, and
@@ -44,7 +44,7 @@ class Tensor {
   Array grad() const;
   void zero_grad() const;
   // The value, for writing. Every copy of this Tensor sees the change.
-  Array& mutable_array() const;
+  Array mutable_array() const;
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
   // are collected in `grad` from now on. Both have the parameter's shape and type.
   void bind(Array value, Array grad) const;

@@ -7,9 +7,8 @@ namespace bertie {
 // Everything is a function of (text, seed, pass), so a run can be taken up again at any batch of any pass.
 class MlmBatches {
  public:
-  // Sequences without a token that can be scored are left out. Throws where no other is left or batch_tokens
-  // is below
-  // 1. The vocabulary must outlive this.
+  // Sequences without a token that can be scored are left out. Throws where no other is left, or where
+  // batch_tokens is below 1. The vocabulary must outlive this.
   MlmBatches(TokenizedLines lines, const Vocabulary& vocabulary, Masking masking, int64_t batch_tokens,
              uint64_t seed);
 

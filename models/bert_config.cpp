@@ -49,6 +49,9 @@ void BertConfig::check_values(const std::string& where) const {
   within("intermediate_size", intermediate_size, 1'000'000);
   within("max_position_embeddings", max_position_embeddings, 65'536);
   within("type_vocab_size", type_vocab_size, 1'000);
+  const char* activations[] = {"gelu", "gelu_new", "relu", "tanh"};
+  check(std::find(std::begin(activations), std::end(activations), hidden_act) != std::end(activations),
+        "config", "{}: hidden_act must be gelu, gelu_new, relu or tanh, got '{}'", where, hidden_act);
   check(hidden_size % num_attention_heads == 0, "config",
         "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads,
         hidden_size);

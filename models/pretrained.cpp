@@ -42,6 +42,8 @@ void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, c
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   check(!error, "save", "can't make the folder {}: {}", directory, error.message());
+  std::filesystem::remove(directory + "/model.safetensors", error);
+  check(!error, "save", "can't replace {}/model.safetensors: {}", directory, error.message());
   write_bert_config(directory + "/config.json", model.config(), BertForMaskedLM::architecture);
   tokenizer.vocabulary().write(directory + "/vocab.txt");
   write_tokenizer_config(directory + "/tokenizer_config.json",

@@ -17,8 +17,8 @@ std::vector<std::string> load_parameters(const Module& model, const std::string&
 // Writes the parameters under their names, in module order.
 void save_parameters(const Module& model, const std::string& safetensors_path);
 
-// Writes all four files; the folder is made where it isn't there. The weights come last, so that a directory
-// that has them is complete.
+// Writes all four files; the folder is made where it isn't there. Weights of an earlier model are removed
+// first and the new ones come last, so a directory that has weights is complete.
 void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, const std::string& directory);
 
 struct PretrainedMaskedLM {
@@ -26,7 +26,8 @@ struct PretrainedMaskedLM {
   Tokenizer tokenizer;
   std::vector<std::string> unused;  // names in the file that the model has no place for
 };
-// Throws, naming the file, where one is missing or doesn't fit the others.
+// Throws, naming the file, where one is missing or doesn't fit the others. Without tokenizer_config.json,
+// which older directories lack, text is lower-cased.
 PretrainedMaskedLM load_pretrained_masked_lm(const std::string& directory, DType type = DType::f32);
 
 }  // namespace bertie

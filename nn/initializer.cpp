@@ -53,7 +53,9 @@ double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(in
 
 Array Initializer::weight(const Shape& shape, int64_t in) {
   if (kind_ == Kind::normal) return bertie::normal(shape, 0, stddev_, seed_, stream_++, type_);
-  return bias(shape, in);
+  if (kind_ != Kind::xavier && kind_ != Kind::kaiming) return bias(shape, in);
+  double bound = kind_ == Kind::xavier ? xavier_bound(in, shape[0]) : kaiming_bound(in);
+  return uniform(shape, -bound, bound, seed_, stream_++, type_);
 }
 
 Array Initializer::bias(const Shape& shape, int64_t in) {

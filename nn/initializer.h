@@ -17,6 +17,11 @@ class Initializer {
  public:
   // Weights and biases of a Linear uniform in ±1/√in, embeddings N(0, 1): what PyTorch does.
   static Initializer fan_in(uint64_t seed, DType type = DType::f32) { return {Kind::fan_in, 0, seed, type}; }
+  // Weights uniform within xavier_bound() or kaiming_bound(), biases 0, embeddings N(0, 1).
+  static Initializer xavier(uint64_t seed, DType type = DType::f32) { return {Kind::xavier, 0, seed, type}; }
+  static Initializer kaiming(uint64_t seed, DType type = DType::f32) {
+    return {Kind::kaiming, 0, seed, type};
+  }
   // Weights and embeddings N(0, σ), biases 0: BERT's (Devlin et al., 2018, with σ = 0.02).
   static Initializer normal(double stddev, uint64_t seed, DType type = DType::f32) {
     return {Kind::normal, stddev, seed, type};
@@ -24,14 +29,14 @@ class Initializer {
   // Zeros, for a model whose parameters come from a file.
   static Initializer zeros(DType type = DType::f32) { return {Kind::zeros, 0, 0, type}; }
 
-  Array weight(const Shape& shape, int64_t in);
+  Array weight(const Shape& shape, int64_t in);  // [out, in]
   Array bias(const Shape& shape, int64_t in);
   Array embedding(const Shape& shape);
   Array constant(const Shape& shape, double value);
   DType dtype() const { return type_; }
 
  private:
-  enum class Kind { fan_in, normal, zeros };
+  enum class Kind { fan_in, xavier, kaiming, normal, zeros };
   Initializer(Kind kind, double stddev, uint64_t seed, DType type)
       : kind_(kind), stddev_(stddev), seed_(seed), type_(type) {}
 

@@ -7,7 +7,7 @@ namespace bertie {
 Tensor embedding(const Tensor& table, const Array& ids) {
   check(table.shape().rank() == 2, "embedding", "the table must be [V, H], got {}", table.shape());
   return record("embedding", gather_rows("embedding", table.array(), ids), {table},
-                [shape = table.shape(), ids](Array dy, const Needs&) -> Gradients {
+                [shape = table.shape(), ids = ids.clone()](Array dy, const Needs&) -> Gradients {
                   return {scatter_rows("embedding", dy, ids, shape)};
                 });
 }

@@ -78,9 +78,8 @@ std::optional<GemmBackend>& set_by_hand() {
 // one thread of a Zen 5, its kernels chosen by OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA:
 //   SSE        Prescott 43 GFLOP/s, oneDNN 44
 //   AVX2       Haswell 97 … 114, oneDNN 100 … 119, and ahead by more below 64 × 64 × 64
-//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without packing,
-//   150 … 237
-//              against 90 … 200
+//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without
+//              packing, 150 … 237 against 90 … 200
 // Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the
 // CPU.
 struct Choice {

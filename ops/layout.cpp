@@ -66,7 +66,8 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> extents) {
     if (extent == -1)
       ++unknown;
     else
-      known *= extent;
+      check(!__builtin_mul_overflow(known, extent, &known), "reshape", "too many elements: an extent is {}",
+            extent);
   }
   check(unknown <= 1, "reshape", "only one extent may be -1, got {}", unknown);
   check(unknown == 0 || (known > 0 && x.array().size() % known == 0), "reshape",
@@ -152,7 +153,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 Tensor select_rows(const Tensor& x, const Array& rows) {
   check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
   return record("select_rows", gather_rows("select_rows", x.array(), rows), {x},
-                [shape = x.shape(), rows](Array dy, const Needs&) -> Gradients {
+                [shape = x.shape(), rows = rows.clone()](Array dy, const Needs&) -> Gradients {
                   return {scatter_rows("select_rows", dy, rows, shape)};
                 });
 }

@@ -5,7 +5,7 @@
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config libopenblas-dev libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev
+packages=(g++ cmake ninja-build libopenblas-dev libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev
           libutf8proc-dev)
 for set in "$@"; do
   case $set in

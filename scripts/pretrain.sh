@@ -18,7 +18,7 @@ given() {
 # A folder that is configured already, perhaps with the tests, stays as it is: reconfiguring would throw objects away.
 if [[ ! -f $build/build.ninja ]]; then
   echo "pretrain: configuring $build"
-  cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_TESTS=OFF -DBERTIE_BENCH=OFF
+  cmake -S "$root" --preset release --log-level=WARNING -DBERTIE_TESTS=OFF -DBERTIE_BENCH=OFF
 fi
 echo "pretrain: building the programs"
 cmake --build "$build" --target bert_pretrain bert_fill_mask next_word

@@ -4,14 +4,12 @@
 #   scripts/test.sh
 #   scripts/test.sh -R Autograd
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$root/build/release
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-"$root/scripts/install_dependencies.sh" test
-echo "test: building in $build"
-cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_TESTS=ON -DBERTIE_BENCH=ON
-cmake --build "$build"
+scripts/install_dependencies.sh test
+echo "test: building everything in build/release"
+cmake --preset release --log-level=WARNING
+cmake --build --preset release
 echo "test: running the tests"
-[[ -n ${BERTIE_TEST_DATA:-} ]] || echo "test: BERTIE_TEST_DATA is not set, so tests that need data from outside the project are skipped"
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # tests run side by side, so threads that wait must not spin
-ctest --test-dir "$build" --parallel "$(nproc)" --output-on-failure "$@"
+[[ -n ${BERTIE_TEST_DATA:-} ]] || echo "test: BERTIE_TEST_DATA is not set: tests that need it are skipped"
+ctest --preset release --parallel "$(nproc)" "$@"

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -104,7 +105,7 @@ TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
   EXPECT_EQ(message_with("\"model_type\": \"bert\"", "\"model_type\": \"roberta\""),
             "[config] " + config + ": model_type must be \"bert\", got \"roberta\"");
   EXPECT_EQ(message_with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"swish\""),
-            "[activation] must be gelu, gelu_new, relu, tanh or sigmoid, got 'swish'");
+            "[config] " + config + ": hidden_act must be gelu, gelu_new, relu or tanh, got 'swish'");
   EXPECT_EQ(message_with("{", "["), "[config] " + config + ": expected a JSON object");
 }
 
@@ -129,6 +130,31 @@ TEST(Bert, RefusesWrongInput) {
   EXPECT_EQ(message({5, 6, 7}, {0, 2, 1, 3}), "[bert] offsets must not fall: 1 follows 2 at 2");
   EXPECT_EQ(message(std::vector<int32_t>(17, 5), {0, 17}),
             "[bert] sequence 0 has 17 tokens; max_position_embeddings is 16");
+}
+
+TEST(Bert, PoolsTheFirstTokenOfEachSequence) {
+  Initializer init = Initializer::normal(0.3, 3, DType::f64);
+  BertModel model(small_config(12), init);
+  Packing packing{{0, 2, 5}};
+  Tensor hidden =
+      model.last_hidden_state({Array::from(std::vector<int32_t>{5, 6, 7, 8, 9}), Array(), {packing}});
+  Tensor pooled = model.pooler_output(hidden, packing);
+  ASSERT_EQ(pooled.shape(), (Shape{2, 32}));
+  std::vector<Parameter> parameters = model.parameters();
+  const Parameter& weight = parameters[parameters.size() - 2];
+  ASSERT_EQ(weight.names[0], "pooler.dense.weight");
+  for (int64_t n = 0; n < 2; ++n) {
+    for (int64_t i = 0; i < 32; ++i) {
+      double sum = parameters.back().tensor.array().item(i);
+      for (int64_t k = 0; k < 32; ++k)
+        sum += weight.tensor.array().item(i * 32 + k) * hidden.array().item(packing.offsets[n] * 32 + k);
+      EXPECT_NEAR(pooled.array().item(n * 32 + i), std::tanh(sum), 1e-12);
+    }
+  }
+  EXPECT_EQ(message_of([&] {
+              model.pooler_output(hidden, {{0, 0, 5}});
+            }),
+            "[pooler] sequence 0 is empty: it has no first token");
 }
 
 // Dropout, ragged batches, clipping: the same bytes on any number of threads.

@@ -34,8 +34,11 @@ double largest_error(UnaryLoop<float> ElementwiseKernels<float>::*loop, double l
   for (Isa instructions : available_isas()) {
     set_isa(instructions);
     (elementwise_kernels<float>().*loop)(x.data(), y.data(), static_cast<int64_t>(x.size()));
-    for (size_t i = 0; i < x.size(); ++i)
-      largest = std::max(largest, std::abs(y[i] - exact(x[i])) / unit_in_the_last_place(exact(x[i])));
+    for (size_t i = 0; i < x.size(); ++i) {
+      double error = std::abs(y[i] - exact(x[i])) / unit_in_the_last_place(exact(x[i]));
+      EXPECT_FALSE(std::isnan(error)) << x[i];
+      largest = std::max(largest, error);
+    }
   }
   set_isa(best);
   return largest;

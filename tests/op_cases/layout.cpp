@@ -19,10 +19,13 @@ void add_layout_cases(std::vector<OpCase>& table) {
   OpCase base;
   base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}};
   base.tile_sizes = {{5, 17, 33}};
+  base.bench_sizes = {{8, 128, 768}};
+  base.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1] * s[2]); };
   base.inputs = three_axes;
 
   OpCase r = base;
   r.name = "reshape";
+  r.bench_sizes = {};  // moves nothing
   r.op = [](const std::vector<Tensor>& in, const Sizes& s) { return reshape(in[0], {-1, s[0]}); };
   r.loops([]<class T>(const Values<T>& in, const Sizes&) { return in[0]; });
   r.errors = {{"other size",
@@ -69,6 +72,19 @@ void add_layout_cases(std::vector<OpCase>& table) {
                "[transpose] axis 0 is named twice"},
               {"one axis", [] { transpose(zeros({2})); }, "[transpose] needs two axes"}};
   table.push_back(t);
+
+  OpCase last_two = t;
+  last_two.name = "transpose, the last two";
+  last_two.errors = {};
+  last_two.op = [](const std::vector<Tensor>& in, const Sizes&) { return transpose(in[0]); };
+  last_two.loops([]<class T>(const Values<T>& in, const Sizes& s) {
+    std::vector<T> y;
+    for (int64_t i = 0; i < s[0]; ++i)
+      for (int64_t k = 0; k < s[2]; ++k)
+        for (int64_t j = 0; j < s[1]; ++j) y.push_back(in[0][(i * s[1] + j) * s[2] + k]);
+    return y;
+  });
+  table.push_back(last_two);
 
   OpCase s = base;
   s.name = "slice_rows";

@@ -93,6 +93,8 @@ void add_loss_cases(std::vector<OpCase>& table) {
   m.name = "mean_squared_error";
   m.check_sizes = {{3, 4}, {1, 1}};
   m.tile_sizes = {{9, 257}};
+  m.bench_sizes = {{1024, 768}};
+  m.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
   m.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}, {{s[0], s[1]}}}; };
   m.op = [](const std::vector<Tensor>& in, const Sizes&) { return mean_squared_error(in[0], in[1]); };
   m.loops([]<class T>(const Values<T>& in, const Sizes& s) {

@@ -29,6 +29,8 @@ void add_reduce_cases(std::vector<OpCase>& table) {
   all.name = "sum, all axes";
   all.check_sizes = check_sizes;
   all.tile_sizes = tile_sizes;
+  all.bench_sizes = bench_sizes;
+  all.bytes = bytes_read;
   all.inputs = three_axes;
   all.op = [](const std::vector<Tensor>& in, const Sizes&) { return sum(in[0]); };
   all.loops([]<class T>(const Values<T>& in, const Sizes&) {
