@@ -4,8 +4,9 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
-#include <iostream>
+#include <thread>
 
 #include "autograd/error.h"
 #include "autograd/threads.h"
@@ -14,17 +15,34 @@
 namespace bertie {
 namespace {
 
-volatile sig_atomic_t interrupt_came = 0;
+std::atomic<bool> interrupt_came{false};
 
-void note_interrupt(int) { interrupt_came = 1; }
+void note_interrupt(int) {
+  if (interrupt_came.exchange(true)) _exit(130);
+}
 
+// SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them. A handler
+// would write its frame where the interrupted thread's stack pointer is; oneDNN's generated code uses that
+// register for other things, so a handler there overwrites the heap (seen with 2.6 on AVX-512). The handler
+// is for threads that a library made before main() and that only wait.
 void watch_signals() {
+  static sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads that are made later inherit it
   struct sigaction action {};
   action.sa_handler = note_interrupt;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // the second one ends the program
+  action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  std::thread([] {
+    for (int received = 0;;) {
+      sigwait(&signals, &received);
+      note_interrupt(received);
+    }
+  }).detach();
 }
 
 // On standard error, where text may get lost (closed, a full disk): the work goes on.
@@ -61,7 +79,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   return interrupted() ? 130 : 0;
 }
 
-bool interrupted() { return interrupt_came != 0; }
+bool interrupted() { return interrupt_came; }
 
 void print_message(const std::string& text) { write_now(text + "\n"); }
 
