@@ -26,7 +26,9 @@ cmake --build "$build" --target bert_pretrain bert_fill_mask next_word
 if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 
 options=()
-given --output || options+=(--output "$root/build/pretrained" --overwrite)
+# The model of the text that comes along may be made anew at any time; one of your own text is not replaced unasked.
+given --output || options+=(--output "$root/build/pretrained$(! given --corpus || echo _own)")
+given --output || given --corpus || options+=(--overwrite)
 # Enough for the text that comes along, in a minute or two on two cores.
 given --corpus || given --preset || given --config || given --steps || given --epochs || options+=(--preset tiny --steps 1500)
 echo "pretrain: bert_pretrain ${options[*]} $*"
