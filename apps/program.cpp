@@ -22,9 +22,9 @@ void note_interrupt(int) {
 }
 
 // SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them. A handler
-// would write its frame where the interrupted thread's stack pointer is; oneDNN's generated code uses that
-// register for other things, so a handler there overwrites the heap (seen with 2.6 on AVX-512). The handler
-// is for threads that a library made before main() and that only wait.
+// writes its frame where the interrupted thread's stack pointer is, and oneDNN 2.6's sgemm on AVX-512 doesn't
+// keep that on the stack: a timer's signal during dnnl_sgemm alone corrupts the heap, unless the handler has
+// a stack of its own. The handler here is for threads that a library made before main() and that only wait.
 void watch_signals() {
   static sigset_t signals;
   sigemptyset(&signals);

@@ -11,6 +11,7 @@
 #include "models/pretrained.h"
 #include "nn/training.h"
 #include "ops/loss.h"
+#include "tests/largest.h"
 
 namespace bertie {
 namespace {
@@ -18,22 +19,6 @@ namespace {
 const std::string reference = std::string(BERTIE_SOURCE_DIR) + "/tests/reference/";
 
 std::vector<double> numbers(const Array& array) { return array.cast(DType::f64).to_vector<double>(); }
-
-double largest(const std::vector<double>& x) {
-  double result = 0;
-  for (double value : x) result = std::max(result, std::abs(value));
-  return result;
-}
-
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double result = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    EXPECT_FALSE(std::isnan(a[i]));
-    result = std::max(result, std::abs(a[i] - b[i]));
-  }
-  return result;
-}
 
 struct SmallBert {
   explicit SmallBert(DType type)

@@ -9,6 +9,7 @@
 
 #include "autograd/gradcheck.h"
 #include "autograd/node.h"
+#include "data/mapped_file.h"
 #include "models/next_word.h"
 #include "ops/elementwise.h"
 #include "ops/embedding.h"
@@ -23,11 +24,7 @@ namespace {
 using Matrix = std::vector<std::vector<double>>;
 
 std::string text_of(const std::string& path) {
-  std::ifstream file(std::string(BERTIE_SOURCE_DIR) + "/" + path);
-  EXPECT_TRUE(file) << path;
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return read_file(std::string(BERTIE_SOURCE_DIR) + "/" + path);
 }
 
 // The sign of a NaN is the processor's choice.

@@ -3,21 +3,16 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <set>
-#include <sstream>
 
+#include "data/mapped_file.h"
 #include "models/bert.h"
 
 namespace bertie {
 namespace {
 
 std::string text_of(const std::string& path) {
-  std::ifstream file(std::string(BERTIE_SOURCE_DIR) + "/" + path);
-  EXPECT_TRUE(file) << path;
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return read_file(std::string(BERTIE_SOURCE_DIR) + "/" + path);
 }
 
 std::string page() { return text_of("docs/train_on_your_text.md"); }

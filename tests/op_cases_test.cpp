@@ -7,6 +7,7 @@
 #include "autograd/isa.h"
 #include "autograd/random.h"
 #include "ops/gemm.h"
+#include "tests/largest.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {
@@ -32,22 +33,6 @@ std::vector<T> run_plain(const OpCase& op, const PlainLoop<T>& plain, const Size
   Values<T> values;
   for (const Array& input : make_inputs(op, sizes, dtype_of<T>(), 1)) values.push_back(input.to_vector<T>());
   return plain(values, sizes);
-}
-
-double largest(const std::vector<double>& x) {
-  double result = 0;
-  for (double value : x) result = std::max(result, std::abs(value));
-  return result;
-}
-
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double result = 0;
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    if (std::isnan(a[i]) || std::isnan(b[i])) return std::numeric_limits<double>::quiet_NaN();
-    result = std::max(result, std::abs(a[i] - b[i]));
-  }
-  return result;
 }
 
 // Values of one run, then the gradients of its inputs, all in f64.
