@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/language_report.h"
 #include "apps/program.h"
 #include "data/atomic_file.h"
 #include "data/corpus.h"
-#include "data/default_text.h"
 #include "data/wordpiece_trainer.h"
 #include "models/mlm_evaluation.h"
 #include "models/pretrained.h"
@@ -52,12 +52,12 @@ std::string defaults_table() {
 
 struct Options {
   std::vector<std::string> corpus, unscored;
-  std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
-  int32_t vocab_size = 8192;
+  std::string held_out, vocab, preset = "mini", config, output = "bertie-model", write_corpus;
   bool cased = false, overwrite = false;
   int64_t seed = 1;
   int64_t max_length = 128;
   // Without a value: the preset's.
+  std::optional<int32_t> vocab_size;
   std::optional<int64_t> steps, epochs, batch_tokens, warmup;
   std::optional<double> learning_rate, dropout;
   double weight_decay = 0.01;
@@ -76,15 +76,18 @@ CLI::Validator number_in(double low, double high) {
 
 void declare(CLI::App& app, Options& o) {
   auto positive = CLI::Range(int64_t{1}, int64_t{1} << 30);
-  app.add_option(
-      "--corpus", o.corpus,
-      "Text files: a line is a unit of text, a blank line ends a document (default: a built-in text)");
+  auto* corpus = app.add_option("--corpus", o.corpus,
+                                "Text files: a line is a unit of text, a blank line ends a document "
+                                "(default: a text of a small language "
+                                "whose best possible score is known)");
+  app.add_option("--write-corpus", o.write_corpus, "Write the default text to this file, and no more")
+      ->excludes(corpus);
   app.add_option("--held-out", o.held_out,
                  "Text file to evaluate on (default: every 20th document or line of the corpus)");
-  app.add_option("--vocab", o.vocab, "vocab.txt to use (default: trained from the corpus)");
-  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary")
-      ->check(CLI::Range(100, 1'000'000))
-      ->capture_default_str();
+  app.add_option("--vocab", o.vocab,
+                 "vocab.txt to use (default: trained from the corpus; the default text has its own)");
+  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary (default: 8192)")
+      ->check(CLI::Range(100, 1'000'000));
   app.add_flag("--cased", o.cased, "Keep upper case and accents");
   auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")
                      ->check(CLI::IsMember(bert_preset_names()))
@@ -136,7 +139,7 @@ void prepare_output(const Options& o, int64_t model_bytes) {
 Corpus read_text(const Options& o) {
   Corpus corpus;
   if (o.corpus.empty())
-    add_text(corpus, "the built-in text", default_text());
+    add_text(corpus, "the default text", language_text());
   else
     corpus = read_corpus(o.corpus);
   return corpus;
@@ -151,8 +154,9 @@ void report_replaced(const Corpus& corpus) {
 Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
                           const WordSplitterOptions& words) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
+  if (o.corpus.empty() && !o.vocab_size && !o.cased) return language_vocabulary();
   WordPieceTrainerOptions trainer;
-  trainer.size = o.vocab_size;
+  if (o.vocab_size) trainer.size = *o.vocab_size;
   return train_wordpiece(count_words(lines, words), trainer);
 }
 
@@ -166,16 +170,28 @@ std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary
   return scorable;
 }
 
+// True where the held-out lines are as language() makes them and masked word by word, so that the best
+// possible score is known.
+bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSplit& split,
+                 const MlmBatches& held_out) {
+  return o.corpus.empty() && o.held_out.empty() && o.unscored.empty() && !o.cased &&
+         vocabulary.tokens() == language_vocabulary().tokens() &&
+         held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
+}
+
 // The held-out scores at one moment: a line for people, an object for programs.
 class Evaluation {
  public:
   Evaluation(const Options& o, const TokenizedLines& training, const MlmBatches& held_out,
-             const std::vector<bool>& scorable, int32_t mask_id)
-      : batches_(evaluation_batches(held_out, 5000)),
-        control_(with_foreign_context(batches_, held_out.lines(), mask_id)),
-        mask_id_(mask_id),
+             const std::vector<bool>& scorable, const Tokenizer& tokenizer, bool language)
+      : held_out_(held_out),
+        tokenizer_(tokenizer),
+        language_(language),
+        mask_id_(tokenizer.vocabulary().mask_id()),
+        batches_(evaluation_batches(held_out, 5000)),
+        control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
         unigram_(training, scorable),
-        unigram_score_(unigram_.evaluate(batches_, mask_id)),
+        unigram_score_(unigram_.evaluate(batches_, mask_id_)),
         metrics_path_(o.output + "/metrics.jsonl") {}
 
   void run(BertForMaskedLM& model, int64_t step, bool last) {
@@ -186,7 +202,12 @@ class Evaluation {
         "positions",
         step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
     Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
-    if (last && !control_.empty()) {
+    if (last && language_) {
+      LanguageScores scores = score_language(model, held_out_, unigram_);
+      print_message(language_table(scores));
+      print_message(filled_masks(model, tokenizer_));
+      record["language"] = bertie::to_json(scores);
+    } else if (last && !control_.empty()) {
       MlmScore control = evaluate(model, control_, mask_id_),
                control_unigram = unigram_.evaluate(control_, mask_id_);
       message(
@@ -214,8 +235,11 @@ class Evaluation {
             {"hidden", score.hidden}};
   }
 
-  std::vector<MaskedBatch> batches_, control_;
+  const MlmBatches& held_out_;
+  const Tokenizer& tokenizer_;
+  bool language_;
   int32_t mask_id_;
+  std::vector<MaskedBatch> batches_, control_;
   UnigramModel unigram_;
   MlmScore unigram_score_;
   std::string metrics_path_, metrics_;
@@ -322,7 +346,11 @@ void pretrain(const Options& o) {
           config.num_hidden_layers, config.hidden_size, parameters.size(), options.steps, batch_tokens,
           options.schedule.peak);
 
-  Evaluation evaluation(o, training.lines(), held_out, scorable, vocabulary.mask_id());
+  bool language = is_language(o, vocabulary, split, held_out);
+  if (o.corpus.empty() && !language)
+    message(
+        "Note: the best possible score is known only for the default text in whole, with its own vocabulary");
+  Evaluation evaluation(o, training.lines(), held_out, scorable, tokenizer, language);
   evaluation.run(model, 0, false);
   Meter meter;
   Progress progress(options.steps);
@@ -367,5 +395,9 @@ int main(int argc, char** argv) {
       "bert_pretrain"};
   Options options;
   declare(app, options);
-  return run_program(app, argc, argv, [&] { pretrain(options); });
+  return run_program(app, argc, argv, [&] {
+    if (options.write_corpus.empty()) return pretrain(options);
+    write_file_atomically(options.write_corpus, language_text());
+    result("{}", options.write_corpus);
+  });
 }

@@ -12,7 +12,8 @@ constexpr uint64_t masking_stream = 0x6d61736b;  // "mask"; separates this use o
 
 // Probabilities in units of 2^-32, to compare 32 random bits with.
 constexpr double unit = 0x1p32;
-constexpr double scored_below = 0.15 * unit, masked_below = 0.8 * unit, replaced_below = 0.9 * unit;
+constexpr double scored_below = Masking::scored * unit, masked_below = Masking::hidden * unit,
+                 replaced_below = (Masking::hidden + Masking::replaced) * unit;
 
 // 64 random bits scaled to 0 … bound − 1.
 size_t scale(uint32_t high, uint32_t low, uint64_t bound) {

@@ -22,6 +22,8 @@ std::vector<bool> ordinary_tokens(const Vocabulary& vocabulary);
 // and stays with 0.1. Other tokens are neither scored nor changed nor put in another's place.
 class Masking {
  public:
+  static constexpr double scored = 0.15, hidden = 0.8, replaced = 0.1;
+
   // Throws where mask_id is no id of `ordinary`, or none is ordinary.
   Masking(std::vector<bool> ordinary, int32_t mask_id, uint64_t seed);
 

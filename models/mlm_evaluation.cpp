@@ -43,12 +43,16 @@ BertInput bert_input(const TokenBatch& batch, uint64_t seed, uint64_t step) {
   return {batch.ids, batch.token_type_ids, {{batch.offsets, batch.first_sequence}, seed, step}};
 }
 
-MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
+Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) {
   check(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;
+  return log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
+}
+
+MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
   Sums sums;
   for (const MaskedBatch& batch : batches) {
-    Array log_p = log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
+    Array log_p = log_probabilities(model, batch);
     int64_t words = log_p.shape()[1];
     dispatch("evaluate", log_p.dtype(), [&](auto zero) {
       using T = decltype(zero);

@@ -19,6 +19,9 @@ struct MlmScore {
   double accuracy = 0;               // share of scored positions where the true word has the largest p
 };
 
+// log p [M, V] of every word at the scored positions of a batch. The model must be in eval mode.
+Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch);
+
 // The model must be in eval mode.
 MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id);
 
@@ -27,6 +30,7 @@ class UnigramModel {
  public:
   UnigramModel(const TokenizedLines& training, const std::vector<bool>& ordinary);
   MlmScore evaluate(std::span<const MaskedBatch> batches, int32_t mask_id) const;
+  const std::vector<double>& log_probability() const { return log_probability_; }  // of each id
 
  private:
   std::vector<double> log_probability_;  // per id

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs those Debian 12 packages that are missing, as root or through sudo; says nothing where all are there.
 #   scripts/install_dependencies.sh              what building and running the programs needs
-#   scripts/install_dependencies.sh test         … and the tests and benchmarks
+#   scripts/install_dependencies.sh test         … and the tests, benchmarks and show_faults.sh
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
 set -euo pipefail
 
@@ -9,7 +9,7 @@ packages=(g++ cmake ninja-build libopenblas-dev libdnnl-dev libfmt-dev libcli11-
           libutf8proc-dev)
 for set in "$@"; do
   case $set in
-    test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev) ;;
+    test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev patch) ;;
     format) packages+=(clang-format-14 git) ;;
     *) echo "install_dependencies: unknown set of packages '$set': there are test and format" >&2; exit 2 ;;
   esac

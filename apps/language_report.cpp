@@ -1,0 +1,130 @@
+#include "apps/language_report.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "ops/softmax.h"
+
+namespace bertie {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t least_positions = 20'000, least_of_a_phenomenon = 1'000;
+constexpr const char* column_names[] = {"model", "best", "two_neighbors", "left", "unigram"};
+
+// All phenomena but `none`.
+template <class Visit>
+void for_each_phenomenon(Visit visit) {
+  for (int p = 1; p < phenomena; ++p) visit(static_cast<Phenomenon>(p));
+}
+
+bool enough(const LanguageScores& scores) {
+  bool all = scores.all().positions >= least_positions;
+  for_each_phenomenon([&](Phenomenon p) { all = all && scores.of(p).positions >= least_of_a_phenomenon; });
+  return all;
+}
+
+std::string table_row(const char* name, const LanguageScore& score) {
+  std::string row = fmt::format("{:<12} {:>6} ", name, score.positions);
+  for (double accuracy : score.accuracy) row += fmt::format(" {:6.3f}", accuracy);
+  row += fmt::format(" {:7.3f}   ", score.accuracy_lost);
+  for (double loss : score.loss) row += fmt::format(" {:6.3f}", loss);
+  return row + fmt::format(" {:7.3f}\n", score.loss_lost);
+}
+
+Json to_json(const LanguageScore& score) {
+  Json json{{"positions", score.positions}};
+  for (int c = 0; c < LanguageScore::columns; ++c)
+    json[column_names[c]] = {{"accuracy", score.accuracy[c]}, {"loss", score.loss[c]}};
+  json["accuracy_lost"] = score.accuracy_lost;
+  json["loss_lost"] = score.loss_lost;
+  json["accuracy_error"] = score.accuracy_error;
+  json["loss_error"] = score.loss_error;
+  return json;
+}
+
+}  // namespace
+
+LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
+                              const UnigramModel& unigram) {
+  LanguageScores scores(held_out.lines(), unigram.log_probability());
+  BatchPlan plan = held_out.ordered_pass();
+  for (int64_t pass = 0; !enough(scores); ++pass) {
+    for (int64_t b = 0; b < plan.size(); ++b) {
+      MaskedBatch batch = held_out.batch(plan[b], pass);
+      scores.add(batch, log_probabilities(model, batch));
+    }
+  }
+  return scores;
+}
+
+std::string language_table(const LanguageScores& scores) {
+  std::string columns = "  model   best   near   left  words    lost   ";
+  std::string table = fmt::format("{:<20} {:^46}  {:^45}\n{:<12} {:>6}{}{}\n", "", "accuracy", "loss in nat",
+                                  "", "scored", columns, columns);
+  table += table_row("all", scores.all());
+  for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
+  return table +
+         "best: no model can do better; near: the best that sees two tokens on each side; left: that sees "
+         "all to "
+         "the left;\nwords: by frequency alone; lost: to the best, by the exact probabilities instead of the "
+         "words drawn\n";
+}
+
+Json to_json(const LanguageScores& scores) {
+  Json json{{"all", to_json(scores.all())}};
+  for_each_phenomenon([&](Phenomenon p) { json[phenomenon_name(p)] = to_json(scores.of(p)); });
+  return json;
+}
+
+std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenizer) {
+  constexpr const char* texts[] = {
+      "The sailors who carried the lamp near the old gate [MASK] tired.",
+      "The sailor who carried the lamps near the old gate [MASK] tired.",
+      "Last winter when the rain came, Anna, a young cook from Paris, [MASK] hungry.",
+      "Every winter when the rain comes, Anna, a young cook from Paris, [MASK] hungry.",
+      "[MASK] the guards with the teacher sold the boat?",
+      "The tent is clean and dry in Rome, [MASK] the spoons near the cave are dirty and wet.",
+      "The judge with the letter near the river came to the court in Oslo and waited for the [MASK].",
+      "The queen with the crown near the river came to the court in Oslo and waited for the [MASK].",
+  };
+  const Vocabulary& vocabulary = tokenizer.vocabulary();
+  WordPosterior posterior(language());
+  NoGrad no_grad;
+  std::string report;
+  for (const char* text : texts) {
+    Encoding encoding;
+    tokenizer.encode(text, encoding);
+    std::vector<int32_t> observed;
+    std::vector<int64_t> masks;
+    auto first_word = static_cast<int32_t>(std::size(special_tokens));
+    for (int32_t id : encoding.ids) {
+      if (id == vocabulary.mask_id()) masks.push_back(static_cast<int64_t>(observed.size()));
+      observed.push_back(id == vocabulary.mask_id() ? WordPosterior::hidden : id - first_word);
+    }
+    std::vector<double> exact = posterior(observed, masks);
+    tokenizer.add_special_tokens(encoding);
+    BertInput input{Array::from(encoding.ids), Array(), {}};
+    input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
+    Array p = softmax(model.logits(input, Array::from(std::vector<int64_t>{masks[0] + 1}))).array();
+
+    std::vector<int32_t> order(exact.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::partial_sort(order.begin(), order.begin() + 3, order.end(),
+                      [&](int32_t a, int32_t b) { return exact[a] > exact[b]; });
+    report += fmt::format("{}\n ", text);
+    for (int i = 0; i < 3; ++i) {
+      report += fmt::format("  {} {:.3f} ({:.3f})", vocabulary.token(order[i] + first_word),
+                            p.data<float>()[order[i] + first_word], exact[order[i]]);
+    }
+    report += "\n";
+  }
+  return report;
+}
+
+}  // namespace bertie

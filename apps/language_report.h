@@ -1,0 +1,23 @@
+// What bert_pretrain tells at its end about a model of the default text: how near it comes to the best
+// possible predictions (docs/language.md).
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+
+#include "data/language_scores.h"
+#include "data/mlm_batches.h"
+#include "data/tokenizer.h"
+#include "models/mlm_evaluation.h"
+
+namespace bertie {
+
+// On at least 20,000 scored positions of the held-out lines, and 1,000 of each phenomenon.
+LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
+                              const UnigramModel& unigram);
+
+std::string language_table(const LanguageScores& scores);  // of several lines, for people
+nlohmann::ordered_json to_json(const LanguageScores& scores);
+
+// Some sentences with a [MASK] that is decided far away, and what the model and the exact posterior say.
+std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenizer);
+
+}  // namespace bertie
