@@ -202,7 +202,8 @@ class Evaluation {
         "positions",
         step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
     Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
-    if (last && language_) {
+    if (last && language_ && !interrupted()) {
+      message("Comparing with the best possible predictions");
       LanguageScores scores = score_language(model, held_out_, unigram_);
       print_message(language_table(scores));
       print_message(filled_masks(model, tokenizer_));

@@ -15,6 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t least_positions = 20'000, least_of_a_phenomenon = 1'000;
+constexpr int64_t max_passes = 64;  // over the held-out lines, with other masks in each
 constexpr const char* column_names[] = {"model", "best", "two_neighbors", "left", "unigram"};
 
 // All phenomena but `none`.
@@ -54,7 +55,7 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
                               const UnigramModel& unigram) {
   LanguageScores scores(held_out.lines(), unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
-  for (int64_t pass = 0; !enough(scores); ++pass) {
+  for (int64_t pass = 0; pass < max_passes && !enough(scores); ++pass) {
     for (int64_t b = 0; b < plan.size(); ++b) {
       MaskedBatch batch = held_out.batch(plan[b], pass);
       scores.add(batch, log_probabilities(model, batch));
@@ -83,46 +84,45 @@ Json to_json(const LanguageScores& scores) {
 }
 
 std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenizer) {
-  constexpr const char* texts[] = {
-      "The sailors who carried the lamp near the old gate [MASK] tired.",
-      "The sailor who carried the lamps near the old gate [MASK] tired.",
-      "Last winter when the rain came, Anna, a young cook from Paris, [MASK] hungry.",
-      "Every winter when the rain comes, Anna, a young cook from Paris, [MASK] hungry.",
-      "[MASK] the guards with the teacher sold the boat?",
-      "The tent is clean and dry in Rome, [MASK] the spoons near the cave are dirty and wet.",
-      "The judge with the letter near the river came to the court in Oslo and waited for the [MASK].",
-      "The queen with the crown near the river came to the court in Oslo and waited for the [MASK].",
-  };
+  constexpr auto first_word = static_cast<int32_t>(std::size(special_tokens));
+  constexpr int shown = 3;
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   WordPosterior posterior(language());
   NoGrad no_grad;
-  std::string report;
-  for (const char* text : texts) {
+  std::string report = "What stands at [MASK]: the model's probability (the exact one)\n";
+  for (const std::string& text : language_examples()) {
     Encoding encoding;
     tokenizer.encode(text, encoding);
     std::vector<int32_t> observed;
-    std::vector<int64_t> masks;
-    auto first_word = static_cast<int32_t>(std::size(special_tokens));
+    std::vector<int64_t> masks, rows;
     for (int32_t id : encoding.ids) {
-      if (id == vocabulary.mask_id()) masks.push_back(static_cast<int64_t>(observed.size()));
+      if (id == vocabulary.mask_id()) {
+        masks.push_back(static_cast<int64_t>(observed.size()));
+        rows.push_back(masks.back() + 1);  // after [CLS]
+      }
       observed.push_back(id == vocabulary.mask_id() ? WordPosterior::hidden : id - first_word);
     }
     std::vector<double> exact = posterior(observed, masks);
     tokenizer.add_special_tokens(encoding);
     BertInput input{Array::from(encoding.ids), Array(), {}};
     input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
-    Array p = softmax(model.logits(input, Array::from(std::vector<int64_t>{masks[0] + 1}))).array();
+    Array p = softmax(model.logits(input, Array::from(rows))).array();
 
-    std::vector<int32_t> order(exact.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::partial_sort(order.begin(), order.begin() + 3, order.end(),
-                      [&](int32_t a, int32_t b) { return exact[a] > exact[b]; });
-    report += fmt::format("{}\n ", text);
-    for (int i = 0; i < 3; ++i) {
-      report += fmt::format("  {} {:.3f} ({:.3f})", vocabulary.token(order[i] + first_word),
-                            p.data<float>()[order[i] + first_word], exact[order[i]]);
+    report += "  " + text + "\n";
+    std::vector<int32_t> order(language().word_count());
+    for (size_t m = 0; m < masks.size(); ++m) {
+      const double* best = &exact[m * order.size()];
+      const float* guess = p.data<float>() + static_cast<int64_t>(m) * vocabulary.size();
+      std::iota(order.begin(), order.end(), 0);
+      std::partial_sort(order.begin(), order.begin() + shown, order.end(),
+                        [&](int32_t a, int32_t b) { return best[a] > best[b]; });
+      report += "    ";
+      for (int i = 0; i < shown; ++i) {
+        int32_t id = order[i] + first_word;
+        report += fmt::format(" {} {:.3f} ({:.3f})", vocabulary.token(id), guess[id], best[order[i]]);
+      }
+      report += "\n";
     }
-    report += "\n";
   }
   return report;
 }

@@ -17,7 +17,7 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
 std::string language_table(const LanguageScores& scores);  // of several lines, for people
 nlohmann::ordered_json to_json(const LanguageScores& scores);
 
-// Some sentences with a [MASK] that is decided far away, and what the model and the exact posterior say.
+// language_examples() filled in by the model, beside the exact probabilities.
 std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenizer);
 
 }  // namespace bertie

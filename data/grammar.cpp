@@ -9,7 +9,7 @@
 namespace bertie {
 namespace {
 
-constexpr double topic_factor = 24;  // how much more frequent a word is in its topic
+constexpr double topic_factor = 32;  // how much more frequent a word is in its topic
 
 std::vector<std::string_view> split(std::string_view list, char separator) {
   std::vector<std::string_view> words;

@@ -8,7 +8,7 @@
 namespace bertie {
 namespace {
 
-constexpr int documents = 3500, lines_per_document = 10;
+constexpr int documents = 2400, lines_per_document = 10;
 constexpr uint64_t text_seed = 20, text_stream = 0x74657874;  // "text"
 
 // --- words
@@ -218,7 +218,7 @@ Part sentence() {
 
 Part line() {
   Part one = sentence(), two = one + one;
-  return either({{1, one}, {1, two}, {1, two + one}});
+  return either({{1, two}, {1, two + one}, {1, two + two}});
 }
 
 bool is_punctuation(const std::string& word) { return word == "." || word == "?" || word == ","; }
@@ -270,6 +270,30 @@ std::string language_text() {
     text += '\n';
   }
   return text;
+}
+
+const std::vector<std::string>& language_examples() {
+  static const std::vector<std::string> examples{
+      "The sailors who carried the net near the old harbor [MASK] happy. [MASK] the captain who met Anna "
+      "near "
+      "the harbor carry the boat?",
+      "The sailor who carried the nets near the old harbor [MASK] happy. [MASK] the captains who met Anna "
+      "near "
+      "the harbor carry the boat?",
+      "Last winter when the rain came, Emma, a young tailor from Paris, [MASK] sad. The lamp is clean and "
+      "dry "
+      "in Paris, [MASK] the clocks near the market are dirty and wet.",
+      "Every winter when the rain comes, Emma, a young tailor from Paris, [MASK] sad. The lamp is dirty and "
+      "wet "
+      "in Paris, [MASK] the clocks near the market are clean and dry.",
+      "The judge with the letter near the square went to the court in Paris and waited for the [MASK]. Emma "
+      "was "
+      "sad in Paris last winter.",
+      "The queen with the crown near the square went to the court in Paris and waited for the [MASK]. Emma "
+      "was "
+      "sad in Paris last winter.",
+  };
+  return examples;
 }
 
 }  // namespace bertie

@@ -2,14 +2,15 @@
 // known exactly, so that the best possible score of any model is known too. docs/language.md describes it.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "data/automaton.h"
 #include "data/vocabulary.h"
 
 namespace bertie {
 
-// What a position of a sentence tests: the mark of its state. "Near": a word that decides is at most three
-// words away; "far": none is nearer than five, unless it is hidden behind other words of its kind.
+// What a position of a sentence tests: the mark of its state. "Near": a word that decides is at most three or
+// four words away; "far": more words are between, or whole clauses.
 enum class Phenomenon {
   none,
   number_near,  // subject and verb agree in number
@@ -26,7 +27,7 @@ enum class Phenomenon {
 inline constexpr int phenomena = 11;
 const char* phenomenon_name(Phenomenon phenomenon);
 
-// A line is one, two or three sentences, each number equally often, whatever the sentences say; they are
+// A line is two, three or four sentences, each number equally often, whatever the sentences say; they are
 // independent, given the topic.
 const Automaton& language();
 
@@ -36,5 +37,8 @@ Vocabulary language_vocabulary();
 // A text drawn from the language, the same on every machine (ASCII, data/corpus.h): documents of ten lines,
 // each with a topic of its own.
 std::string language_text();
+
+// Some lines with [MASK]s that words far away decide.
+const std::vector<std::string>& language_examples();
 
 }  // namespace bertie

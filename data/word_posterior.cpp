@@ -1,6 +1,7 @@
 #include "data/word_posterior.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "autograd/error.h"
 #include "data/masking.h"
@@ -27,14 +28,15 @@ void add_scaled(double factor, const double* __restrict x, double* __restrict y,
   }
 }
 
-// x *= factor · y; the sum of x.
-double multiply(double factor, const double* __restrict y, double* __restrict x, int64_t width) {
-  double sum = 0;
+// x *= factor · y; sums [block] += x. Sums side by side, since each addition waits for the one before it.
+void multiply(double factor, const double* __restrict y, double* __restrict x, int64_t width,
+              double* __restrict sums) {
   for (int64_t b = 0; b < width; b += block) {
-    for (int64_t t = b; t < b + block; t++) x[t] *= factor * y[t];
-    for (int64_t t = b; t < b + block; t++) sum += x[t];
+    for (int64_t t = 0; t < block; t++) {
+      x[b + t] *= factor * y[b + t];
+      sums[t] += x[b + t];
+    }
   }
-  return sum;
 }
 
 // sum += x · y
@@ -187,16 +189,16 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
     }
     emission(observed[i], likelihood);
     const uint8_t* open = fits(i + 1);
-    double sum = 0;
+    double sums[block] = {};
     for (int32_t s : here) {
-      sum += multiply(scale, class_row(likelihood, s), row(s), width_);
+      multiply(scale, class_row(likelihood, s), row(s), width_, sums);
       for (const Automaton::Step& step : automaton_.states[s].steps) {
         if (step.state != Automaton::end && open[step.state])
           add_scaled(step.p, row(s), row(step.state), width_);
       }
       std::fill(row(s), row(s) + width_, 0.0);
     }
-    scale = 1 / sum;
+    scale = 1 / std::accumulate(sums, sums + block, 0.0);
   }
 
   // Back: a row is p(tokens after the position | state, topic), up to a factor, and then times that of the
@@ -212,7 +214,7 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
     bool last = i == window.end - 1 || !window.right_seen;
     const uint8_t* open = last ? nullptr : fits(i + 1);
     const std::vector<int32_t>& here = states[i - window.begin];
-    double sum = 0;
+    double sums[block] = {};
     for (auto s = here.rbegin(); s != here.rend(); ++s) {
       std::fill(row(*s), row(*s) + width_, !last ? 0 : window.closed ? end_[*s] : 1.0);
       for (const Automaton::Step& step : automaton_.states[*s].steps) {
@@ -220,9 +222,9 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
           add_scaled(step.p, row(step.state), row(*s), width_);
       }
       if (asked) add_product(prefix -= width_, row(*s), class_row(weights, *s), width_);
-      sum += multiply(scale, class_row(likelihood, *s), row(*s), width_);
+      multiply(scale, class_row(likelihood, *s), row(*s), width_, sums);
     }
-    scale = 1 / sum;
+    scale = 1 / std::accumulate(sums, sums + block, 0.0);
     if (asked) {
       --next;
       word_row(observed[i], weights, p + (next - scored.begin()) * automaton_.word_count());

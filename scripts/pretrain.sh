@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the programs, pre-trains a small BERT and lets it fill in some [MASK]s.
+# Installs what is missing, builds the programs, pre-trains a small BERT and shows how near it came to the best that is
+# possible, and how it fills in some [MASK]s.
 #   scripts/pretrain.sh                                         on the text that bertie brings along
 #   scripts/pretrain.sh --corpus mine.txt --output my_model     options go to bert_pretrain (see its --help)
 set -euo pipefail
@@ -24,24 +25,18 @@ echo "pretrain: building the programs"
 cmake --build "$build" --target bert_pretrain bert_fill_mask next_word
 
 if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
+if given --write-corpus; then exec "$build/bert_pretrain" "$@"; fi
 
 options=()
 # The model of the text that comes along may be made anew at any time; one of your own text is not replaced unasked.
 given --output || options+=(--output "$root/build/pretrained$(! given --corpus || echo _own)")
 given --output || given --corpus || options+=(--overwrite)
-# Enough for the text that comes along, in a minute or two on two cores.
-given --corpus || given --preset || given --config || given --steps || given --epochs || options+=(--preset tiny --steps 1500)
+# What learns the text that comes along, in a minute or two on two cores.
+given --corpus || given --preset || given --config || given --steps || given --epochs || given --learning-rate ||
+  options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
 echo "pretrain: bert_pretrain ${options[*]} $*"
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # keeps the pace where other programs run beside it
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 
-if ! given --corpus; then
-  for text in "The baker with the old dog [MASK] bread in the kitchen." \
-              "The bakers with the old dog [MASK] bread in the kitchen." \
-              "It was a white [MASK] morning, and snow fell on the roofs."; do
-    echo "pretrain: $text"
-    "$build/bert_fill_mask" --model "$model" --text "$text" --top-k 3
-  done
-fi
 echo "pretrain: the model is in $model; let it fill other gaps with"
 echo "  $build/bert_fill_mask --model $model --text \"… [MASK] …\""

@@ -135,7 +135,7 @@ TEST(Language, EachPhenomenonHas3PercentOfThePositionsNearAndFar) {
   }
 }
 
-// Lines of one, two or three sentences: what a sentence says must not depend on how many there are, nor on
+// Lines of two, three or four sentences: what a sentence says must not depend on how many there are, nor on
 // how many are before it.
 TEST(Language, SentencesAreAlikeAndTheirNumberIsIndependentOfThem) {
   const Automaton& automaton = language();
@@ -152,23 +152,23 @@ TEST(Language, SentencesAreAlikeAndTheirNumberIsIndependentOfThem) {
     ASSERT_EQ(is_end.size(), 1u) << "state " << s;
     ends[s] = *after.begin() + *is_end.begin();
   }
-  std::array<double, 4> begins{};
+  std::array<double, 5> begins{};
   for (const Automaton::Step& step : automaton.first) {
-    ASSERT_TRUE(ends[step.state] >= 1 && ends[step.state] <= 3);
+    ASSERT_TRUE(ends[step.state] >= 2 && ends[step.state] <= 4);
     begins[ends[step.state]] += step.p;
   }
-  for (int n = 1; n <= 3; n++) EXPECT_NEAR(begins[n], 1 / 3., 1e-12) << n;
+  for (int n = 2; n <= 4; n++) EXPECT_NEAR(begins[n], 1 / 3., 1e-12) << n;
 
-  // Which words a sentence has with how many to come: the same for all.
+  // Which words a sentence has that is the last, the last but one, …: the same for all.
+  constexpr double lines_with[] = {0, 1, 1, 2 / 3., 1 / 3.};  // share of lines that have such a sentence
   std::vector<double> reached = visits();
-  std::map<std::pair<int32_t, int32_t>, std::array<double, 4>> means;
+  std::map<std::pair<int32_t, int32_t>, std::array<double, 5>> means;
   for (size_t s = 0; s < ends.size(); s++) {
     const Automaton::State& state = automaton.states[s];
-    means[{state.word_class, state.mark}][ends[s]] += reached[s] * 3 / (4 - ends[s]);
+    means[{state.word_class, state.mark}][ends[s]] += reached[s] / lines_with[ends[s]];
   }
   for (const auto& [kind, mean] : means) {
-    EXPECT_NEAR(mean[2], mean[1], 1e-12);
-    EXPECT_NEAR(mean[3], mean[1], 1e-12);
+    for (int n = 2; n <= 4; n++) EXPECT_NEAR(mean[n], mean[1], 1e-12);
   }
 }
 
@@ -461,6 +461,34 @@ TEST(Language, ThePosteriorIsCalibratedOnTheTextAsTrainingSeesIt) {
     expect_zero_mean("loss", [](const Prediction& p) { return p.loss - p.expected_loss; });
     expect_zero_mean("accuracy", [](const Prediction& p) { return p.right - p.expected_right; });
     expect_zero_mean("kept", [](const Prediction& p) { return p.kept - p.expected_kept; });
+  }
+}
+
+// With the most probable word at each [MASK], and it is very probable.
+TEST(Language, TheExamplesAreLinesOfTheLanguage) {
+  Tokenizer tokenizer(language_vocabulary());
+  WordPosterior posterior(language());
+  auto first_word = static_cast<int32_t>(std::size(special_tokens));
+  EXPECT_FALSE(language_examples().empty());
+  for (const std::string& example : language_examples()) {
+    std::vector<int32_t> line;
+    std::vector<int64_t> masks;
+    for (int32_t id : tokenizer.ids(example)) {
+      EXPECT_NE(id, tokenizer.vocabulary().unk_id()) << example;
+      bool is_mask = id == tokenizer.vocabulary().mask_id();
+      if (is_mask) masks.push_back(static_cast<int64_t>(line.size()));
+      line.push_back(is_mask ? WordPosterior::hidden : id - first_word);
+    }
+    ASSERT_FALSE(masks.empty());
+    std::vector<double> p = posterior(line, masks);
+    int64_t words = language().word_count();
+    for (size_t m = 0; m < masks.size(); m++) {
+      auto row = p.begin() + static_cast<int64_t>(m) * words;
+      auto best = std::max_element(row, row + words);
+      EXPECT_GT(*best, 0.9) << example;
+      line[masks[m]] = static_cast<int32_t>(best - row);
+    }
+    EXPECT_FALSE(language().parse(line).empty()) << example;
   }
 }
 
