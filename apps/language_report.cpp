@@ -31,11 +31,11 @@ bool enough(const LanguageScores& scores) {
 }
 
 std::string table_row(const char* name, const LanguageScore& score) {
-  std::string row = fmt::format("{:<12} {:>6} ", name, score.positions);
-  for (double accuracy : score.accuracy) row += fmt::format(" {:6.3f}", accuracy);
-  row += fmt::format(" {:7.3f}   ", score.accuracy_lost);
-  for (double loss : score.loss) row += fmt::format(" {:6.3f}", loss);
-  return row + fmt::format(" {:7.3f}\n", score.loss_lost);
+  std::string row = fmt::format("{:<11} {:>6}  ", name, score.positions);
+  for (double accuracy : score.accuracy) row += fmt::format(" {:5.1f}", 100 * accuracy);
+  row += fmt::format(" {:5.1f}  ", 100 * score.accuracy_lost);
+  for (double loss : score.loss) row += fmt::format(" {:5.3f}", loss);
+  return row + fmt::format(" {:5.3f}\n", score.loss_lost);
 }
 
 Json to_json(const LanguageScore& score) {
@@ -65,16 +65,16 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
 }
 
 std::string language_table(const LanguageScores& scores) {
-  std::string columns = "  model   best   near   left  words    lost   ";
-  std::string table = fmt::format("{:<20} {:^46}  {:^45}\n{:<12} {:>6}{}{}\n", "", "accuracy", "loss in nat",
-                                  "", "scored", columns, columns);
+  const char* columns = "   model  best   2+2  left words  lost";
+  std::string table = fmt::format("{:<18}{:^38}{:^38}\n{:<11} {:>6}{}{}\n", "", "accuracy in %",
+                                  "loss in nat", "", "scored", columns, columns);
   table += table_row("all", scores.all());
   for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
   return table +
-         "best: no model can do better; near: the best that sees two tokens on each side; left: that sees "
-         "all to "
-         "the left;\nwords: by frequency alone; lost: to the best, by the exact probabilities instead of the "
-         "words drawn\n";
+         "best: no model can do better; 2+2: the best that sees two tokens on each side; left: the best that "
+         "sees\n"
+         "nothing on the right; words: by frequency alone; lost: from model to best, without the luck of the "
+         "draw\n";
 }
 
 Json to_json(const LanguageScores& scores) {

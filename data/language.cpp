@@ -38,7 +38,7 @@ const char* const kinds_of_people =
     "young old tall eager clever active brave angry friendly elderly quiet idle modest loud";
 const char* const kinds_of_things =
     "small old large empty heavy orange red ugly wooden expensive round iron blue odd";
-const char* const moods = "happy sad proud sorry glad nervous calm curious";
+const char* const moods = "happy sad upset sorry glad nervous calm curious";
 
 enum Number { singular, plural };
 enum Tense { present, past };
@@ -134,7 +134,7 @@ Part number_sentence(Number n) {
 // The subject is a name, so that the verb's form depends on the time alone.
 Part tense_sentence(Tense t) {
   Part season = one_of(t == past ? "last" : "every") +
-                one_of("winter night week summer evening year month autumn day spring");
+                one_of("winter night week summer evening year month autumn Sunday spring");
   Part weather = season + "when the" + one_of("rain snow storm wind") +
                  one_of(t == past ? "came stopped returned" : "comes stops returns", tense_far);
   Part apposition = "," + one(people, kinds_of_people) + "from" + one_of(cities) + ",";

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 output=build/prove_language
 cmake -S . -B build/release -G Ninja --log-level=WARNING
 cmake --build build/release --target bert_pretrain
-build/release/bert_pretrain --config scripts/language_bert.json --learning-rate 2e-3 --steps 20000 \
+build/release/bert_pretrain --config scripts/language_bert.json --learning-rate 2e-3 --steps 30000 \
   --output "$output" --overwrite "$@"
 tail -n 1 "$output/metrics.jsonl" | awk '
   {

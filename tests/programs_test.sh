@@ -127,6 +127,22 @@ expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite
 [[ $(cat model/* | cksum) != "$before" ]] || wrong "--overwrite should replace the model"
 loads model
 
+# --- the default text: the report at the end knows the best possible score; left out under the sanitizers, being long
+expect 0 bert_pretrain --write-corpus text.txt
+[[ $(cat out) == text.txt && $(wc -l <text.txt) -gt 10000 ]] || wrong "--write-corpus should write the default text"
+refused 2 "--write-corpus --corpus" bert_pretrain --write-corpus text.txt --corpus corpus.txt
+refused 1 "missing/text.txt" bert_pretrain --write-corpus missing/text.txt
+if ! grep --quiet "BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; then
+  expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --output language --threads 2
+  for row in "all " "number far" "sense far"; do
+    [[ $(grep -c -E "^$row( +[0-9.]+){13}$" err) -eq 1 ]] || wrong "bert_pretrain should print a row '$row'"
+  done
+  tail -n 1 language/metrics.jsonl | grep --quiet '"language":{"all":{"positions":' || wrong "metrics.jsonl lacks language"
+  expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --vocab-size 300 --output subwords
+  grep --quiet "best possible score" err || wrong "bert_pretrain should say that the best possible score isn't known"
+  ! grep --quiet "^number far" err || wrong "bert_pretrain printed a bound that doesn't hold"
+fi
+
 # --- signals
 starts "${pretrain[@]}" --steps 1000000 --output stopped
 kill -INT $running
