@@ -52,11 +52,12 @@ std::string defaults_table() {
 
 struct Options {
   std::vector<std::string> corpus, unscored;
-  std::string held_out, vocab, preset = "mini", config, output = "bertie-model", write_corpus;
+  std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
   bool cased = false, overwrite = false;
   int64_t seed = 1;
   int64_t max_length = 128;
   // Without a value: the preset's.
+  std::optional<std::string> write_corpus;
   std::optional<int32_t> vocab_size;
   std::optional<int64_t> steps, epochs, batch_tokens, warmup;
   std::optional<double> learning_rate, dropout;
@@ -80,7 +81,8 @@ void declare(CLI::App& app, Options& o) {
                                 "Text files: a line is a unit of text, a blank line ends a document "
                                 "(default: a text of a small language "
                                 "whose best possible score is known)");
-  app.add_option("--write-corpus", o.write_corpus, "Write the default text to this file, and no more")
+  app.add_option("--write-corpus", o.write_corpus,
+                 "Write the default text to this file, replacing it, and do nothing else")
       ->excludes(corpus);
   app.add_option("--held-out", o.held_out,
                  "Text file to evaluate on (default: every 20th document or line of the corpus)");
@@ -202,12 +204,14 @@ class Evaluation {
         "positions",
         step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
     Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
-    if (last && language_ && !interrupted()) {
+    if (last && language_) {
       message("Comparing with the best possible predictions");
       LanguageScores scores = score_language(model, held_out_, unigram_);
-      print_message(language_table(scores));
-      print_message(filled_masks(model, tokenizer_));
-      record["language"] = bertie::to_json(scores);
+      if (!interrupted()) {
+        print_message(language_table(scores));
+        print_message(filled_masks(model, tokenizer_));
+        record["language"] = bertie::to_json(scores);
+      }
     } else if (last && !control_.empty()) {
       MlmScore control = evaluate(model, control_, mask_id_),
                control_unigram = unigram_.evaluate(control_, mask_id_);
@@ -350,7 +354,8 @@ void pretrain(const Options& o) {
   bool language = is_language(o, vocabulary, split, held_out);
   if (o.corpus.empty() && !language)
     message(
-        "Note: the best possible score is known only for the default text in whole, with its own vocabulary");
+        "Note: the best possible score is known only for the default text with its own vocabulary, whole "
+        "lines and all words scored");
   Evaluation evaluation(o, training.lines(), held_out, scorable, tokenizer, language);
   evaluation.run(model, 0, false);
   Meter meter;
@@ -397,8 +402,8 @@ int main(int argc, char** argv) {
   Options options;
   declare(app, options);
   return run_program(app, argc, argv, [&] {
-    if (options.write_corpus.empty()) return pretrain(options);
-    write_file_atomically(options.write_corpus, language_text());
-    result("{}", options.write_corpus);
+    if (!options.write_corpus) return pretrain(options);
+    write_file_atomically(*options.write_corpus, language_text());
+    result("{}", *options.write_corpus);
   });
 }

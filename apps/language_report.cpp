@@ -1,12 +1,11 @@
 #include "apps/language_report.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "apps/program.h"
 #include "ops/softmax.h"
 
 namespace bertie {
@@ -34,8 +33,8 @@ std::string table_row(const char* name, const LanguageScore& score) {
   std::string row = fmt::format("{:<11} {:>6}  ", name, score.positions);
   for (double accuracy : score.accuracy) row += fmt::format(" {:5.1f}", 100 * accuracy);
   row += fmt::format(" {:5.1f}  ", 100 * score.accuracy_lost);
-  for (double loss : score.loss) row += fmt::format(" {:5.3f}", loss);
-  return row + fmt::format(" {:5.3f}\n", score.loss_lost);
+  for (double loss : score.loss) row += fmt::format("{:6.3f}", loss);
+  return row + fmt::format("{:6.3f}\n", score.loss_lost);
 }
 
 Json to_json(const LanguageScore& score) {
@@ -55,7 +54,7 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
                               const UnigramModel& unigram) {
   LanguageScores scores(held_out.lines(), unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
-  for (int64_t pass = 0; pass < max_passes && !enough(scores); ++pass) {
+  for (int64_t pass = 0; pass < max_passes && !enough(scores) && !interrupted(); ++pass) {
     for (int64_t b = 0; b < plan.size(); ++b) {
       MaskedBatch batch = held_out.batch(plan[b], pass);
       scores.add(batch, log_probabilities(model, batch));
@@ -79,12 +78,15 @@ std::string language_table(const LanguageScores& scores) {
 
 Json to_json(const LanguageScores& scores) {
   Json json{{"all", to_json(scores.all())}};
-  for_each_phenomenon([&](Phenomenon p) { json[phenomenon_name(p)] = to_json(scores.of(p)); });
+  for_each_phenomenon([&](Phenomenon p) {
+    std::string key = phenomenon_name(p);
+    std::replace(key.begin(), key.end(), ' ', '_');
+    json[key] = to_json(scores.of(p));
+  });
   return json;
 }
 
 std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenizer) {
-  constexpr auto first_word = static_cast<int32_t>(std::size(special_tokens));
   constexpr int shown = 3;
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   WordPosterior posterior(language());
@@ -100,7 +102,7 @@ std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenize
         masks.push_back(static_cast<int64_t>(observed.size()));
         rows.push_back(masks.back() + 1);  // after [CLS]
       }
-      observed.push_back(id == vocabulary.mask_id() ? WordPosterior::hidden : id - first_word);
+      observed.push_back(id == vocabulary.mask_id() ? WordPosterior::hidden : id - first_word_id);
     }
     std::vector<double> exact = posterior(observed, masks);
     tokenizer.add_special_tokens(encoding);
@@ -118,7 +120,7 @@ std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenize
                         [&](int32_t a, int32_t b) { return best[a] > best[b]; });
       report += "    ";
       for (int i = 0; i < shown; ++i) {
-        int32_t id = order[i] + first_word;
+        int32_t id = order[i] + first_word_id;
         report += fmt::format(" {} {:.3f} ({:.3f})", vocabulary.token(id), guess[id], best[order[i]]);
       }
       report += "\n";

@@ -10,7 +10,8 @@
 
 namespace bertie {
 
-// On at least 20,000 scored positions of the held-out lines, and 1,000 of each phenomenon.
+// On at least 20,000 scored positions of the held-out lines, and 1,000 of each phenomenon, near and far. The
+// lines are masked again, differently, until there are as many. Ctrl-C ends it early.
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
                               const UnigramModel& unigram);
 

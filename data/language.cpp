@@ -76,7 +76,7 @@ Part in_any_number(const char* nouns) {
   return either({{1, nouns_in(nouns, singular)}, {1, nouns_in(nouns, plural)}});
 }
 
-// The noun tells the number, and so does mostly the word before it.
+// The noun tells the number, and so does the determiner where it isn't "the".
 Part noun_phrase(const char* nouns, const char* kinds, Number n) {
   Part determiner = one_of(n == singular ? "this that every" : "these those many");
   return either({{1, "the"}, {2, determiner}}) + maybe(0.35, one_of(kinds)) + nouns_in(nouns, n);
@@ -194,7 +194,7 @@ Part court_sentence(Sense s) {
                  {2, "before the" + one_of(court_events[s], sense_far) + "," + one_of(names) + "met the" +
                          maybe(0.7, one_of(kinds_of_people)) + in_any_number(people) + "from" +
                          one_of(cities) + "in the court with the" + maybe(0.7, one_of(kinds_of_things)) +
-                         any(court_things[s], sense_far) + "and the" + any(court_people[s], sense_near)},
+                         any(court_things[s], sense_near) + "and the" + any(court_people[s], sense_near)},
                  {1.5, one_of(names) + "and" + one_of(names) + one_of("saw left entered") +
                            "the court full of" + maybe(0.7, one_of(kinds_of_people)) +
                            one_of(with_s(court_people[s]), sense_near) + "," +

@@ -9,8 +9,8 @@
 
 namespace bertie {
 
-// What a position of a sentence tests: the mark of its state. "Near": a word that decides is at most three or
-// four words away; "far": more words are between, or whole clauses.
+// What a position of a sentence tests: the mark of its state. "Near": words at most four places away decide.
+// "Far": the three words on each side are not enough, for a phrase or a clause stands between.
 enum class Phenomenon {
   none,
   number_near,  // subject and verb agree in number
@@ -31,8 +31,9 @@ const char* phenomenon_name(Phenomenon phenomenon);
 // independent, given the topic.
 const Automaton& language();
 
-// The special tokens, then the language's words, in lower case.
+// The special tokens, then the language's words, in lower case: word w has the id first_word_id + w.
 Vocabulary language_vocabulary();
+inline constexpr auto first_word_id = static_cast<int32_t>(std::size(special_tokens));
 
 // A text drawn from the language, the same on every machine (ASCII, data/corpus.h): documents of ten lines,
 // each with a topic of its own.

@@ -9,8 +9,6 @@
 namespace bertie {
 namespace {
 
-constexpr auto first_word = static_cast<int32_t>(std::size(special_tokens));
-
 using Context = WordPosterior::Context;
 constexpr std::pair<LanguageScore::Column, Context> exact_columns[] = {
     {LanguageScore::best, Context::line},
@@ -30,7 +28,7 @@ LanguageScores::LanguageScores(const TokenizedLines& lines, std::vector<double> 
       posterior_(language()),
       states_(lines.size()),
       sums_(lines.size()) {
-  int64_t ids = first_word + language().word_count(), given = static_cast<int64_t>(unigram_log_p_.size());
+  int64_t ids = first_word_id + language().word_count(), given = static_cast<int64_t>(unigram_log_p_.size());
   check(given == ids, "language", "the vocabulary must have {} ids, got {}", ids, given);
   unigram_choice_ = largest(unigram_log_p_.data(), ids);
 }
@@ -58,8 +56,8 @@ void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::sp
   std::vector<int32_t> truth(ids.size()), observed(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     int32_t shown = batch.tokens.ids.data<int32_t>()[begin + i];
-    truth[i] = ids[i] - first_word;
-    observed[i] = shown < first_word ? WordPosterior::hidden : shown - first_word;
+    truth[i] = ids[i] - first_word_id;
+    observed[i] = shown < first_word_id ? WordPosterior::hidden : shown - first_word_id;
   }
   if (states_[line].empty()) states_[line] = language().parse(truth);
   check(!states_[line].empty(), "language", "line {} must be one of the language's", line);
@@ -82,16 +80,16 @@ void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::sp
       count(i, column, choice == word, std::log(row[word]));
       if (column != LanguageScore::best) continue;
       const T* guess = log_p + static_cast<int64_t>(i) * all;
-      int64_t guessed = largest(guess, all) - first_word;
-      count(i, LanguageScore::model, guessed == word, static_cast<double>(guess[word + first_word]));
-      count(i, LanguageScore::unigram, unigram_choice_ - first_word == word,
-            unigram_log_p_[word + first_word]);
+      int64_t guessed = largest(guess, all) - first_word_id;
+      count(i, LanguageScore::model, guessed == word, static_cast<double>(guess[word + first_word_id]));
+      count(i, LanguageScore::unigram, unigram_choice_ - first_word_id == word,
+            unigram_log_p_[word + first_word_id]);
       Sums& sums = sums_at(i);
       sums.positions += 1;
       sums.accuracy_lost += row[choice] - (guessed < 0 ? 0 : row[guessed]);
       for (int64_t w = 0; w < words; ++w)
         if (row[w] > 0)
-          sums.loss_lost += row[w] * (std::log(row[w]) - static_cast<double>(guess[w + first_word]));
+          sums.loss_lost += row[w] * (std::log(row[w]) - static_cast<double>(guess[w + first_word_id]));
     }
   }
 }

@@ -22,7 +22,8 @@ struct LanguageScore {
   // knowledge counts:
   double accuracy_lost = 0;  // max p − p(the model's choice)
   double loss_lost = 0;      // Kullback-Leibler divergence of the model from p, nat
-  // Standard errors of the differences best − model in accuracy and loss, lines being independent.
+  // Standard errors of the differences best − model in accuracy and loss, as if lines were independent; those
+  // of a document share its topic, which makes little difference.
   double accuracy_error = 0, loss_error = 0;
 };
 
@@ -48,7 +49,7 @@ class LanguageScores {
     void operator+=(const Sums& other);
   };
   template <class T>
-  void add_line(const MaskedBatch& batch, size_t sequence, std::span<const int64_t> scored, const T* log_p);
+  void add_line(const MaskedBatch& batch, size_t sequence, std::span<const int64_t> rows, const T* log_p);
   LanguageScore score(int first, int last) const;
 
   const TokenizedLines& lines_;

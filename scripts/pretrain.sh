@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the programs, pre-trains a small BERT and shows how near it came to the best that is
-# possible, and how it fills in some [MASK]s.
+# Installs what is missing, builds the programs and pre-trains a small BERT. On the text that bertie brings along it then
+# shows how near the model came to the best possible predictions, and how it fills in some [MASK]s.
 #   scripts/pretrain.sh                                         on the text that bertie brings along
 #   scripts/pretrain.sh --corpus mine.txt --output my_model     options go to bert_pretrain (see its --help)
 set -euo pipefail

@@ -18,7 +18,6 @@ namespace {
 
 using Columns = LanguageScore;
 using Context = WordPosterior::Context;
-constexpr auto first_word = static_cast<int32_t>(std::size(special_tokens));
 constexpr int64_t line_count = 25;
 
 const Vocabulary& vocabulary() {
@@ -37,7 +36,7 @@ std::vector<Automaton::Line> draw_lines(int64_t count, uint64_t seed) {
 TokenizedLines tokenized(const std::vector<Automaton::Line>& drawn) {
   TokenizedLines lines;
   for (const Automaton::Line& line : drawn) {
-    for (int32_t word : line.words) lines.ids.push_back(word + first_word);
+    for (int32_t word : line.words) lines.ids.push_back(word + first_word_id);
     lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
   }
   return lines;
@@ -82,12 +81,12 @@ std::vector<Position> positions_in(const MaskedBatch& batch, Context context = C
     std::vector<int32_t> observed;
     for (int64_t token = offsets[n] + 1; token < offsets[n + 1] - 1; token++) {
       int32_t id = batch.tokens.ids.data<int32_t>()[token];
-      observed.push_back(id == vocabulary().mask_id() ? WordPosterior::hidden : id - first_word);
+      observed.push_back(id == vocabulary().mask_id() ? WordPosterior::hidden : id - first_word_id);
     }
     std::vector<int64_t> places;
     for (; m < batch.labels.size() && batch.scored_rows.data<int64_t>()[m] < offsets[n + 1]; m++) {
       places.push_back(batch.scored_rows.data<int64_t>()[m] - offsets[n] - 1);
-      positions.push_back({sequences[n], places.back(), batch.labels.data<int32_t>()[m] - first_word, {}});
+      positions.push_back({sequences[n], places.back(), batch.labels.data<int32_t>()[m] - first_word_id, {}});
     }
     if (places.empty()) continue;
     std::vector<double> p = posterior(observed, places, context);
@@ -106,7 +105,7 @@ Array posterior_model(const MaskedBatch& batch) {
   Array log_p = Array::full({batch.labels.size(), ids()}, -INFINITY, DType::f64);
   double* row = log_p.mutable_data<double>();
   for (const Position& position : positions_in(batch)) {
-    std::transform(position.p.begin(), position.p.end(), row + first_word,
+    std::transform(position.p.begin(), position.p.end(), row + first_word_id,
                    [](double p) { return std::log(p); });
     row += ids();
   }
@@ -125,7 +124,7 @@ Array mixed_model(const MaskedBatch& batch) {
     std::vector<double> weights;
     Random random(static_cast<uint64_t>(position.line), static_cast<uint64_t>(position.place));
     for (int64_t id = 0; id < ids(); id++)
-      weights.push_back((id < first_word ? 0 : position.p[id - first_word]) + 0.05 * random.uniform());
+      weights.push_back((id < first_word_id ? 0 : position.p[id - first_word_id]) + 0.05 * random.uniform());
     double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
     for (double weight : weights) *row++ = std::log(weight / sum);
   }
@@ -211,7 +210,7 @@ TEST(LanguageScores, TheColumnsAreThoseOfThePosteriorAndOfTheWordsAlone) {
   expect_column(Columns::two_neighbors, Context::two_neighbors, exact);
   expect_column(Columns::left, Context::left, exact);
   expect_column(Columns::unigram, Context::line, [](const Position& position) {
-    return std::pair(language().word_count() - 1, some_unigram()[position.truth + first_word]);
+    return std::pair(language().word_count() - 1, some_unigram()[position.truth + first_word_id]);
   });
 }
 
@@ -243,7 +242,7 @@ TEST(LanguageScores, AModelThatAlwaysSaysTheSameWordLosesWhatThatWordFallsShort)
                         Array log_p = uniform_model(batch);
                         double* out = log_p.mutable_data<double>();
                         for (int64_t m = 0; m < batch.labels.size(); m++)
-                          out[m * ids() + first_word + word] = -1;
+                          out[m * ids() + first_word_id + word] = -1;
                         return log_p;
                       }).all();
   EXPECT_NEAR(all.accuracy[Columns::model], right / positions, 1e-12);
@@ -358,7 +357,7 @@ TEST(LanguageScores, ErrorsNameWhatIsWrong) {
   };
   EXPECT_EQ(scores.all().positions, 0);
   TokenizedLines impossible = lines();
-  for (int32_t& id : impossible.ids) id = first_word;
+  for (int32_t& id : impossible.ids) id = first_word_id;
   EXPECT_NE(message_for(impossible).find(" must be one of the language's"), std::string::npos);
   TokenizedLines unknown = lines();
   for (int32_t& id : unknown.ids) id = vocabulary().unk_id();

@@ -21,7 +21,6 @@ namespace {
 using Context = WordPosterior::Context;
 using Words = std::vector<int32_t>;
 constexpr int32_t end = Automaton::end;
-constexpr auto first_word = static_cast<int32_t>(std::size(special_tokens));
 
 #ifdef BERTIE_SANITIZE
 constexpr int64_t drawn_lines = 500, scored_positions = 800, every_line = 10;
@@ -266,7 +265,7 @@ TEST(Language, EveryWordOfTheTextIsOneToken) {
   const TokenizedLines& lines = tokenized_text();
   ASSERT_EQ(lines.size(), static_cast<int64_t>(corpus().lines.size()));  // none is cut
   int32_t lowest = *std::min_element(lines.ids.begin(), lines.ids.end());
-  EXPECT_EQ(lowest, first_word);  // no [UNK]
+  EXPECT_EQ(lowest, first_word_id);  // no [UNK]
   for (int64_t i = 0; i < lines.size(); i++) {
     std::string_view line = corpus().lines[i];
     int64_t words = 1 + std::count(line.begin(), line.end(), ' ');
@@ -287,7 +286,7 @@ bool accepts(const Automaton& automaton, const std::vector<std::vector<bool>>& e
     Words next;
     auto reach = [&](const std::vector<Automaton::Step>& steps) {
       for (const Automaton::Step& step : steps)
-        if (step.state != end && emits[automaton.states[step.state].word_class][ids[i] - first_word])
+        if (step.state != end && emits[automaton.states[step.state].word_class][ids[i] - first_word_id])
           next.push_back(step.state);
     };
     if (i == 0) reach(automaton.first);
@@ -313,7 +312,7 @@ TEST(Language, EveryLineOfTheTextIsALineOfTheLanguage) {
   EXPECT_EQ(std::count(accepted.begin(), accepted.end(), 0), 0);
   for (int64_t i = 0; i < lines.size(); i += lines.size() / 50) {
     Words words;
-    for (int32_t id : lines[i]) words.push_back(id - first_word);
+    for (int32_t id : lines[i]) words.push_back(id - first_word_id);
     EXPECT_EQ(automaton.parse(words).size(), words.size()) << corpus().lines[i];
   }
 }
@@ -399,13 +398,13 @@ const std::vector<Scored>& scored_lines() {
         Words observed;
         for (int64_t row = begin; row < stop; row++)
           observed.push_back(ids[row] == vocabulary.mask_id() ? WordPosterior::hidden
-                                                              : ids[row] - first_word);
+                                                              : ids[row] - first_word_id);
         std::vector<int64_t> scored;
         Words truth;
         for (int64_t m = 0; m < batch.labels.size(); m++) {
           if (rows[m] < begin || rows[m] >= stop) continue;
           scored.push_back(rows[m] - begin);
-          truth.push_back(labels[m] - first_word);
+          truth.push_back(labels[m] - first_word_id);
         }
         if (scored.empty()) return;
         for (size_t c = 0; c < std::size(contexts); c++) {
@@ -468,7 +467,6 @@ TEST(Language, ThePosteriorIsCalibratedOnTheTextAsTrainingSeesIt) {
 TEST(Language, TheExamplesAreLinesOfTheLanguage) {
   Tokenizer tokenizer(language_vocabulary());
   WordPosterior posterior(language());
-  auto first_word = static_cast<int32_t>(std::size(special_tokens));
   EXPECT_FALSE(language_examples().empty());
   for (const std::string& example : language_examples()) {
     std::vector<int32_t> line;
@@ -477,7 +475,7 @@ TEST(Language, TheExamplesAreLinesOfTheLanguage) {
       EXPECT_NE(id, tokenizer.vocabulary().unk_id()) << example;
       bool is_mask = id == tokenizer.vocabulary().mask_id();
       if (is_mask) masks.push_back(static_cast<int64_t>(line.size()));
-      line.push_back(is_mask ? WordPosterior::hidden : id - first_word);
+      line.push_back(is_mask ? WordPosterior::hidden : id - first_word_id);
     }
     ASSERT_FALSE(masks.empty());
     std::vector<double> p = posterior(line, masks);

@@ -138,9 +138,12 @@ if ! grep --quiet "BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; then
     [[ $(grep -c -E "^$row( +[0-9.]+){13}$" err) -eq 1 ]] || wrong "bert_pretrain should print a row '$row'"
   done
   tail -n 1 language/metrics.jsonl | grep --quiet '"language":{"all":{"positions":' || wrong "metrics.jsonl lacks language"
-  expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --vocab-size 300 --output subwords
-  grep --quiet "best possible score" err || wrong "bert_pretrain should say that the best possible score isn't known"
-  ! grep --quiet "^number far" err || wrong "bert_pretrain printed a bound that doesn't hold"
+  for other in "--vocab-size 300" "--cased" "--held-out corpus.txt" "--unscored king" "--max-length 60"; do
+    # shellcheck disable=SC2086
+    expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 $other --output other --overwrite --threads 2
+    grep --quiet "best possible score" err || wrong "with $other the best possible score should be said to be unknown"
+    ! grep --quiet "^number far" err || wrong "with $other a bound was printed that doesn't hold"
+  done
 fi
 
 # --- signals
