@@ -8,7 +8,7 @@
 namespace bertie {
 namespace {
 
-constexpr int documents = 2400, lines_per_document = 10;
+constexpr int documents = 1600, lines_per_document = 10;
 constexpr uint64_t text_seed = 20, text_stream = 0x74657874;  // "text"
 
 // --- words
@@ -188,32 +188,32 @@ Part court_sentence(Sense s) {
     return either({{1, one_of(list, mark)}, {1, one_of(with_s(list), mark)}});
   };
   Part visitor = maybe(0.5, one_of(kinds_of_people)) + any(court_people[s], sense_near);
-  return either({{2, "the" + visitor + "with the" + any(court_things[s], sense_near) + at_place() +
+  return either({{5, "the" + visitor + "with the" + any(court_things[s], sense_near) + at_place() +
                          one_of("went came ran walked") + "to the court" + somewhere() +
                          "and waited for the" + one_of(court_events[s], sense_far)},
-                 {2, "before the" + one_of(court_events[s], sense_far) + "," + one_of(names) + "met the" +
-                         maybe(0.7, one_of(kinds_of_people)) + in_any_number(people) + "from" +
-                         one_of(cities) + "in the court with the" + maybe(0.7, one_of(kinds_of_things)) +
-                         any(court_things[s], sense_near) + "and the" + any(court_people[s], sense_near)},
-                 {1.5, one_of(names) + "and" + one_of(names) + one_of("saw left entered") +
-                           "the court full of" + maybe(0.7, one_of(kinds_of_people)) +
-                           one_of(with_s(court_people[s]), sense_near) + "," +
-                           maybe(0.7, one_of(kinds_of_things)) + one_of(with_s(court_things[s]), sense_near) +
-                           "and" + one_of(with_s(court_events[s]), sense_near) + somewhere()}}) +
+                 {1, one_of(names) + "met the" + maybe(0.7, one_of(kinds_of_people)) + in_any_number(people) +
+                         "from" + one_of(cities) + "in the court with the" +
+                         maybe(0.7, one_of(kinds_of_things)) + any(court_things[s], sense_near) + "and the" +
+                         any(court_people[s], sense_near)},
+                 {1, one_of(names) + "and" + one_of(names) + one_of("saw left entered") +
+                         "the court full of" + maybe(0.7, one_of(kinds_of_people)) +
+                         one_of(with_s(court_people[s]), sense_near) + "," +
+                         maybe(0.7, one_of(kinds_of_things)) + one_of(with_s(court_things[s]), sense_near) +
+                         "and" + one_of(with_s(court_events[s]), sense_near) + somewhere()}}) +
          ".";
 }
 
 Part sentence() {
   auto both = [](auto make) { return either({{1, make(singular)}, {1, make(plural)}}); };
   return either(
-      {{2.0, both(number_sentence)},
-       {3.65, either({{1, tense_sentence(present)}, {1, tense_sentence(past)}})},
-       {3.7, both(question)},
-       {2.4, either({{2, comparison(good, good)},
-                     {2, comparison(bad, bad)},
-                     {2, comparison(good, bad)},
-                     {2, comparison(bad, good)}})},
-       {2.1, either({{1, court_sentence(law)}, {1, court_sentence(sport)}, {1, court_sentence(royalty)}})}});
+      {{2.08, both(number_sentence)},
+       {3.88, either({{1, tense_sentence(present)}, {1, tense_sentence(past)}})},
+       {4.0, both(question)},
+       {2.55, either({{2, comparison(good, good)},
+                      {2, comparison(bad, bad)},
+                      {2, comparison(good, bad)},
+                      {2, comparison(bad, good)}})},
+       {2.37, either({{1, court_sentence(law)}, {1, court_sentence(sport)}, {1, court_sentence(royalty)}})}});
 }
 
 Part line() {

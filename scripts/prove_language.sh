@@ -39,7 +39,7 @@ judge() {
 }
 
 scripts/pretrain.sh --output build/prove_language/short --overwrite
-build/release/bert_pretrain --config scripts/language_bert.json --learning-rate 2e-3 --steps 30000 \
+build/release/bert_pretrain --config scripts/language_bert.json --learning-rate 2e-3 --steps 24000 \
   --output build/prove_language/long --overwrite "$@"
 failed=0
 echo "the short run"

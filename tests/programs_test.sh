@@ -18,10 +18,11 @@ wrong() {
 }
 
 # expect STATUS COMMAND…: standard output goes to `out`, standard error to `err`.
+limit=60  # seconds
 expect() {
   local status=$1 came
   shift
-  timeout 60 "$@" >out 2>err </dev/null
+  timeout $limit "$@" >out 2>err </dev/null
   came=$?
   [[ $came -eq $status ]] || wrong "'$*' ended with status $came, not $status"
 }
@@ -133,7 +134,7 @@ expect 0 bert_pretrain --write-corpus text.txt
 refused 2 "--write-corpus --corpus" bert_pretrain --write-corpus text.txt --corpus corpus.txt
 refused 1 "missing/text.txt" bert_pretrain --write-corpus missing/text.txt
 if ! grep --quiet "BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; then
-  expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --output language --threads 2
+  limit=240 expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --output language --threads 2
   for row in "all " "number far" "sense far"; do
     [[ $(grep -c -E "^$row( +[0-9.]+){13}$" err) -eq 1 ]] || wrong "bert_pretrain should print a row '$row'"
   done
