@@ -42,10 +42,11 @@ refused() {
 
 # starts COMMAND…: in the background, up to its training; its process is `running`.
 starts() {
+  rm -f err  # or the last command's would be searched
   "$@" >out 2>err </dev/null &
   running=$!
   for ((i = 0; i < 600; ++i)); do
-    ! grep --quiet "after step 0" err || return 0
+    ! grep --quiet --no-messages "after step 0" err || return 0
     kill -0 $running 2>/dev/null || break
     sleep 0.1
   done
