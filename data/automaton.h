@@ -13,6 +13,7 @@ namespace bertie {
 // How an automaton makes a line of words: a topic is drawn (or given, where several lines share one), then
 // the first step, then state after state emits one word of its class, up to the step to `end`. Only the words
 // depend on the topic, the steps don't. There is no way back to a state: steps lead to lower numbers.
+// compile_grammar() makes valid ones (data/grammar.h); of others only WordPosterior checks the numbers.
 struct Automaton {
   static constexpr int32_t end = -1;
 
