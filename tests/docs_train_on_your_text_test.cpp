@@ -109,8 +109,8 @@ TEST(DocsTrainOnYourText, LinesOfOutputAreTheProgramsWords) {
     EXPECT_TRUE(contains(program, words)) << words;
     EXPECT_TRUE(contains(text, words)) << words;
   }
-  for (const char* key : {"step", "held_out", "unigram", "foreign_context", "foreign_context_unigram", "language", "loss",
-                          "accuracy", "scored", "hidden_loss", "hidden"}) {
+  for (const char* key : {"step", "held_out", "unigram", "foreign_context", "foreign_context_unigram",
+                          "language", "loss", "accuracy", "scored", "hidden_loss", "hidden"}) {
     EXPECT_TRUE(contains(program, "\"" + std::string(key) + "\"")) << key;
     EXPECT_TRUE(contains(text, "`" + std::string(key) + "`")) << key;
   }
