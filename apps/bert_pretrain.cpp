@@ -206,7 +206,10 @@ class Evaluation {
     Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
     if (last && language_) {
       message("Comparing with the best possible predictions");
+      auto start = std::chrono::steady_clock::now();
       LanguageScores scores = score_language(model, held_out_, unigram_);
+      std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      message("{} scored positions in {:.1f} s", scores.all().positions, took.count());
       if (!interrupted()) {
         print_message(language_table(scores));
         print_message(filled_masks(model, tokenizer_));

@@ -70,10 +70,9 @@ std::string language_table(const LanguageScores& scores) {
   table += table_row("all", scores.all());
   for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
   return table +
-         "best: no model can do better; 2+2: the best that sees two tokens on each side; left: the best that "
-         "sees\n"
-         "nothing on the right; words: by frequency alone; lost: from model to best, without the luck of the "
-         "draw\n";
+         "best: no model can do better; 2+2: the best that sees two tokens on each side;\n"
+         "left: the best that sees nothing on the right; words: by frequency alone;\n"
+         "lost: from model to best, without the luck of the draw\n";
 }
 
 Json to_json(const LanguageScores& scores) {

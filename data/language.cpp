@@ -274,24 +274,18 @@ std::string language_text() {
 
 const std::vector<std::string>& language_examples() {
   static const std::vector<std::string> examples{
-      "The sailors who carried the net near the old harbor [MASK] happy. [MASK] the captain who met Anna "
-      "near "
-      "the harbor carry the boat?",
-      "The sailor who carried the nets near the old harbor [MASK] happy. [MASK] the captains who met Anna "
-      "near "
-      "the harbor carry the boat?",
-      "Last winter when the rain came, Emma, a young tailor from Paris, [MASK] sad. The lamp is clean and "
-      "dry "
-      "in Paris, [MASK] the clocks near the market are dirty and wet.",
-      "Every winter when the rain comes, Emma, a young tailor from Paris, [MASK] sad. The lamp is dirty and "
-      "wet "
-      "in Paris, [MASK] the clocks near the market are clean and dry.",
-      "The judge with the letter near the square went to the court in Paris and waited for the [MASK]. Emma "
-      "was "
-      "sad in Paris last winter.",
-      "The queen with the crown near the square went to the court in Paris and waited for the [MASK]. Emma "
-      "was "
-      "sad in Paris last winter.",
+      "The sailors who carried the net near the old harbor [MASK] happy. "
+      "[MASK] the captain who met Anna near the harbor carry the boat?",
+      "The sailor who carried the nets near the old harbor [MASK] happy. "
+      "[MASK] the captains who met Anna near the harbor carry the boat?",
+      "Last winter when the rain came, Emma, a young tailor from Paris, [MASK] sad. "
+      "The lamp is clean and dry in Paris, [MASK] the clocks near the market are dirty and wet.",
+      "Every winter when the rain comes, Emma, a young tailor from Paris, [MASK] sad. "
+      "The lamp is dirty and wet in Paris, [MASK] the clocks near the market are clean and dry.",
+      "The judge with the letter near the square went to the court in Paris and waited for the [MASK]. "
+      "Emma was sad in Paris last winter.",
+      "The queen with the crown near the square went to the court in Paris and waited for the [MASK]. "
+      "Emma was sad in Paris last winter.",
   };
   return examples;
 }
