@@ -23,6 +23,37 @@ void add_into(Array& into, const Array& from) {
   });
 }
 
+std::vector<int64_t> row_ids(const char* op, const Array& ids, int64_t rows) {
+  check(ids && ids.shape().rank() == 1 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64), op,
+        "ids must be one axis of i32 or i64, got {} {}", ids ? name(ids.dtype()) : "none", ids.shape());
+  std::vector<int64_t> result(ids.size());
+  for (int64_t i = 0; i < ids.size(); ++i) {
+    result[i] = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
+    check(result[i] >= 0 && result[i] < rows, op, "ids must be in 0 … {}: id {} at position {}", rows - 1,
+          result[i], i);
+  }
+  return result;
+}
+
+void add_rows(Array& into, const Array& rows, const Array& ids) {
+  std::vector<int64_t> index = row_ids("add_rows", ids, into.shape()[0]);
+  if (index.empty()) return;
+  int64_t width = rows.size() / ids.size();
+  dispatch("add_rows", into.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = rows.data<T>();
+    T* to = into.mutable_data<T>();
+    const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
+    // A strip of columns per task, so that no two tasks add to the same element.
+    constexpr int64_t strip = 128;
+    parallel_tasks((width + strip - 1) / strip, [&](int64_t task) {
+      int64_t begin = task * strip, n = std::min(strip, width - begin);
+      for (size_t i = 0; i < index.size(); ++i)
+        kernels.add(to + index[i] * width + begin, from + static_cast<int64_t>(i) * width + begin, n);
+    });
+  });
+}
+
 namespace {
 
 // y[o, i] = Σ_r x[o, r, i]: sums the middle one of three axes.

@@ -1,11 +1,21 @@
-// The backward pass's own two loops.
+// The backward pass's own three loops.
 #pragma once
+#include <vector>
+
 #include "autograd/array.h"
 
 namespace bertie {
 
 // into += from, element by element. Same shape and type (f32 or f64).
 void add_into(Array& into, const Array& from);
+
+// into[ids[i]] += rows[i], in the order of i (a scatter-add).    into [R, …], rows [M, …], ids as row_ids()
+// takes
+void add_rows(Array& into, const Array& rows, const Array& ids);
+
+// ids [M] i32 or i64 as numbers. Throws, naming `op`, the position and the id, where one isn't in 0 … rows
+// - 1.
+std::vector<int64_t> row_ids(const char* op, const Array& ids, int64_t rows);
 
 // The gradient of a broadcast: the sum of `gradient` over the axes along which `shape` was repeated.
 // broadcast(shape, gradient.shape()) must be gradient.shape().

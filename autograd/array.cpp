@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "autograd/memory.h"
 
@@ -142,7 +143,7 @@ Array Array::empty(const Shape& shape, DType type) {
 
 Array Array::zeros(const Shape& shape, DType type) {
   Array array = empty(shape, type);
-  std::memset(array.storage_->data, 0, array.bytes());
+  array.fill_zero();
   return array;
 }
 
@@ -228,6 +229,19 @@ Array Array::cast(DType type) const {
   for (int64_t i = 0; i < size_; ++i) set_value(type, result.storage_->data, i, value_at(dtype_, from, i));
   return result;
 }
+
+Array Array::take_memory() {
+  Array result = *this;
+  *this = Array();
+  if (!result.unique()) return empty(result.shape_, result.dtype_);
+  auto storage = std::make_shared<Storage>();
+  storage->bytes = result.storage_->bytes;
+  storage->data = std::exchange(result.storage_->data, nullptr);
+  result.storage_ = std::move(storage);
+  return result;
+}
+
+void Array::fill_zero() { std::memset(mutable_bytes(), 0, bytes()); }
 
 void Array::copy_from(const Array& source) {
   check(source.shape_ == shape_ && source.dtype_ == dtype_, "array", "can't copy {} {} into {} {}",

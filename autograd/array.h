@@ -112,9 +112,14 @@ class Array {
   Array clone() const;                  // a copy in storage of its own
   Array cast(DType type) const;         // a copy in another type (f16 and bf16 to f32 or f64, too)
   void copy_from(const Array& source);  // same shape and type
+  void fill_zero();
 
   // True where nobody else holds the storage: then it may be written into.
   bool unique() const { return storage_ && storage_.use_count() == 1 && !storage_->owner; }
+  // Where unique, its memory as a new array of the same shape, with the elements as they are; else a new
+  // array. This one is none afterwards. So saved data that served for the last time makes room for a
+  // gradient.
+  Array take_memory();
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 
  private:

@@ -37,10 +37,14 @@ void check_unchanged(const Node& node) {
   }
 }
 
-// Adds `gradient`, which the caller hands over, to `sum`. Writes in place only into an array that nobody else
-// holds.
-void accumulate(Array& sum, Array gradient) {
-  if (!sum) {
+// Adds `gradient`, which the caller hands over, to `sum`, of this shape. Writes in place only into an array
+// that nobody else holds.
+void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
+  if (gradient.ids) {
+    if (!sum) sum = Array::zeros(shape, gradient.dtype());
+    if (!sum.unique()) sum = sum.clone();
+    add_rows(sum, gradient, gradient.ids);
+  } else if (!sum) {
     sum = std::move(gradient);
   } else if (sum.unique()) {
     add_into(sum, gradient);
@@ -53,13 +57,16 @@ void accumulate(Array& sum, Array gradient) {
   }
 }
 
-void accumulate_parameter(Node& node, Array gradient) {
+void accumulate_parameter(Node& node, Gradient gradient) {
   if (!node.grad_is_bound) {
     if (!node.has_grad) node.grad = Array();
-    accumulate(node.grad, std::move(gradient));
+    accumulate(node.grad, std::move(gradient), node.shape);
+  } else if (gradient.ids) {
+    if (!node.has_grad) node.grad.fill_zero();
+    add_rows(node.grad, gradient, gradient.ids);
   } else if (node.has_grad) {
     add_into(node.grad, gradient);
-  } else {
+  } else if (gradient.bytes_begin() != node.grad.bytes_begin()) {  // else it is there: see Needs::place
     node.grad.copy_from(gradient);
   }
   node.has_grad = true;
@@ -113,13 +120,22 @@ class Pass {
   }
 
   // The gradient in its input's shape and type.
-  static Array checked(const Node& node, size_t i, Array gradient) {
+  static Gradient checked(const Node& node, size_t i, Gradient gradient) {
     check(static_cast<bool>(gradient), "backward", "'{}' returned no gradient for input {}, which needs one",
           node.op, i);
     const Node& input = *node.inputs[i];
     check(gradient.dtype() == input.dtype, "backward",
           "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
           name(input.dtype));
+    if (gradient.ids) {
+      Shape rows = input.shape;
+      check(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
+      rows[0] = gradient.ids.size();
+      check(gradient.shape() == rows, "backward",
+            "'{}' returned rows {} with {} ids for input {} of shape {}", node.op, gradient.shape(),
+            gradient.ids.size(), i, input.shape);
+      return gradient;
+    }
     if (gradient.shape() == input.shape) return gradient;
     check(gradient.shape() == node.shape, "backward",
           "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(), i,
@@ -127,10 +143,10 @@ class Pass {
     return sum_to_shape(gradient, input.shape);
   }
 
-  void receive(const std::shared_ptr<Node>& node, Array gradient) {
+  void receive(const std::shared_ptr<Node>& node, Gradient gradient) {
     Incoming& incoming = gradients_[node.get()];
     --incoming.uses_left;
-    if (!node->is_parameter) return accumulate(incoming.sum, std::move(gradient));
+    if (!node->is_parameter) return accumulate(incoming.sum, std::move(gradient), node->shape);
     accumulate_parameter(*node, std::move(gradient));
     if (incoming.uses_left > 0) return;
     if (hooks_.on_node) hooks_.on_node(*node, node->grad);

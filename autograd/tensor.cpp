@@ -1,5 +1,6 @@
 #include "autograd/tensor.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "autograd/backward.h"
@@ -95,6 +96,14 @@ void Tensor::bind(Array value, Array grad) const {
   node.value = std::move(value);
   node.grad = std::move(grad);
   node.grad_is_bound = true;
+}
+
+Array Needs::place(size_t input) const {
+  const Node& node = *inputs_[input];
+  bool first = node.grad_is_bound && !node.has_grad;
+  // Where it is an input twice, the second gradient would overwrite the first.
+  bool single = std::count(inputs_.begin(), inputs_.end(), inputs_[input]) == 1;
+  return first && single ? node.grad : Array::empty(node.shape, node.dtype);
 }
 
 Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward) {

@@ -54,24 +54,35 @@ class Tensor {
  private:
   Tensor(Array value, std::shared_ptr<Node> node) : value_(std::move(value)), node_(std::move(node)) {}
   friend Tensor record(const char*, Array, std::vector<Tensor>,
-                       std::function<std::vector<Array>(Array, const class Needs&)>);
+                       std::function<std::vector<struct Gradient>(Array, const class Needs&)>);
   friend Tensor parameter_of(std::shared_ptr<Node> node);
 
   Array value_;  // a parameter's value is in its node, which all its copies share
   std::shared_ptr<Node> node_;
 };
 
+// The gradient of one input: an array of the input's shape, or of the result's, which is then summed to the
+// input's as that of a broadcast. Of a table of which only some rows were read, it is those rows [M, …] with
+// `ids` [M] i32 or i64 that tell their places; the backward pass adds them up, and the other rows are zero.
+struct Gradient : Array {
+  Gradient(Array values = {}, Array ids = {}) : Array(std::move(values)), ids(std::move(ids)) {}
+  Array ids;
+};
+using Gradients = std::vector<Gradient>;  // one per input, in the order given to record()
+
 // needs[i]: does input i want a gradient? The closure may return no array for one that doesn't.
 class Needs {
  public:
   explicit Needs(const std::vector<std::shared_ptr<Node>>& inputs) : inputs_(inputs) {}
   bool operator[](size_t input) const { return inputs_[input] != nullptr; }
+  // Memory for the whole gradient of input i, of its shape and type and with undefined elements, to fill and
+  // to return: where it stays, if it is a bound parameter's first (which spares a copy), else new.
+  Array place(size_t input) const;
 
  private:
   const std::vector<std::shared_ptr<Node>>& inputs_;
 };
 
-using Gradients = std::vector<Array>;  // one per input, in the order given to record()
 using Backward = std::function<Gradients(Array dy, const Needs& needs)>;
 
 // The result of operation `op` as a Tensor; with a node where an input wants a gradient and no NoGrad is in

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "autograd/threads.h"
-#include "ops/scatter.h"
+#include "ops/gather.h"
 
 namespace bertie {
 namespace {
@@ -153,8 +153,8 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 Tensor select_rows(const Tensor& x, const Array& rows) {
   check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
   return record("select_rows", gather_rows("select_rows", x.array(), rows), {x},
-                [shape = x.shape(), rows = rows.clone()](Array dy, const Needs&) -> Gradients {
-                  return {scatter_rows("select_rows", dy, rows, shape)};
+                [rows = rows.clone()](Array dy, const Needs&) -> Gradients {
+                  return {Gradient(dy, rows)};
                 });
 }
 

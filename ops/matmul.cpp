@@ -15,14 +15,15 @@ struct Operand {
   bool transposed;
 };
 
-// op(x) · op(y) for each matrix of the batch → [batch, M, N]; or, with `add_up`, their sum in order → [1, M,
-// N].
-Array product(const Operand& x, const Operand& y, bool add_up = false) {
+// op(x) · op(y) for each matrix of the batch → [batch, M, N], or into `place`; or, with `add_up`, their sum
+// in order → [1, M, N].
+Array product(const Operand& x, const Operand& y, bool add_up = false, const Array& place = {}) {
   const Shape &X = x.array.shape(), &Y = y.array.shape();
   int64_t batch = X[0] == 1 ? Y[0] : X[0];
   int64_t M = X[x.transposed ? 2 : 1], K = X[x.transposed ? 1 : 2], N = Y[y.transposed ? 1 : 2];
-  Array result =
-      add_up ? Array::zeros({1, M, N}, x.array.dtype()) : Array::empty({batch, M, N}, x.array.dtype());
+  Array result = add_up  ? Array::zeros({1, M, N}, x.array.dtype())
+                 : place ? place.reshape({batch, M, N})
+                         : Array::empty({batch, M, N}, x.array.dtype());
   dispatch("matmul", result.dtype(), [&](auto zero) {
     using T = decltype(zero);
     auto factor = [](const Operand& operand) {
@@ -116,16 +117,18 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   std::vector<Tensor> inputs{x, W};
   if (b) inputs.push_back(b);
   // dx = dy W, dW = dyᵀ x, db = Σ over the rows of dy
-  return record("linear", y, inputs,
-                [=, X = x.shape(), has_bias = static_cast<bool>(b), rows = save_if(W.requires_grad(), rows),
-                 weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) -> Gradients {
-                  Array d = dy.reshape({1, T, out});
-                  Gradients gradients(has_bias ? 3 : 2);
-                  if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
-                  if (needs[1]) gradients[1] = product({d, true}, {rows, false}).reshape({out, in});
-                  if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
-                  return gradients;
-                });
+  return record(
+      "linear", y, inputs,
+      [=, X = x.shape(), has_bias = static_cast<bool>(b), rows = save_if(W.requires_grad(), rows),
+       weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) -> Gradients {
+        Array d = dy.reshape({1, T, out});
+        Gradients gradients(has_bias ? 3 : 2);
+        if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
+        if (needs[1])
+          gradients[1] = product({d, true}, {rows, false}, false, needs.place(1)).reshape({out, in});
+        if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
+        return gradients;
+      });
 }
 
 }  // namespace bertie

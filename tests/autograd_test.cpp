@@ -109,6 +109,75 @@ TEST(Backward, TellsWhenAParametersGradientIsFinal) {
   EXPECT_EQ(order, (std::vector<std::vector<double>>{{2, 5}, {6, 16}}));
 }
 
+TEST(Backward, AddsUpReturnedRows) {
+  auto rows_of = [](const Tensor& x, std::vector<int32_t> ids) {
+    Array y = Array::zeros({static_cast<int64_t>(ids.size()), 2}, DType::f64);
+    return record("rows", y, {x}, [ids = Array::from(ids)](Array dy, const Needs&) -> Gradients {
+      return {Gradient(dy, ids)};
+    });
+  };
+  Tensor x = Tensor::parameter(Array::zeros({3, 2}, DType::f64)), plain = x;
+  backward(rows_of(x, {2, 0, 2}), Array::from(std::vector<double>{1, 2, 3, 4, 5, 6}, {3, 2}));
+  EXPECT_EQ(grad(x), (std::vector<double>{3, 4, 0, 0, 6, 8}));
+  // Into what is there already, in the order of the pass, of a parameter and of an inner node, bound or not.
+  Array values = Array::zeros({6}, DType::f64), grads = Array::full({6}, 9, DType::f64);
+  for (bool bound : {false, true}) {
+    if (bound) x.bind(values.reshape({3, 2}), grads.reshape({3, 2}));
+    x.zero_grad();
+    backward(rows_of(x, {1}), Array::full({1, 2}, 3, DType::f64));
+    EXPECT_EQ(grad(x), (std::vector<double>{0, 0, 3, 3, 0, 0}));
+    Tensor twice = scale(x, 2);
+    backward(add(sum(add(x, twice)), sum(rows_of(twice, {1, 1}))));
+    EXPECT_EQ(grad(x), (std::vector<double>{3, 3, 10, 10, 3, 3}));
+  }
+  EXPECT_EQ(message_of([&] { backward(sum(rows_of(x, {3}))); }),
+            "[add_rows] ids must be in 0 … 2: id 3 at position 0");
+  Tensor y = record("rows", Array::zeros({2, 2}, DType::f64), {x}, [](Array dy, const Needs&) -> Gradients {
+    return {Gradient(dy, Array::from(std::vector<int32_t>{0}))};
+  });
+  EXPECT_EQ(message_of([&] { backward(sum(y)); }),
+            "[backward] 'rows' returned rows [2, 2] with 1 ids for input 0 of shape [3, 2]");
+}
+
+TEST(Backward, OffersAPlaceForAParametersGradient) {
+  auto twice_in_place = [](const Tensor& a, const Tensor& b) {
+    return record("mine", a.array().clone(), {a, b}, [](Array dy, const Needs& needs) -> Gradients {
+      Gradients gradients(2);
+      for (size_t i = 0; i < 2; ++i) {
+        gradients[i] = needs.place(i);
+        gradients[i].copy_from(dy);
+      }
+      return gradients;
+    });
+  };
+  Array values = Array::zeros({4}, DType::f64), grads = Array::full({4}, 9, DType::f64);
+  Tensor x = parameter({1, 2}), y = parameter({3, 4});
+  x.bind(values.rows(0, 2), grads.rows(0, 2));
+  y.bind(values.rows(2, 4), grads.rows(2, 4));
+  backward(sum(twice_in_place(x, y)));
+  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{1, 1, 1, 1}));
+  backward(sum(twice_in_place(x, y)));  // not the first ones any more
+  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{2, 2, 2, 2}));
+  x.zero_grad();
+  backward(sum(twice_in_place(x, x)));
+  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{2, 2, 2, 2}));
+}
+
+TEST(Array, GivesItsMemoryOnlyWhereNobodyElseHoldsIt) {
+  Array x = Array::full({2}, 7, DType::f64);
+  const void* memory = x.bytes_begin();
+  std::weak_ptr<Storage> storage = x.storage();
+  Array y = x.take_memory();
+  EXPECT_FALSE(x);
+  EXPECT_TRUE(storage.expired());  // so that nobody takes a later change for one of the old array
+  EXPECT_EQ(y.bytes_begin(), memory);
+  EXPECT_EQ(y.to_vector<double>(), (std::vector<double>{7, 7}));
+  Array held = y, z = y.take_memory();
+  EXPECT_NE(z.bytes_begin(), memory);
+  EXPECT_EQ(z.shape(), held.shape());
+  EXPECT_EQ(held.to_vector<double>(), (std::vector<double>{7, 7}));
+}
+
 TEST(Backward, CollectsInBoundMemory) {
   Array values = Array::zeros({4}, DType::f64), grads = Array::full({4}, 9, DType::f64);
   Tensor x = parameter({1, 2}), tied = x;
