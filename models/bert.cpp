@@ -83,7 +83,7 @@ BertLayer::BertLayer(const BertConfig& config, uint32_t index, Initializer& init
 Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const {
   Tensor context = attention_dropout_.forward(attention_.forward(x, pass), pass);
   Tensor h = attention_norm_.forward(x + context);
-  Tensor y = output_.forward(activation_.forward(intermediate_.forward(h)));
+  Tensor y = output_.forward_of(activation_, intermediate_.forward(h));
   return output_norm_.forward(h + output_dropout_.forward(y, pass));
 }
 

@@ -14,6 +14,11 @@ Linear::Linear(int64_t in, int64_t out, Initializer& init)
 
 Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
 
+Tensor Linear::forward_of(const Activation& f, const Tensor& x) const {
+  if (f.as_input_ == InputFunction::identity) return forward(f.forward(x));
+  return linear(x, weight_, bias_, f.as_input_);
+}
+
 Embedding::Embedding(int64_t rows, int64_t width, Initializer& init)
     : weight_(add_parameter("weight", init.embedding({rows, width}))) {}
 
@@ -36,11 +41,13 @@ Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
 }
 
 Activation::Activation(const std::string& name) {
-  if (name == "gelu")
+  if (name == "gelu") {
     function_ = gelu;
-  else if (name == "gelu_new")
+    as_input_ = InputFunction::gelu;
+  } else if (name == "gelu_new") {
     function_ = gelu_tanh;
-  else if (name == "relu")
+    as_input_ = InputFunction::gelu_tanh;
+  } else if (name == "relu")
     function_ = relu;
   else if (name == "tanh")
     function_ = bertie::tanh;

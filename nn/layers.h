@@ -4,14 +4,29 @@
 
 #include "nn/initializer.h"
 #include "nn/module.h"
+#include "ops/matmul.h"
 
 namespace bertie {
+
+// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, tanh, sigmoid.
+class Activation : public Layer {
+ public:
+  explicit Activation(const std::string& name);  // throws on another name
+  Tensor forward(const Tensor& x, const Pass& = {}) const override { return function_(x); }
+
+ private:
+  friend class Linear;
+  Tensor (*function_)(const Tensor&);
+  InputFunction as_input_ = InputFunction::identity;  // the same within linear(), where that has it
+};
 
 // y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in], bias [out].
 class Linear : public Layer {
  public:
   Linear(int64_t in, int64_t out, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
+  // y = f(x) Wᵀ + b. Takes less memory than forward(f.forward(x)) where f is a form of GELU.
+  Tensor forward_of(const Activation& f, const Tensor& x) const;
 
  private:
   Tensor weight_, bias_;
@@ -49,16 +64,6 @@ class Dropout : public Layer {
  private:
   double rate_;
   uint32_t site_;
-};
-
-// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, tanh, sigmoid.
-class Activation : public Layer {
- public:
-  explicit Activation(const std::string& name);  // throws on another name
-  Tensor forward(const Tensor& x, const Pass& = {}) const override { return function_(x); }
-
- private:
-  Tensor (*function_)(const Tensor&);
 };
 
 // One layer after the other, named "0", "1", ….

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "autograd/threads.h"
 #include "ops/column_sum.h"
 #include "ops/gemm.h"
+#include "ops/kernels/elementwise.h"
 
 namespace bertie {
 namespace {
@@ -43,6 +45,40 @@ Array product(const Operand& x, const Operand& y, bool add_up = false, const Arr
     for (int64_t i = 0; i < batch; ++i, p.a.data += p.a.batch_stride, p.b.data += p.b.batch_stride) gemm(p);
   });
   return result;
+}
+
+constexpr int64_t grain = 1 << 14;  // elements per task of a loop
+
+// f(x), in new memory unless it is x itself
+Array value_of(InputFunction f, const Array& x) {
+  if (f == InputFunction::identity) return x;
+  Array y = Array::empty(x.shape(), x.dtype());
+  dispatch("linear", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const ElementwiseKernels<T>& kernels = elementwise_kernels<T>();
+    UnaryLoop<T> loop = f == InputFunction::gelu ? kernels.gelu : kernels.gelu_tanh;
+    const T* in = x.data<T>();
+    T* out = y.mutable_data<T>();
+    parallel_ranges(x.size(), grain,
+                    [&](int64_t begin, int64_t end) { loop(in + begin, out + begin, end - begin); });
+  });
+  return y;
+}
+
+// f(x), where possible in x's memory; d becomes d ∘ f'(x).
+Array value_and_gradient(InputFunction f, Array x, Array& d) {
+  return dispatch("linear", d.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const ElementwiseKernels<T>& kernels = elementwise_kernels<T>();
+    auto loop = f == InputFunction::gelu ? kernels.gelu_and_gradient : kernels.gelu_tanh_and_gradient;
+    const T* in = x.data<T>();
+    Array y = x.take_memory();
+    T *out = y.mutable_data<T>(), *slope = d.mutable_data<T>();
+    parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
+      loop(in + begin, slope + begin, out + begin, slope + begin, end - begin);
+    });
+    return y;
+  });
 }
 
 // The product of all extents but the last `count`.
@@ -88,7 +124,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
       });
 }
 
-Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
+Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f) {
   check(x && W, "linear", "needs an input and a weight with values");
   check(x.dtype() == W.dtype() && (!b || b.dtype() == W.dtype()), "linear",
         "element types must agree: x is {}, W is {}, b is {}", name(x.dtype()), name(W.dtype()),
@@ -101,11 +137,11 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
   int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
   Shape shape = x.shape();
   shape[-1] = out;
-  Array y = Array::empty(shape, x.dtype());
+  Array y = Array::empty(shape, x.dtype()), fx = value_of(f, x.array());
   dispatch("linear", x.dtype(), [&](auto zero) {
     using Number = decltype(zero);
     Product<Number> p{.M = T, .N = out, .K = in};
-    p.a = {x.array().data<Number>(), in};
+    p.a = {fx.data<Number>(), in};
     p.b = {W.array().data<Number>(), in, true};
     p.c = y.mutable_data<Number>();
     p.c_stride = out;
@@ -113,19 +149,24 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b) {
     gemm(p);
   });
 
-  Array rows = x.array().reshape({1, T, in}), weight = W.array().reshape({1, out, in});
+  Array weight = W.array().reshape({1, out, in});
   std::vector<Tensor> inputs{x, W};
   if (b) inputs.push_back(b);
-  // dx = dy W, dW = dyᵀ x, db = Σ over the rows of dy
+  bool keep_x = W.requires_grad() || f != InputFunction::identity;
+  // dx = (dy W) ∘ f'(x), dW = dyᵀ f(x), db = Σ over the rows of dy
   return record(
       "linear", y, inputs,
-      [=, X = x.shape(), has_bias = static_cast<bool>(b), rows = save_if(W.requires_grad(), rows),
-       weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) -> Gradients {
+      [=, X = x.shape(), x = save_if(keep_x, x.array()), has_bias = static_cast<bool>(b),
+       weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) mutable -> Gradients {
         Array d = dy.reshape({1, T, out});
         Gradients gradients(has_bias ? 3 : 2);
         if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
-        if (needs[1])
+        bool has_slope = needs[0] && f != InputFunction::identity;
+        Array fx = has_slope ? value_and_gradient(f, std::move(x), gradients[0]) : value_of(f, x);
+        if (needs[1]) {
+          Array rows = fx.reshape({1, T, in});
           gradients[1] = product({d, true}, {rows, false}, false, needs.place(1)).reshape({out, in});
+        }
         if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
         return gradients;
       });

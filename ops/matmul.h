@@ -15,8 +15,14 @@ struct MatmulOptions {
 // other shapes and types.
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});
 
-// y = x Wᵀ + b    x [..., in]   W [out, in]   b [out], or no value for none   →   y [..., out]. Leading axes
-// of x are rows. f32 or f64, all the same. Throws on other shapes and types.
-Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b = {});
+// y = f(x) Wᵀ + b    x [..., in]   W [out, in]   b [out], or no value for none   →   y [..., out]. Leading
+// axes of x are rows. f32 or f64, all the same. Throws on other shapes and types.
+//
+// f is the identity, gelu or gelu_tanh (ops/elementwise.h). linear(gelu(x), W, b) gives the same, but keeps
+// both x and gelu(x) for the backward pass; here x alone is kept, and f(x) computed again together with its
+// derivative.
+enum class InputFunction { identity, gelu, gelu_tanh };
+Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b = {},
+              InputFunction f = InputFunction::identity);
 
 }  // namespace bertie

@@ -14,12 +14,17 @@ using UnaryLoop = void (*)(const T* x, T* y, int64_t n);
 template <class T>
 using GradientLoop = void (*)(const T* saved, const T* dy, T* dx, int64_t n);
 
+// y[i] = f(x[i]) and dx[i] = dy[i] · f'(x[i]); y may be x, and dx may be dy.
+template <class T>
+using ValueAndGradientLoop = void (*)(const T* x, const T* dy, T* y, T* dx, int64_t n);
+
 template <class T>
 struct ElementwiseKernels {
   BinaryLoop<T> add, subtract, multiply, divide;
   UnaryLoop<T> exp, log, sqrt, tanh, sigmoid, relu, gelu, gelu_tanh;
   GradientLoop<T> exp_gradient, sqrt_gradient, tanh_gradient, sigmoid_gradient, relu_gradient;  // of y
   GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
+  ValueAndGradientLoop<T> gelu_and_gradient, gelu_tanh_and_gradient;
   void (*scale_and_shift)(const T* x, T factor, T shift, T* y,
                           int64_t n);  // y = x · factor + shift; y may be x
 };

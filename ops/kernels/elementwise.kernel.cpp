@@ -93,7 +93,7 @@ struct Tanh {
 struct Sigmoid {
   template <class T>
   static T value(T x) {
-    return T(1) / (T(1) + exponential(-x));
+    return logistic(x);
   }
   template <class T>
   static T derivative(T y) {
@@ -110,43 +110,37 @@ struct Relu {
     return y > T(0) ? T(1) : T(0);
   }
 };
-// Beyond ±40 the bell and the left tail are 0; bounding x there keeps ∞ · 0 out. NaN passes.
-template <class T>
-T bounded_below(T x) {
-  return x < T(-40) ? T(-40) : x;
-}
-template <class T>
-T bounded(T x) {
-  return bounded_below(x > T(40) ? T(40) : x);
-}
-
-// x Φ(x), with derivative Φ(x) + x φ(x)
+// x Φ(x) = max(x, 0) − |x| Φ(−|x|), with derivative Φ(x) + x φ(x), where φ(x) = bell / √(2π)
 struct Gelu {
   template <class T>
   static T value(T x) {
-    return bounded_below(x) * normal(x).distribution;
+    auto n = normal(x);
+    return Relu::value(x) - n.magnitude * n.tail;
   }
   template <class T>
   static T derivative(T x) {
     auto n = normal(x);
-    return n.distribution + bounded(x) * T(0.39894228040143267794) * n.bell;  // 1/√(2π)
+    T left = n.tail - n.magnitude * T(0.39894228040143267794) * n.bell;  // that of −|x|
+    return x < T(0) ? left : T(1) - left;
   }
 };
 // x/2 (1 + tanh(u)) with u = √(2/π) (x + 0.044715 x³), computed as x · sigmoid(2u), which keeps the left
-// tail's digits; with s = sigmoid(2u) its derivative is s + x s (1 − s) 2u'.
+// tail's digits; with s = sigmoid(2u) its derivative is s + x s (1 − s) 2u'. Beyond ±40 s is 0 or 1; bounding
+// x there keeps ∞ · 0 out. NaN passes.
 struct GeluTanh {
   template <class T>
   static T share(T x) {
-    return Sigmoid::value(T(2 * 0.79788456080286535588) * (x + T(0.044715) * x * x * x));
+    return logistic(T(2 * 0.79788456080286535588) * (x + T(0.044715) * x * x * x));
   }
   template <class T>
   static T value(T x) {
-    T left = bounded_below(x);
+    T left = x < T(-40) ? T(-40) : x;
     return left * share(left);
   }
   template <class T>
   static T derivative(T x) {
-    x = bounded(x);
+    x = x < T(-40) ? T(-40) : x;
+    x = x > T(40) ? T(40) : x;
     T s = share(x), slope = T(2 * 0.79788456080286535588) * (T(1) + T(3 * 0.044715) * x * x);
     return s + x * s * (T(1) - s) * slope;
   }
@@ -160,6 +154,14 @@ template <class F, class T>
 void gradient(const T* saved, const T* dy, T* dx, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * F::derivative(saved[i]);
 }
+template <class F, class T>
+void value_and_gradient(const T* x, const T* dy, T* y, T* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    T at = x[i];
+    dx[i] = dy[i] * F::derivative(at);
+    y[i] = F::value(at);
+  }
+}
 template <class T>
 void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor + shift;
@@ -167,11 +169,28 @@ void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
 
 template <class T>
 constexpr ElementwiseKernels<T> table() {
-  return {binary<Add, T>,    binary<Subtract, T>, binary<Multiply, T>, binary<Divide, T>,
-          unary<Exp, T>,     unary<Log, T>,       unary<Sqrt, T>,      unary<Tanh, T>,
-          unary<Sigmoid, T>, unary<Relu, T>,      unary<Gelu, T>,      unary<GeluTanh, T>,
-          gradient<Exp, T>,  gradient<Sqrt, T>,   gradient<Tanh, T>,   gradient<Sigmoid, T>,
-          gradient<Relu, T>, gradient<Log, T>,    gradient<Gelu, T>,   gradient<GeluTanh, T>,
+  return {binary<Add, T>,
+          binary<Subtract, T>,
+          binary<Multiply, T>,
+          binary<Divide, T>,
+          unary<Exp, T>,
+          unary<Log, T>,
+          unary<Sqrt, T>,
+          unary<Tanh, T>,
+          unary<Sigmoid, T>,
+          unary<Relu, T>,
+          unary<Gelu, T>,
+          unary<GeluTanh, T>,
+          gradient<Exp, T>,
+          gradient<Sqrt, T>,
+          gradient<Tanh, T>,
+          gradient<Sigmoid, T>,
+          gradient<Relu, T>,
+          gradient<Log, T>,
+          gradient<Gelu, T>,
+          gradient<GeluTanh, T>,
+          value_and_gradient<Gelu, T>,
+          value_and_gradient<GeluTanh, T>,
           scale_and_shift<T>};
 }
 

@@ -1,5 +1,8 @@
 #include "ops/matmul.h"
 
+#include <cmath>
+#include <numbers>
+
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {
@@ -175,6 +178,26 @@ void add_matmul_cases(std::vector<OpCase>& table) {
   };
   without.op = [](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1]); };
   table.push_back(without);
+
+  for (InputFunction f : {InputFunction::gelu, InputFunction::gelu_tanh}) {
+    OpCase of = e;
+    of.name = f == InputFunction::gelu ? "linear of gelu" : "linear of gelu_tanh";
+    of.bench_sizes = {};
+    of.errors = {};
+    of.op = [f](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1], in[2], f); };
+    of.loops([f, linear = e]<class T>(Values<T> in, const Sizes& s) {
+      for (T& x : in[0])
+        x = f == InputFunction::gelu ? x / 2 * std::erfc(-x / std::sqrt(T(2)))
+                                     : x / 2 *
+                                           (1 + std::tanh(std::sqrt(T(2) / std::numbers::pi_v<T>) *
+                                                          (x + T(0.044715) * x * x * x)));
+      if constexpr (std::is_same_v<T, double>)
+        return linear.plain(in, s);
+      else
+        return linear.plain_f32(in, s);
+    });
+    table.push_back(of);
+  }
 }
 
 }  // namespace bertie
