@@ -46,18 +46,23 @@ Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, i
   return t;
 }
 
+template <class T>
+GemmBackend backend_for(const Product<T>& p) {
+  return gemm_backend(dtype_of<T>(), p.M, p.N, p.K, p.a.transposed ? p.a.stride : 0);
+}
+
 int64_t parts(int64_t extent, int64_t size) { return (extent + size - 1) / size; }
 
 struct Tile {
   int64_t rows, columns;
 };
 
-// Large tiles spend less on packing their factors; many tiles keep many threads busy to the end; and none
-// should be shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the libraries' inner
-// kernels.
+// Large tiles, above all tall ones, spend less on packing their factors; many tiles keep many threads busy to
+// the end; and none should be shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the
+// libraries' inner kernels.
 Tile tile_of(int64_t M, int64_t N, int64_t K) {
-  constexpr int64_t wanted_tiles = 16, least_work = int64_t{1} << 21, least_side = 64;
-  int64_t rows = 256, columns = 384;
+  constexpr int64_t wanted_tiles = 12, least_work = int64_t{1} << 21, least_side = 64;
+  int64_t rows = 512, columns = 384;
   auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
   while (work() < least_work && rows < M) rows *= 2;
   while (work() < least_work && columns < N) columns *= 2;
@@ -79,7 +84,7 @@ template <class T>
 void gemm(const Product<T>& p) {
   check_product(p);
   if (p.batch == 0 || p.M == 0 || p.N == 0) return;
-  GemmBackend backend = gemm_backend(dtype_of<T>(), p.M, p.N, p.K);
+  GemmBackend backend = backend_for(p);
   Tile tile = tile_of(p.M, p.N, p.K);
   int64_t down = parts(p.M, tile.rows), across = parts(p.N, tile.columns);
   constexpr int64_t least_work = int64_t{1} << 20;  // of a task that holds several small products
@@ -95,7 +100,7 @@ template <class T>
 void gemm_tile(const Product<T>& p) {
   check_product(p);
   if (p.M == 0 || p.N == 0) return;
-  GemmBackend backend = gemm_backend(dtype_of<T>(), p.M, p.N, p.K);
+  GemmBackend backend = backend_for(p);
   for (int64_t i = 0; i < p.batch; ++i) gemm_call(backend, part(p, i, 0, p.M, 0, p.N));
 }
 
