@@ -48,7 +48,8 @@ Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, i
 
 template <class T>
 GemmBackend backend_for(const Product<T>& p) {
-  return gemm_backend(dtype_of<T>(), p.M, p.N, p.K, p.a.transposed ? p.a.stride : 0);
+  return gemm_backend(dtype_of<T>(), p.M, p.N, p.K, p.a.transposed ? p.a.stride : 1,
+                      p.b.transposed ? 1 : p.b.stride);
 }
 
 int64_t parts(int64_t extent, int64_t size) { return (extent + size - 1) / size; }
@@ -58,24 +59,29 @@ struct Tile {
 };
 
 // Large tiles, above all tall ones, spend less on packing their factors; many tiles keep many threads busy to
-// the end; and none should be shorter than waking a thread takes. Multiples of 8 rows and 48 columns suit the
-// libraries' inner kernels.
+// the end; and none should be shorter than waking a thread takes. Below 128 columns oneDNN doesn't pack B,
+// which halves its speed with AVX-512. Multiples of 8 rows and 48 columns suit the libraries' inner kernels.
 Tile tile_of(int64_t M, int64_t N, int64_t K) {
-  constexpr int64_t wanted_tiles = 12, least_work = int64_t{1} << 21, least_side = 64;
+  constexpr int64_t wanted_tiles = 12, least_work = int64_t{1} << 21, least_rows = 32, least_columns = 128;
   int64_t rows = 512, columns = 384;
   auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
   while (work() < least_work && rows < M) rows *= 2;
   while (work() < least_work && columns < N) columns *= 2;
   rows = std::min(rows, M);
   columns = std::min(columns, N);
-  while (parts(M, rows) * parts(N, columns) < wanted_tiles && work() >= 2 * least_work &&
-         std::max(rows, columns) >= 2 * least_side)
-    (columns >= rows ? columns : rows) /= 2;
+  while (parts(M, rows) * parts(N, columns) < wanted_tiles && work() >= 2 * least_work) {
+    if (columns >= rows && columns >= 2 * least_columns)
+      columns /= 2;
+    else if (rows >= 2 * least_rows)
+      rows /= 2;
+    else
+      break;
+  }
   auto even = [](int64_t extent, int64_t size, int64_t multiple) {
     int64_t share = parts(extent, parts(extent, size));
     return std::min(extent, parts(share, multiple) * multiple);
   };
-  return {even(M, rows, 8), even(N, columns, 48)};
+  return {even(M, rows, 8), even(N, columns, columns > 256 ? 48 : 64)};
 }
 
 }  // namespace

@@ -50,9 +50,10 @@ enum class GemmBackend { openblas, onednn, plain };
 const char* name(GemmBackend backend);
 
 // Which one computes a product of this type and these extents: the one that was set by hand, else a function
-// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. `transposed_stride`
-// is the stride of a transposed A, 0 where A isn't.
-GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t transposed_stride = 0);
+// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. `a_step` and
+// `b_step` are how many elements apart op(A)[m, k] and op(A)[m, k + 1] lie, and op(B)[k, n] and op(B)[k + 1,
+// n].
+GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step = 1, int64_t b_step = 1);
 
 // Sets one by hand, or none. At the start it is the one that the environment variable BERTIE_GEMM names
 // (openblas, onednn or plain; the first product throws on another value). Not while products run.

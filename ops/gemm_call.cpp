@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 
 #include "autograd/isa.h"
@@ -82,22 +83,22 @@ std::optional<GemmBackend>& set_by_hand() {
 //              packing, 150 … 237 against 90 … 200
 // Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the
 // CPU.
+// Where its checks say that packing doesn't pay, oneDNN reads the factors where they are. If the steps along
+// K are multiples of 1 to 4 KiB then, the loads fall into few sets of the cache: 55 … 75 GFLOP/s on one
+// thread with AVX2 against OpenBLAS's 100 … 115; with AVX-512 only for A, 165 … 190 against 180 … 205.
+constexpr int64_t never = std::numeric_limits<int64_t>::max();
 struct Choice {
-  GemmBackend small, large;  // small: M · N · K ≤ 10⁶, OpenBLAS's own bound
+  GemmBackend small, large;                        // small: M · N · K ≤ 10⁶, OpenBLAS's own bound
+  int64_t a_multiple = never, b_multiple = never;  // large: OpenBLAS if a step along K is a multiple of this
 };
 constexpr GemmBackend blas = GemmBackend::openblas, dnnl = GemmBackend::onednn;
 constexpr Choice choices[3][3] = {
-    // generic      avx2          avx512    ← OpenBLAS's core; isa(): ↓
-    {{dnnl, dnnl}, {blas, blas}, {blas, blas}},  // baseline
-    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl}},  // avx2
-    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl}},  // avx512
+    // generic      avx2                    avx512    ← OpenBLAS's core; isa(): ↓
+    {{dnnl, dnnl}, {blas, blas}, {blas, blas}},                      // baseline
+    {{dnnl, dnnl}, {dnnl, dnnl, 256, 512}, {blas, dnnl, 256, 512}},  // avx2
+    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl, 1024}},                // avx512
 };
 constexpr int64_t small_work = 1'000'000;
-
-// oneDNN multiplies a transposed A without packing where its stride is a multiple of 1,024 elements, and its
-// loads then fall into few sets of the cache: 55 … 65 GFLOP/s on one thread with AVX2 against OpenBLAS's 100,
-// 165 … 190 against 180 … 205 with AVX-512.
-constexpr int64_t bad_stride = 1024;
 
 // The textbook's loops.
 template <class T>
@@ -158,15 +159,14 @@ const char* name(GemmBackend backend) {
   return "?";
 }
 
-GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t transposed_stride) {
+GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step, int64_t b_step) {
   std::optional<GemmBackend> wanted = set_by_hand();
   if (type == DType::f64) return wanted == GemmBackend::plain ? GemmBackend::plain : GemmBackend::openblas;
   if (wanted) return *wanted;
   const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];
   if (static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work)
     return choice.small;
-  bool slow = transposed_stride > 0 && transposed_stride % bad_stride == 0;
-  return slow && libraries().core != Core::generic ? blas : choice.large;
+  return a_step % choice.a_multiple == 0 || b_step % choice.b_multiple == 0 ? blas : choice.large;
 }
 
 void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }
