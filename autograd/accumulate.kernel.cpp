@@ -31,9 +31,22 @@ T sum(const T* x, int64_t n) {
   return reduce<T>(x, n, [](T value) { return value; });
 }
 
+// Four stretches at once: a core reads memory a third faster in four streams than in one.
 template <class T>
 double sum_of_squares(const T* x, int64_t n) {
-  return reduce<double>(x, n, [](double value) { return value * value; });
+  constexpr int streams = 4;
+  int64_t stretch = n / (streams * lanes) * lanes;
+  double partial[streams * lanes] = {};
+  for (int64_t i = 0; i < stretch; i += lanes)
+    for (int stream = 0; stream < streams; ++stream)
+      for (int lane = 0; lane < lanes; ++lane) {
+        double value = static_cast<double>(x[stream * stretch + i + lane]);
+        partial[stream * lanes + lane] += value * value;
+      }
+  for (int width = streams * lanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) partial[i] += partial[i + width];
+  int64_t done = streams * stretch;
+  return partial[0] + reduce<double>(x + done, n - done, [](double value) { return value * value; });
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ namespace bertie {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr int64_t region_bytes = int64_t{256}
-                                 << 20;  // address space; pages become memory when they are written
+constexpr int64_t region_bytes = int64_t{256} << 20;  // pages become memory when they are written
+constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that each region joins the one before
 
 // Free blocks by address (to merge neighbours) and by size (best fit, lowest address first).
 class Allocator {
@@ -94,14 +94,27 @@ class Allocator {
 
   void reserve(int64_t size) {
     int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
-    void* region =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(region != MAP_FAILED, "memory", "the system has no {} bytes more ({} are live)", bytes,
+    char* region = next_region(bytes);
+    check(region != nullptr, "memory", "the system has no {} bytes more ({} are live)", bytes,
           counters_.live_bytes);
     counters_.reserved_bytes += bytes;
     ++counters_.system_requests;
-    give_back(static_cast<char*>(region), bytes);
+    give_back(region, bytes);
   }
+
+  // From the arena, or, where a limit of address space doesn't let it exist, from anywhere.
+  char* next_region(int64_t bytes) {
+    constexpr int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    if (!arena_) arena_ = static_cast<char*>(mmap(nullptr, arena_bytes, PROT_NONE, kind, -1, 0));
+    if (arena_ != MAP_FAILED && counters_.reserved_bytes + bytes <= arena_bytes) {
+      char* region = arena_ + counters_.reserved_bytes;
+      return mprotect(region, bytes, PROT_READ | PROT_WRITE) == 0 ? region : nullptr;
+    }
+    void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind, -1, 0);
+    return region == MAP_FAILED ? nullptr : static_cast<char*>(region);
+  }
+
+  char* arena_ = nullptr;
 
   std::map<char*, int64_t> by_address_;
   std::set<std::pair<int64_t, char*> > by_size_;

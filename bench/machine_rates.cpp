@@ -1,7 +1,9 @@
 // machine_rates: this machine's rate of f32 matrix products and its memory bandwidth.
 //   sgemm      one call on 2048³ by each of OpenBLAS and oneDNN, with its own threads; the better
 //   bandwidth  (bytes read + bytes written) / time of scaling 1 GiB of f32 in place, by bertie's threads
-// Each is the median of five runs after one that isn't counted.
+// With --independent instead: sgemm on one thread, and the sum of as many such sgemms as there are threads,
+// each on matrices of its own, all at the same time. Their ratio is what threads can bring here.
+// All are medians of five runs after one that isn't counted.
 #include <cblas.h>
 #include <unistd.h>
 
@@ -10,11 +12,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "autograd/array.h"
 #include "autograd/isa.h"
 #include "autograd/threads.h"
+#include "bench/bandwidth.h"
 
 namespace {
 
@@ -32,36 +36,49 @@ void use_right_openblas_core(char** argv) {
   execv("/proc/self/exe", argv);
 }
 
-template <class Work>
-double median_seconds(Work work) {
-  work();
-  std::vector<double> seconds;
-  for (int run = 0; run < 5; ++run) {
-    auto start = std::chrono::steady_clock::now();
-    work();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
+// Of what five calls return, after one that isn't counted.
+template <class Measure>
+double median(Measure measure) {
+  measure();
+  std::vector<double> values;
+  for (int run = 0; run < 5; ++run) values.push_back(measure());
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
-nlohmann::ordered_json sgemm_rates(int threads) {
-  constexpr int n = 2048;
-  std::vector<float> a(n * n), b(n * n), c(n * n);
-  for (int i = 0; i < n * n; ++i) {
-    a[i] = static_cast<float>(i % 1021) / 1021 - 0.5f;
-    b[i] = static_cast<float>(i % 769) / 769 - 0.5f;
+template <class Work>
+double median_seconds(Work work) {
+  return median([&] {
+    auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  });
+}
+
+// The product of two square matrices by each library.
+struct Sgemm {
+  static constexpr int n = 2048;
+  static constexpr double gflop = 2e-9 * n * n * n;
+  std::vector<float> a = std::vector<float>(n * n), b = a, c = a;
+
+  Sgemm() {
+    for (int i = 0; i < n * n; ++i) {
+      a[i] = static_cast<float>(i % 1021) / 1021 - 0.5f;
+      b[i] = static_cast<float>(i % 769) / 769 - 0.5f;
+    }
   }
-  double gflop = 2e-9 * n * n * n;
+  void openblas() {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(),
+                n);
+  }
+  void onednn() { dnnl::sgemm('N', 'N', n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n); }
+};
+
+nlohmann::ordered_json sgemm_rates(int threads) {
+  Sgemm sgemm;
   openblas_set_num_threads(threads);
-  double openblas = gflop / median_seconds([&] {
-                      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a.data(), n,
-                                  b.data(), n, 0, c.data(), n);
-                    });
-  set_thread_count(threads);  // oneDNN's are OpenMP's
-  double onednn = gflop / median_seconds([&] {
-                    dnnl::sgemm('N', 'N', n, n, n, 1, a.data(), n, b.data(), n, 0, c.data(), n);
-                  });
+  double openblas = Sgemm::gflop / median_seconds([&] { sgemm.openblas(); });
+  double onednn = Sgemm::gflop / median_seconds([&] { sgemm.onednn(); });  // its threads are OpenMP's
   return {{"sgemm_gflops", std::max(openblas, onednn)},
           {"sgemm_library", openblas > onednn ? "OpenBLAS" : "oneDNN"},
           {"openblas_gflops", openblas},
@@ -69,17 +86,25 @@ nlohmann::ordered_json sgemm_rates(int threads) {
           {"onednn_gflops", onednn}};
 }
 
-double bandwidth_gbs() {
-  constexpr int64_t n = int64_t{1} << 28, grain = int64_t{1} << 20;
-  Array block = Array::empty({n}, DType::f32);
-  float* x = block.mutable_data<float>();
-  parallel_ranges(n, grain, [&](int64_t begin, int64_t end) { std::fill(x + begin, x + end, 1.0f); });
-  double seconds = median_seconds([&] {
-    parallel_ranges(n, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) x[i] *= 1.001f;
-    });
-  });
-  return 2e-9 * static_cast<double>(block.bytes()) / seconds;
+// By the better library. OpenMP lets each thread have a task.
+nlohmann::ordered_json independent_rates(int threads) {
+  std::vector<Sgemm> sgemms(threads);
+  openblas_set_num_threads(1);
+  auto rate = [&](int count) {
+    set_thread_count(count);  // oneDNN would take more where one task runs outside of OpenMP
+    auto sum = [&](void (Sgemm::*run)()) {
+      std::vector<double> rates(count);
+      parallel_tasks(count, [&](int64_t task) {
+        rates[task] = Sgemm::gflop / median_seconds([&] { (sgemms[task].*run)(); });
+      });
+      return std::accumulate(rates.begin(), rates.end(), 0.0);
+    };
+    return std::max(sum(&Sgemm::openblas), sum(&Sgemm::onednn));
+  };
+  double one = rate(1), together = rate(threads);
+  return {{"one_sgemm_gflops", one},
+          {"independent_sgemms_gflops", together},
+          {"independent_over_one", together / one}};
 }
 
 }  // namespace
@@ -87,8 +112,9 @@ double bandwidth_gbs() {
 int main(int argc, char** argv) try {
   CLI::App app("Measures this machine's rate of f32 matrix products and its memory bandwidth.");
   int threads = thread_count();
-  bool json = false;
+  bool independent = false, json = false;
   app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_flag("--independent", independent, "Instead: one product on one thread, and one on each at once");
   app.add_flag("--json", json, "Print JSON");
   try {
     app.parse(argc, argv);
@@ -96,20 +122,26 @@ int main(int argc, char** argv) try {
     return app.exit(error) == 0 ? 0 : 2;
   }
   use_right_openblas_core(argv);
-  nlohmann::ordered_json rates = sgemm_rates(threads);
-  rates["bandwidth_gbs"] = bandwidth_gbs();
+  set_thread_count(threads);
+  nlohmann::ordered_json rates = independent ? independent_rates(threads) : sgemm_rates(threads);
+  if (!independent)
+    rates["bandwidth_gbs"] = median([bandwidth = Bandwidth()]() mutable { return bandwidth.gbs(); });
   rates["threads"] = threads;
   rates["isa"] = name(isa());
+  auto number = [&](const char* key) { return rates.at(key).get<double>(); };
   if (json) {
     fmt::print("{}\n", rates.dump());
-  } else {
-    fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\n",
-               rates["sgemm_gflops"].get<double>(), rates["sgemm_library"].get<std::string>(),
-               openblas_get_corename(), rates["openblas_gflops"].get<double>(),
-               rates["onednn_gflops"].get<double>());
-    fmt::print("bandwidth {:.1f} GB/s\n{} threads, {}\n", rates["bandwidth_gbs"].get<double>(), threads,
-               name(isa()));
+    return 0;
   }
+  if (independent)
+    fmt::print("sgemm on one thread {:.1f} GFLOP/s, {} at the same time {:.1f}: {:.2f} times\n",
+               number("one_sgemm_gflops"), threads, number("independent_sgemms_gflops"),
+               number("independent_over_one"));
+  else
+    fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\nbandwidth {:.1f} GB/s\n",
+               number("sgemm_gflops"), rates["sgemm_library"].get<std::string>(), openblas_get_corename(),
+               number("openblas_gflops"), number("onednn_gflops"), number("bandwidth_gbs"));
+  fmt::print("{} threads, {}\n", threads, name(isa()));
 } catch (const std::exception& error) {
   fmt::print(stderr, "machine_rates: {}\n", error.what());
   return 1;

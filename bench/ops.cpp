@@ -1,105 +1,144 @@
-// ops: Google Benchmark over the case table (tests/op_cases), forward and backward, in f32.
-//
-// An entry that tells its flops (2MNK of its products) runs once per library of matrix products and is
-// measured against this machine's sgemm rate; its backward pass counts twice the forward's. Others are
-// measured against the machine's bandwidth (bench/machine.h): forward by the bytes that the entry tells,
-// backward by the least that it can move: dy read and each gradient written that isn't dy itself. What
-// fits into a cache can be faster than memory: more than 100 %. Google Benchmark's own options work beside
-// --threads.
+// ops: how fast is each operation here? Google Benchmark over the case table (tests/op_cases), forward and
+// backward, in f32, and the optimizer's step. Each is shown as a share of its limit, named beside it:
+//   sgemm       for an entry that tells its flops (2MNK of its products): this machine's rate
+//   (bench/machine.h).
+//               Runs once per library of matrix products; the backward pass counts twice the forward's.
+//   memory      the bytes that must move at least, as the table tells them, at the bandwidth
+//   (bench/bandwidth.h)
+//               that is measured again after every 50 ms of the operation itself. Sizes are larger than
+//               caches.
+//   arithmetic  where this takes longer: the time of the same operation on rows that stay in a core's cache,
+//               divided among the threads.
+// Rates and shares are of median times. Google Benchmark's own options work beside --threads and --json.
 #include <benchmark/benchmark.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <optional>
 
 #include "autograd/backward.h"
 #include "autograd/isa.h"
 #include "autograd/threads.h"
+#include "bench/bandwidth.h"
 #include "bench/machine.h"
+#include "nn/optimizer.h"
 #include "ops/gemm.h"
+#include "ops/reduce.h"
 #include "tests/op_cases/op_case.h"
 
 namespace {
 
 using namespace bertie;
 
-class Benchmark {
+enum class Direction { forward, backward };
+
+template <class Work>
+double seconds_of(Work work) {
+  auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// One pass of one entry.
+class Work {
  public:
-  Benchmark(const OpCase& op, const Sizes& sizes) : op_(op), sizes_(sizes) {
+  Work(const OpCase& op, const Sizes& sizes, Direction direction)
+      : op_(op), sizes_(sizes), direction_(direction) {
     std::vector<Input> inputs = op.inputs(sizes);
     std::vector<Array> arrays = make_inputs(op, sizes, DType::f32, 1);
     for (size_t i = 0; i < arrays.size(); ++i)
       inputs_.push_back(inputs[i].needs_gradient ? Tensor::parameter(arrays[i]) : Tensor(arrays[i]));
+    dy_ = Array::full(forward().shape(), 0.5, DType::f32);
   }
 
-  Tensor forward() const { return op_.op(inputs_, sizes_); }
-  double flops() const { return op_.flops ? op_.flops(sizes_) : 0; }
-  double bytes() const { return op_.bytes ? op_.bytes(sizes_) : 0; }
-
-  void zero_grad() const {
+  void prepare() {
+    y_ = Tensor();
+    if (direction_ == Direction::forward) return;
     for (const Tensor& input : inputs_)
       if (input.requires_grad()) input.zero_grad();
+    y_ = forward();
   }
-
-  // Of the last backward pass; 0 where all gradients are dy itself.
-  double backward_bytes(const Array& dy) const {
-    int64_t written = 0;
-    for (const Tensor& input : inputs_)
-      if (input.requires_grad() && input.grad().storage() != dy.storage()) written += input.grad().bytes();
-    return static_cast<double>(written > 0 ? dy.bytes() + written : 0);
+  void run() {
+    if (direction_ == Direction::forward)
+      y_ = forward();
+    else
+      backward(y_, dy_);
   }
 
  private:
+  Tensor forward() const { return op_.op(inputs_, sizes_); }
+
   const OpCase& op_;
-  const Sizes& sizes_;
+  Sizes sizes_;
+  Direction direction_;
   std::vector<Tensor> inputs_;
+  Tensor y_;
+  Array dy_;
 };
 
-// Runs `measured` as often as Google Benchmark asks, each time after `prepare`, which isn't timed. Returns
-// the seconds of one run.
-template <class Prepare, class Measured>
-double seconds_per_run(benchmark::State& state, Prepare prepare, Measured measured) {
-  double seconds = 0;
+// The shortest time of many runs on one thread.
+double cached_seconds(const OpCase& op, const Sizes& sizes, Direction direction) {
+  Work work(op, sizes, direction);
+  double shortest = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < 200; ++run) {
+    work.prepare();
+    shortest = std::min(shortest, seconds_of([&] { work.run(); }));
+  }
+  return shortest;
+}
+
+// What the arithmetic takes on all threads: from two runs on rows that stay in a core's cache, so that what
+// comes once per call drops out. The sizes' first is the number of rows; 0 where fewer rows don't get small.
+double arithmetic_seconds(const OpCase& op, const Sizes& sizes, Direction direction) {
+  constexpr double cache = 1 << 18;
+  Sizes few = sizes, one = sizes;
+  few[0] =
+      std::max<int64_t>(2, static_cast<int64_t>(static_cast<double>(sizes[0]) * cache / op.bytes(sizes)));
+  one[0] = 1;
+  if (few[0] >= sizes[0] || op.bytes(few) > 4 * cache) return 0;
+  int threads = thread_count();
+  set_thread_count(1);
+  double per_row = (cached_seconds(op, few, direction) - cached_seconds(op, one, direction)) /
+                   static_cast<double>(few[0] - 1);
+  set_thread_count(threads);
+  return per_row * static_cast<double>(sizes[0]) / threads;
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+struct Medians {
+  double seconds, bandwidth_gbs;
+};
+
+// Runs the work as often as Google Benchmark asks, and the bandwidth in between.
+template <class Prepare, class Run>
+Medians measure(benchmark::State& state, Bandwidth& bandwidth, Prepare prepare, Run run) {
+  std::vector<double> seconds, bandwidths{bandwidth.gbs()};
+  double since = 0;
   for (auto _ : state) {
     prepare();
-    auto start = std::chrono::steady_clock::now();
-    measured();
-    double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    state.SetIterationTime(elapsed);
-    seconds += elapsed;
+    seconds.push_back(seconds_of(run));
+    state.SetIterationTime(seconds.back());
+    since += seconds.back();
+    if (since < 0.05) continue;
+    bandwidths.push_back(bandwidth.gbs());
+    since = 0;
   }
-  return seconds / static_cast<double>(state.iterations());
+  return {median(seconds), median(bandwidths)};
 }
 
-void set_counters(benchmark::State& state, const MachineRates& machine, double flops, double bytes,
-                  double seconds) {
-  if (flops > 0) {
-    state.counters["GFLOP/s"] = 1e-9 * flops / seconds;
-    state.counters["% of sgemm"] = 1e-7 * flops / seconds / machine.sgemm_gflops;
-  } else if (bytes > 0) {
-    state.counters["GB/s"] = 1e-9 * bytes / seconds;
-    state.counters["% of bandwidth"] = 1e-7 * bytes / seconds / machine.bandwidth_gbs;
-  }
-}
-
-void run_forward(benchmark::State& state, const Benchmark& work, const MachineRates& machine) {
-  Tensor y;
-  double seconds = seconds_per_run(
-      state, [&] { y = Tensor(); }, [&] { y = work.forward(); });
-  set_counters(state, machine, work.flops(), work.bytes(), seconds);
-}
-
-void run_backward(benchmark::State& state, const Benchmark& work, const MachineRates& machine) {
-  Tensor y = work.forward();
-  Array dy = Array::full(y.shape(), 0.5, DType::f32);
-  double seconds = seconds_per_run(
-      state,
-      [&] {
-        work.zero_grad();
-        y = work.forward();
-      },
-      [&] { backward(y, dy); });
-  set_counters(state, machine, 2 * work.flops(), work.backward_bytes(dy), seconds);
+void report_memory(benchmark::State& state, const Medians& medians, double bytes, double arithmetic_seconds) {
+  if (bytes == 0) return;
+  double memory_seconds = 1e-9 * bytes / medians.bandwidth_gbs;
+  state.counters["GB/s"] = 1e-9 * bytes / medians.seconds;
+  state.counters["bandwidth"] = medians.bandwidth_gbs;
+  state.counters["% of limit"] = 100 * std::max(memory_seconds, arithmetic_seconds) / medians.seconds;
+  state.SetLabel(memory_seconds > arithmetic_seconds ? "memory" : "arithmetic");
 }
 
 // "1024x768", the middle of a long one left out.
@@ -116,52 +155,102 @@ std::string title(const Sizes& sizes) {
   return text;
 }
 
-using Run = void (*)(benchmark::State&, const Benchmark&, const MachineRates&);
-
-void add(const OpCase& op, const Sizes& sizes, const char* pass, Run run, std::optional<GemmBackend> backend,
-         const MachineRates& machine) {
-  std::string id = op.name + "/" + title(sizes) + "/" + pass;
-  if (backend) id += std::string("/") + name(*backend);
-  auto body = [&op, &sizes, &machine, run, backend](benchmark::State& state) {
-    set_gemm_backend(backend);
-    run(state, Benchmark(op, sizes), machine);
-    set_gemm_backend(std::nullopt);
-  };
+template <class Body>
+void add(const std::string& id, Body body) {
   benchmark::RegisterBenchmark(id.c_str(), body)->UseManualTime()->Unit(benchmark::kMicrosecond);
+}
+
+void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const MachineRates& machine,
+            Bandwidth& bandwidth) {
+  std::string id =
+      op.name + "/" + title(sizes) + (direction == Direction::forward ? "/forward" : "/backward");
+  auto run = [&op, &sizes, &bandwidth, direction](benchmark::State& state) {
+    Work work(op, sizes, direction);
+    return measure(
+        state, bandwidth, [&] { work.prepare(); }, [&] { work.run(); });
+  };
+  if (!op.flops) {
+    add(id, [&op, &sizes, direction, run](benchmark::State& state) {
+      const auto& bytes = direction == Direction::forward ? op.bytes : op.backward_bytes;
+      double arithmetic = bytes ? arithmetic_seconds(op, sizes, direction) : 0;
+      report_memory(state, run(state), bytes ? bytes(sizes) : 0, arithmetic);
+    });
+    return;
+  }
+  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn})
+    add(id + "/" + name(backend), [&op, &sizes, &machine, backend, direction, run](benchmark::State& state) {
+      set_gemm_backend(backend);
+      double rate = 1e-9 * (direction == Direction::forward ? 1 : 2) * op.flops(sizes) / run(state).seconds;
+      set_gemm_backend(std::nullopt);
+      state.counters["GFLOP/s"] = rate;
+      state.counters["% of limit"] = 100 * rate / machine.sgemm_gflops;
+      state.SetLabel("sgemm");
+    });
+}
+
+// The optimizer on 2²⁵ parameters, 512 MiB with gradients and moments: once as it is, and with the norm.
+class Step : public Module {
+ public:
+  Step() : weight_(add_parameter("weight", Array::full({1 << 15, 1 << 10}, 0.1, DType::f32))), block_(*this) {
+    backward(mean(weight_));
+  }
+  double parameters() const { return static_cast<double>(block_.size()); }
+  void run(bool clip) { optimizer_.step(1e-4, clip ? clip_factor(block_.gradient_norm(), 1) : 1); }
+
+ private:
+  Tensor weight_;
+  ParameterBlock block_;
+  AdamW optimizer_{block_, {.weight_decay = 0.01}};
+};
+
+void add_optimizer(Bandwidth& bandwidth) {
+  for (bool clip : {false, true})
+    add(clip ? "AdamW with clipping/33554432" : "AdamW/33554432",
+        [&bandwidth, clip](benchmark::State& state) {
+          Step step;
+          Medians medians = measure(
+              state, bandwidth, [] {}, [&] { step.run(clip); });
+          report_memory(state, medians, (clip ? 32 : 28) * step.parameters(), 0);
+        });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  benchmark::Initialize(&argc, argv, [] {
-    fmt::print("Measures every operation of the case table. --threads N sets the number of threads.\n");
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string table = "--benchmark_counters_tabular=true", json = "--benchmark_format=json";
+  for (char*& argument : arguments)
+    if (std::string(argument) == "--json") argument = json.data();
+  arguments.insert(arguments.begin() + 1, table.data());
+  argc = static_cast<int>(arguments.size());
+  benchmark::Initialize(&argc, arguments.data(), [] {
+    fmt::print(
+        "Measures every operation of the case table and the optimizer as shares of their limits.\n"
+        "--threads N sets the number of threads, --json prints JSON.\n");
     benchmark::PrintDefaultHelp();
   });
   CLI::App app;
   int threads = thread_count();
   app.add_option("--threads", threads)->check(CLI::Range(1, 1024));
   try {
-    app.parse(argc, argv);
+    app.parse(argc, arguments.data());
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   set_thread_count(threads);
   if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
   MachineRates machine = measure_machine(threads);
+  Bandwidth bandwidth;
   benchmark::AddCustomContext("threads", std::to_string(threads));
   benchmark::AddCustomContext("isa", name(isa()));
   benchmark::AddCustomContext("sgemm_gflops", fmt::format("{:.1f}", machine.sgemm_gflops));
   benchmark::AddCustomContext("sgemm_library", machine.sgemm_library);
   benchmark::AddCustomContext("bandwidth_gbs", fmt::format("{:.1f}", machine.bandwidth_gbs));
-  for (const OpCase& op : op_cases()) {
-    for (const Sizes& sizes : op.bench_sizes) {
-      std::vector<std::optional<GemmBackend>> backends{std::nullopt};
-      if (op.flops) backends = {GemmBackend::openblas, GemmBackend::onednn};
-      for (auto [pass, run] :
-           {std::pair<const char*, Run>{"forward", run_forward}, {"backward", run_backward}})
-        for (std::optional<GemmBackend> backend : backends) add(op, sizes, pass, run, backend, machine);
-    }
-  }
+  add_optimizer(bandwidth);
+  for (const OpCase& op : op_cases())
+    for (const Sizes& sizes : op.bench_sizes)
+      for (Direction direction : {Direction::forward, Direction::backward})
+        add_op(op, sizes, direction, machine, bandwidth);
   benchmark::RunSpecifiedBenchmarks();
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());

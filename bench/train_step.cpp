@@ -1,15 +1,19 @@
 // train_step: what one training step of a BERT costs, in time and memory.
 //
 // Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW with weight decay
-// 0.01, f32. A step is forward, backward, clipping and update, by nn/training.h. Two warm-up steps, then the
-// median of five.
+// 0.01, f32. A step is forward, backward, clipping and update, by nn/training.h. Five warm-up steps, then
+// five; what is told of one step is told of the one of median length.
+//   phases        forward: the graph of the loss. backward: up to the last parameter's gradient.
+//                 norm_and_update: the gradients' norm and AdamW.
 //   gflops        2MNK of every matrix product of the model, attention's included, once forward and twice
 //                 backward, the MLM head on the scored rows only, per second of a step. What is recomputed
 //                 doesn't count.
+//   by operation  of the backward pass: from an operation's turn to the next one's, adding up its gradients
+//                 included (autograd/backward.h).
 //   peak memory   of this process, read right after the steps; only then the machine's own rates are
 //                 measured, in a process of their own (bench/machine.h).
 //
-// --serve lets a driver (scripts/compare_train_step.py) alternate this program with another one, so that both
+// --serve lets a driver (scripts/compare_pytorch.py) alternate this program with another one, so that both
 // meet the same machine: after the warm-up it prints {"ready": true}; then, for each line "go" on standard
 // input, it runs one step and prints {"seconds": s}; at the end of input it prints the summary of these
 // steps.
@@ -21,9 +25,12 @@
 #include <cmath>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "autograd/isa.h"
+#include "autograd/memory.h"
+#include "autograd/node.h"
 #include "autograd/random.h"
 #include "autograd/threads.h"
 #include "bench/machine.h"
@@ -43,6 +50,7 @@ struct Options {
   bool ragged = false;
   int64_t vocab_size = 0;  // 0: 30,522 for base and 8,192 otherwise
   int threads = thread_count();
+  bool by_operation = false;
   bool json = false;
   bool serve = false;
 };
@@ -80,6 +88,13 @@ Array random_rows(Random& random, int64_t count, int64_t total) {
   return Array::from(rows);
 }
 
+// Where the seconds of one step went.
+struct StepSeconds {
+  double forward = 0, backward = 0, update = 0;
+  std::map<std::string_view, double> backward_by_operation;
+  double whole() const { return forward + backward + update; }
+};
+
 class TrainStep {
  public:
   explicit TrainStep(const Options& options)
@@ -97,21 +112,40 @@ class TrainStep {
   }
 
   int64_t tokens() const { return input_.pass.packing.tokens(); }
+  int64_t parameters() const { return parameters_.size(); }
 
   // The library that serves the largest products of a layer.
   GemmBackend gemm_backend() const {
     return bertie::gemm_backend(DType::f32, tokens(), config_.intermediate_size, config_.hidden_size);
   }
 
-  // One step; its seconds.
-  double run() {
-    auto start = std::chrono::steady_clock::now();
+  StepSeconds run() {
+    using Clock = std::chrono::steady_clock;
+    StepSeconds seconds;
+    auto last = Clock::now();
+    auto lap = [&] {
+      auto now = Clock::now();
+      return std::chrono::duration<double>(now - std::exchange(last, now)).count();
+    };
+    double* operation = nullptr;  // the one whose turn it is
+    BackwardHooks hooks;
+    hooks.on_node = [&](const Node& node, const Array&) {
+      double elapsed = lap();
+      seconds.backward += elapsed;
+      if (operation) *operation += elapsed;
+      if (!node.is_parameter) operation = &seconds.backward_by_operation[node.op];
+    };
+    auto loss_of = [&](int64_t) {
+      Tensor loss = model_.loss(input_, rows_, labels_);
+      seconds.forward = lap();
+      return loss;
+    };
     TrainingOptions training{.steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}};
     ++input_.pass.step;
     train(
-        parameters_, optimizer_, training, [&](int64_t) { return model_.loss(input_, rows_, labels_); },
-        [](const StepReport&) { return true; });
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        parameters_, optimizer_, training, loss_of, [](const StepReport&) { return true; }, hooks);
+    seconds.update = lap();
+    return seconds;
   }
 
   // 2MNK of every product, times three: the backward pass has two products of the same size for each forward
@@ -160,31 +194,57 @@ class Rounds {
   explicit Rounds(TrainStep& step) : step_(step) {}
 
   double run() {
-    int64_t before = minor_faults();
-    seconds_.push_back(step_.run());
-    faults_ += minor_faults() - before;
-    return seconds_.back();
+    int64_t faults = minor_faults(), requests = memory_counters().system_requests;
+    steps_.push_back(step_.run());
+    faults_ += minor_faults() - faults;
+    requests_ += memory_counters().system_requests - requests;
+    return steps_.back().whole();
   }
 
   Json summary() const {
-    check(!seconds_.empty(), "train_step", "the input ended before the first \"go\"");
-    std::vector<double> sorted = seconds_;
-    std::sort(sorted.begin(), sorted.end());
-    size_t middle = sorted.size() / 2;
-    double median = sorted.size() % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-    return {{"seconds_per_step", median},
-            {"tokens_per_second", static_cast<double>(step_.tokens()) / median},
-            {"gflops", 1e-9 * step_.flops() / median},
+    check(!steps_.empty(), "train_step", "the input ended before the first \"go\"");
+    auto per_step = [&](auto value) {
+      return static_cast<double>(value) / static_cast<double>(steps_.size());
+    };
+    StepSeconds step = median_step();
+    double seconds = step.whole();
+    return {{"tokens", step_.tokens()},
+            {"parameters", step_.parameters()},
+            {"seconds_per_step", seconds},
+            {"phases",
+             {{"forward", step.forward}, {"backward", step.backward}, {"norm_and_update", step.update}}},
+            {"tokens_per_second", static_cast<double>(step_.tokens()) / seconds},
+            {"gflop_per_step", 1e-9 * step_.flops()},
+            {"gflops", 1e-9 * step_.flops() / seconds},
             {"peak_rss_bytes", peak_rss_bytes()},
-            {"minor_faults_per_step", static_cast<double>(faults_) / static_cast<double>(sorted.size())},
+            {"minor_faults_per_step", per_step(faults_)},
+            {"system_requests_per_step", per_step(requests_)},
             {"isa", name(isa())},
             {"gemm_backend", name(step_.gemm_backend())}};
   }
 
+  // Seconds of the backward pass by operation, the longest first.
+  Json backward_by_operation() const {
+    std::vector<std::pair<double, std::string_view>> operations;
+    for (auto [op, seconds] : median_step().backward_by_operation) operations.emplace_back(seconds, op);
+    std::sort(operations.rbegin(), operations.rend());
+    Json result;
+    for (auto [seconds, op] : operations) result[std::string(op)] = seconds;
+    return result;
+  }
+
  private:
+  StepSeconds median_step() const {
+    std::vector<StepSeconds> steps = steps_;
+    auto middle = steps.begin() + steps.size() / 2;
+    std::nth_element(steps.begin(), middle, steps.end(),
+                     [](const StepSeconds& a, const StepSeconds& b) { return a.whole() < b.whole(); });
+    return *middle;
+  }
+
   TrainStep& step_;
-  std::vector<double> seconds_;
-  int64_t faults_ = 0;
+  std::vector<StepSeconds> steps_;
+  int64_t faults_ = 0, requests_ = 0;
 };
 
 void say(const Json& value) { std::cout << value.dump() << std::endl; }
@@ -198,24 +258,45 @@ void serve(Rounds& rounds) {
   say(rounds.summary());
 }
 
-void report(const Options& options, Rounds& rounds) {
-  for (int round = 0; round < 5; ++round) rounds.run();
-  Json summary = rounds.summary();
-  MachineRates machine = measure_machine(options.threads);
-  summary["sgemm_gflops"] = machine.sgemm_gflops;
-  summary["sgemm_library"] = machine.sgemm_library;
-  summary["bandwidth_gbs"] = machine.bandwidth_gbs;
-  if (options.json) return say(summary);
+void print(const Options& options, const Json& summary) {
   auto number = [&](const char* key) { return summary.at(key).get<double>(); };
+  auto word = [&](const char* key) { return summary.at(key).get<std::string>(); };
   fmt::print("{:.4f} s per step, {:.0f} tokens/s\n", number("seconds_per_step"), number("tokens_per_second"));
   fmt::print(
       "{:.1f} GFLOP/s, {:.0f} % of this machine's sgemm ({:.1f} GFLOP/s by {}); its bandwidth: {:.1f} GB/s\n",
-      number("gflops"), 100 * number("gflops") / machine.sgemm_gflops, machine.sgemm_gflops,
-      machine.sgemm_library, machine.bandwidth_gbs);
-  fmt::print("peak memory {:.3f} GiB, {:.0f} minor faults per step\n", number("peak_rss_bytes") / (1 << 30),
-             number("minor_faults_per_step"));
-  fmt::print("{} threads, {}, products by {}\n", options.threads, name(isa()),
-             summary.at("gemm_backend").get<std::string>());
+      number("gflops"), 100 * number("share_of_sgemm"), number("sgemm_gflops"), word("sgemm_library"),
+      number("bandwidth_gbs"));
+  double products = number("gflop_per_step") / number("sgemm_gflops");
+  double update = 32e-9 * number("parameters") / number("bandwidth_gbs");
+  auto phase = [&](const char* key, const char* title, double least, const char* what) {
+    double seconds = summary.at("phases").at(key).get<double>();
+    fmt::print("  {:16}{:9.2f} ms, {:3.0f} %; {:.2f} ms {}\n", title, 1e3 * seconds,
+               100 * seconds / number("seconds_per_step"), 1e3 * least, what);
+  };
+  phase("forward", "forward", products / 3, "for its products at sgemm's rate");
+  phase("backward", "backward", products * 2 / 3, "for its products at sgemm's rate");
+  phase("norm_and_update", "norm and update", update, "for 32 bytes a parameter at the bandwidth");
+  if (options.by_operation) {
+    fmt::print("backward by operation\n");
+    for (const auto& [op, seconds] : summary.at("backward_by_operation").items())
+      fmt::print("  {:16}{:9.2f} ms\n", op, 1e3 * seconds.get<double>());
+  }
+  fmt::print("peak memory {:.3f} GiB, {:.0f} minor faults and {:.0f} requests for memory per step\n",
+             number("peak_rss_bytes") / (1 << 30), number("minor_faults_per_step"),
+             number("system_requests_per_step"));
+  fmt::print("{} threads, {}, products by {}\n", options.threads, word("isa"), word("gemm_backend"));
+}
+
+void report(const Options& options, Rounds& rounds) {
+  for (int round = 0; round < 5; ++round) rounds.run();
+  Json summary = rounds.summary();
+  if (options.by_operation) summary["backward_by_operation"] = rounds.backward_by_operation();
+  MachineRates machine = measure_machine(options.threads);
+  summary["sgemm_gflops"] = machine.sgemm_gflops;
+  summary["sgemm_library"] = machine.sgemm_library;
+  summary["share_of_sgemm"] = summary.at("gflops").get<double>() / machine.sgemm_gflops;
+  summary["bandwidth_gbs"] = machine.bandwidth_gbs;
+  options.json ? say(summary) : print(options, summary);
 }
 
 }  // namespace
@@ -233,8 +314,10 @@ int main(int argc, char** argv) try {
                                            "Words (default: 30,522 for base and 8,192 otherwise)");
   vocab_size->check(CLI::Range(2, 10'000'000));
   app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
-  app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON");
+  app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")
+      ->excludes("--by-operation");
   sequences->check(CLI::Range(1, 100'000));
   length->check(CLI::Range(1, 512));
   for (CLI::Option* option : app.get_options())
@@ -247,7 +330,7 @@ int main(int argc, char** argv) try {
   set_thread_count(options.threads);
   if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
   TrainStep step(options);
-  for (int warm_up = 0; warm_up < 2; ++warm_up) step.run();
+  for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
   Rounds rounds(step);
   if (options.serve)
     serve(rounds);

@@ -2,6 +2,8 @@
 # (BERTIE_ISA_NAMESPACE), and adds the objects to the target. Which one runs is chosen at run time (autograd/isa.h).
 # Kernel files include nothing that defines inline functions outside that namespace: the linker keeps one copy of such a
 # function, and an AVX-512 one must not end up in the baseline's path.
+# Without threaded jumps a bound stays one instruction: else the compiler follows its constant through the rest of the
+# loop, where the vectorizer has to blend it in at every step.
 set(BERTIE_ISA_LIST baseline)
 set(BERTIE_FLAGS_baseline "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -16,7 +18,8 @@ function(add_vector_kernels target)
   endif()
   foreach(isa ${BERTIE_ISA_LIST})
     add_library(${target}_${isa} OBJECT ${ARGN})
-    target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${BERTIE_FLAGS_${isa}})
+    target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math -fno-thread-jumps -fno-loop-unroll-and-jam
+                                                    ${BERTIE_FLAGS_${isa}})
     target_compile_definitions(${target}_${isa} PRIVATE BERTIE_ISA_NAMESPACE=${isa})
     target_include_directories(${target}_${isa} PRIVATE ${PROJECT_SOURCE_DIR})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)

@@ -2,13 +2,11 @@
 
 #include <cmath>
 
-#include "autograd/backward.h"
-
 namespace bertie {
 
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
               const std::function<Tensor(int64_t step)>& loss_of,
-              const std::function<bool(const StepReport&)>& after_step) {
+              const std::function<bool(const StepReport&)>& after_step, const BackwardHooks& hooks) {
   for (int64_t step = 0; step < options.steps; ++step) {
     parameters.zero_grad();
     double value;
@@ -17,7 +15,7 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
       value = loss.item();
       check(std::isfinite(value), "train", "the loss of step {} is {}: a lower learning rate may help", step,
             value);
-      backward(loss);
+      backward(loss, hooks);
     }
     double norm = parameters.gradient_norm();
     check(std::isfinite(norm), "train", "the gradient of step {} is {}: a lower learning rate may help", step,

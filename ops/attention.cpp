@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "autograd/threads.h"
-#include "ops/gemm.h"
+#include "ops/kernels/attention.h"
 #include "ops/kernels/dropout.h"
 #include "ops/kernels/softmax.h"
 
@@ -18,70 +18,88 @@ struct Setup {
   DropoutMask dropout;
 };
 
-// One head of one sequence.
-struct Place {
-  int64_t sequence, head;
+// A few heads of one sequence.
+struct Group {
+  int64_t sequence;
   int64_t first, S;  // its tokens: rows first … first + S - 1
+  int64_t head, end;
 };
 
-// Calls task(place) for every head of every sequence; several in a row where they are small.
-template <class Task>
-void for_each_place(const Setup& setup, Task&& task) {
-  const std::vector<int64_t>& offsets = setup.packing.offsets;
-  int64_t work = 0;  // multiplications of one product, for one head
+// Calls work(group) for groups that together are every head of every sequence; long sequences first, so that
+// no thread is left with one at the end, and short ones several in a task.
+template <class Work>
+void for_each_group(const Setup& setup, Work&& work) {
+  constexpr int64_t least_work = int64_t{1} << 19;  // of a task, in multiplications of one product
+  std::vector<Group> groups;
   for (int64_t n = 0; n < setup.packing.sequences(); ++n) {
-    int64_t S = offsets[n + 1] - offsets[n];
-    work += S * S * setup.D;
+    int64_t first = setup.packing.offsets[n], S = setup.packing.offsets[n + 1] - first;
+    int64_t heads = S > 256 ? 1 : 4;  // several: one head's rows are fetched while another is computed
+    for (int64_t head = 0; head < setup.heads && S > 0; head += heads)
+      groups.push_back({n, first, S, head, std::min(head + heads, setup.heads)});
   }
-  constexpr int64_t least_work = int64_t{1} << 19;
-  int64_t grain = 1 + least_work / (work / std::max<int64_t>(1, setup.packing.sequences()) + 1);
-  parallel_ranges(setup.packing.sequences() * setup.heads, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t sequence = i / setup.heads, first = offsets[sequence];
-      if (int64_t S = offsets[sequence + 1] - first; S > 0) task(Place{sequence, i % setup.heads, first, S});
-    }
+  std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.S > b.S; });
+  std::vector<int64_t> ends = {0};  // of the tasks
+  int64_t done = 0;
+  for (int64_t i = 0, count = std::ssize(groups); i < count; ++i) {
+    const Group& group = groups[i];
+    done += (group.end - group.head) * group.S * group.S * setup.D;
+    if (done < least_work && i + 1 < count) continue;
+    ends.push_back(i + 1);
+    done = 0;
+  }
+  parallel_tasks(std::ssize(ends) - 1, [&](int64_t task) {
+    for (int64_t i = ends[task]; i < ends[task + 1]; ++i) work(groups[i]);
   });
 }
 
-// The scratch of a task is a few blocks of this many queries, evened out, by all keys.
-int64_t rows_per_block(int64_t S) {
-  constexpr int64_t most = 128;
-  int64_t blocks = (S + most - 1) / most;
-  return (S + blocks - 1) / blocks;
+int64_t whole_chunks(int64_t n) { return (n + attention_chunk - 1) / attention_chunk * attention_chunk; }
+
+// Asks the caches for n numbers that will be read, or written.
+template <bool write, class T>
+void fetch(const T* row, int64_t n) {
+  for (int64_t i = 0; i < n; i += 64 / sizeof(T)) __builtin_prefetch(row + i, write, 2);
 }
 
-// One head of one sequence, on one thread.
+// Some heads of one sequence, one after the other, on one thread. A head's matrices are copied to scratch, K
+// and V also transposed: the products then read rows that lie side by side. Scores exist for one block of
+// queries at a time.
 template <class T>
-class HeadTask {
+class GroupTask {
  public:
-  HeadTask(const Setup& setup, const Place& place, const T* qkv)
-      : setup_(setup),
-        place_(place),
-        scale_(1 / std::sqrt(static_cast<T>(setup.D))),
-        start_(place.first * 3 * setup.H + place.head * setup.D),
-        q_(qkv + start_),
-        k_(q_ + setup.H),
-        v_(k_ + setup.H) {}
+  GroupTask(const Setup& setup, const Group& group, const T* qkv)
+      : setup_(setup), group_(group), qkv_(qkv + group.first * 3 * setup.H) {
+    int64_t blocks = (S_ + most_rows - 1) / most_rows;
+    rows_ = (S_ + blocks - 1) / blocks;
+  }
 
   // y [T, H], log_sums [T, A]
   void forward(T* y, T* log_sums) const {
-    int64_t S = place_.S, rows = rows_per_block(S), D = setup_.D;
-    Array scratch = Array::empty({rows, S}, dtype_of<T>());
-    T* p = scratch.mutable_data<T>();
-    for (int64_t begin = 0; begin < S; begin += rows) {
-      int64_t count = std::min(rows, S - begin);
-      scores(begin, count, p);
-      for (int64_t i = 0; i < count; ++i) {
-        T* row = p + i * S;
-        T shift = softmax_.row_max(row, S) * scale_;
-        T sum = softmax_.exp_shifted(row, shift, scale_, row, S);
-        if (setup_.dropout.rate == 0)
-          softmax_.scale(row, 1 / sum, S);
-        else
-          drop(row, row, begin + i, 1 / sum);
-        log_sums[(place_.first + begin + i) * setup_.heads + place_.head] = shift + std::log(sum);
+    Array scratch = Array::empty({(D_ + rows_) * stride_ + S_ * width_}, dtype_of<T>());
+    T *kt = scratch.mutable_data<T>(), *p = kt + D_ * stride_, *v = p + rows_ * stride_;
+    Array room = Array::empty({rows_ * words_stride_}, DType::i32);
+    for (int64_t head = group_.head; head < group_.end; ++head) {
+      const T* q = qkv_ + head * D_;
+      kernels_.transpose(q + H_, 3 * H_, S_, D_, kt, stride_);
+      kernels_.copy(q + 2 * H_, 3 * H_, S_, D_, v, width_);
+      for (int64_t begin = 0; begin < S_; begin += rows_) {
+        int64_t count = std::min(rows_, S_ - begin);
+        T* out = output(y, head, begin);
+        T sums[most_rows];
+        scores(q, kt, begin, count, p);
+        const uint32_t* words = draw(head, begin, count, room);
+        for (int64_t i = 0; i < count; ++i) {
+          if (head + 1 < group_.end) {
+            for (int64_t part = 0; part < 3; ++part)
+              fetch<false>(q + (begin + i) * 3 * H_ + part * H_ + D_, D_);
+            fetch<true>(out + i * H_ + D_, D_);
+          }
+          T shift = kernels_.softmax_row(p + i * stride_, S_, scale_, words + i * words_stride_, threshold_,
+                                         &sums[i]);
+          log_sums[(group_.first + begin + i) * setup_.heads + head] = shift + std::log(sums[i]);
+        }
+        kernels_.multiply({count, D_, S_, p, stride_, 1, v, width_, out, H_});
+        for (int64_t i = 0; i < count; ++i) softmax_.scale(out + i * H_, kept_ / sums[i], D_);
       }
-      multiply(count, D, S, {p, S}, {v_, 3 * setup_.H}, output(y, begin), setup_.H);
     }
   }
 
@@ -91,67 +109,88 @@ class HeadTask {
   //   dV = (M ∘ P)ᵀ dy,   dP = M ∘ (dy Vᵀ),   ds = P ∘ (dP − δ),   dQ = scale · ds K,   dK = scale · dsᵀ Q,
   // where δ_i = Σ_j P_ij dP_ij = Σ_j M_ij P_ij Σ_d dy_id V_jd = Σ_d dy_id y_id needs no row of P.
   void backward(const T* y, const T* log_sums, const T* dy, T* dqkv) const {
-    int64_t S = place_.S, rows = rows_per_block(S), D = setup_.D, H = setup_.H;
-    T *dq = dqkv + start_, *dk = dq + H, *dv = dk + H;
-    bool drops = setup_.dropout.rate > 0;
-    Array scratch = Array::empty({2, rows, S}, dtype_of<T>());
-    T *p = scratch.mutable_data<T>(), *other = p + rows * S;
-    for (int64_t begin = 0; begin < S; begin += rows) {
-      int64_t count = std::min(rows, S - begin);
-      const T* dy_block = output(dy, begin);
-      T beta = begin == 0 ? 0 : 1;  // dK and dV collect a term from each block of queries
-      scores(begin, count, p);
-      for (int64_t i = 0; i < count; ++i) {
-        T log_sum = log_sums[(place_.first + begin + i) * setup_.heads + place_.head];
-        softmax_.exp_shifted(p + i * S, log_sum, scale_, p + i * S, S);
-        if (drops) drop(p + i * S, other + i * S, begin + i, 1);
+    Array scratch = Array::empty({2 * (D_ + rows_) * stride_ + 3 * S_ * width_}, dtype_of<T>());
+    T *kt = scratch.mutable_data<T>(), *vt = kt + D_ * stride_;
+    T *p = vt + D_ * stride_, *ds = p + rows_ * stride_;
+    T *q = ds + rows_ * stride_, *k = q + S_ * width_, *d = k + S_ * width_;
+    Array room = Array::empty({rows_ * words_stride_}, DType::i32);
+    for (int64_t head = group_.head; head < group_.end; ++head) {
+      const T* from = qkv_ + head * D_;
+      T* to = dqkv + group_.first * 3 * H_ + head * D_;
+      kernels_.transpose(from + H_, 3 * H_, S_, D_, kt, stride_);
+      kernels_.transpose(from + 2 * H_, 3 * H_, S_, D_, vt, stride_);
+      kernels_.copy(from, 3 * H_, S_, D_, q, width_);
+      kernels_.copy(from + H_, 3 * H_, S_, D_, k, width_);
+      kernels_.copy(output(dy, head, 0), H_, S_, D_, d, width_);
+      for (int64_t begin = 0; begin < S_; begin += rows_) {
+        int64_t count = std::min(rows_, S_ - begin), next = begin * width_;
+        bool more = begin > 0;  // dK and dV collect a term from each block of queries
+        scores(from, kt, begin, count, p);
+        const uint32_t* words = draw(head, begin, count, room);
+        kernels_.multiply({count, whole_chunks(S_), D_, d + next, width_, 1, vt, stride_, ds, stride_});
+        for (int64_t i = 0; i < count; ++i) {
+          const T *y_row = output(y, head, begin + i), *dy_row = output(dy, head, begin + i);
+          if (head + 1 < group_.end) {
+            for (int64_t part = 0; part < 3; ++part) {
+              fetch<false>(from + (begin + i) * 3 * H_ + part * H_ + D_, D_);
+              fetch<true>(to + (begin + i) * 3 * H_ + part * H_ + D_, D_);
+            }
+            fetch<false>(y_row + D_, D_);
+            fetch<false>(dy_row + D_, D_);
+          }
+          T log_sum = log_sums[(group_.first + begin + i) * setup_.heads + head];
+          kernels_.softmax_backward_row(p + i * stride_, ds + i * stride_, S_, scale_, log_sum,
+                                        softmax_.dot(y_row, dy_row, D_), words + i * words_stride_,
+                                        threshold_, kept_);
+        }
+        kernels_.multiply({S_, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
+        kernels_.multiply({S_, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
+        kernels_.multiply({count, D_, S_, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
       }
-      multiply(S, D, count, {drops ? other : p, S, true}, {dy_block, H}, dv, 3 * H, beta);
-      multiply(count, S, D, {dy_block, H}, {v_, 3 * H, true}, other, S);  // dP, but for M
-      for (int64_t i = 0; i < count; ++i) {
-        T* row = other + i * S;
-        if (drops) drop(row, row, begin + i, 1);
-        T delta = softmax_.dot(dy_block + i * H, output(y, begin + i), D);
-        softmax_.backward(p + i * S, row, delta, scale_, row, S);  // scale · ds
-      }
-      multiply(count, D, S, {other, S}, {k_, 3 * H}, dq + begin * 3 * H, 3 * H);
-      multiply(S, D, count, {other, S, true}, {q_ + begin * 3 * H, 3 * H}, dk, 3 * H, beta);
     }
   }
 
  private:
-  // Where this head's part of a row of y [T, H] begins.
+  static constexpr int64_t most_rows = 64;  // of a block: with 128 keys its scores stay in the first cache
+
+  // Where a head's part of a row of y [T, H] begins.
   template <class Pointer>
-  Pointer output(Pointer y, int64_t query) const {
-    return y + (place_.first + query) * setup_.H + place_.head * setup_.D;
+  Pointer output(Pointer y, int64_t head, int64_t query) const {
+    return y + (group_.first + query) * H_ + head * D_;
   }
 
   // Q Kᵀ for a block of queries → p [count, S]
-  void scores(int64_t begin, int64_t count, T* p) const {
-    multiply(count, place_.S, setup_.D, {q_ + begin * 3 * setup_.H, 3 * setup_.H}, {k_, 3 * setup_.H, true},
-             p, place_.S);
+  void scores(const T* q, const T* kt, int64_t begin, int64_t count, T* p) const {
+    kernels_.multiply({count, whole_chunks(S_), D_, q + begin * 3 * H_, 3 * H_, 1, kt, stride_, p, stride_});
   }
 
-  void multiply(int64_t M, int64_t N, int64_t K, const Factor<T>& a, const Factor<T>& b, T* c,
-                int64_t c_stride, T beta = 0) const {
-    gemm_tile(Product<T>{.M = M, .N = N, .K = K, .a = a, .b = b, .c = c, .c_stride = c_stride, .beta = beta});
-  }
-
-  // to = M ∘ from · factor, for one query's row
-  void drop(const T* from, T* to, int64_t query, T factor) const {
-    dropout_.dropout_row(from, to, place_.S, setup_.dropout.key(), static_cast<uint32_t>(query),
-                         static_cast<uint32_t>(setup_.packing.first_sequence + place_.sequence),
-                         static_cast<uint32_t>(place_.head + 1), setup_.dropout.threshold(),
-                         factor / static_cast<T>(1 - setup_.dropout.rate));
+  // The random words of a block of queries, for all keys; null where nothing is dropped.
+  const uint32_t* draw(int64_t head, int64_t begin, int64_t count, Array& room) const {
+    if (words_stride_ == 0) return nullptr;
+    uint32_t* words = reinterpret_cast<uint32_t*>(room.mutable_data<int32_t>());
+    dropout_.random_words(count, S_, setup_.dropout.key(), static_cast<uint32_t>(begin),
+                          static_cast<uint32_t>(setup_.packing.first_sequence + group_.sequence),
+                          static_cast<uint32_t>(head + 1), words, words_stride_);
+    return words;
   }
 
   const Setup& setup_;
-  Place place_;
-  T scale_;
-  int64_t start_;  // of this head's queries within qkv
-  const T *q_, *k_, *v_;
+  Group group_;
+  const T* qkv_;  // of the sequence
+  int64_t S_ = group_.S, H_ = setup_.H, D_ = setup_.D;
+  int64_t width_ = whole_chunks(D_);  // of scratch rows of D numbers
+  // And of S numbers: an odd number of chunks, so that a column uses all of a cache's sets.
+  int64_t stride_ = (whole_chunks(S_) / attention_chunk | 1) * attention_chunk;
+  int64_t rows_;  // queries in a block
+  T scale_ = 1 / std::sqrt(static_cast<T>(D_));
+  T kept_ = static_cast<T>(1 / (1 - setup_.dropout.rate));
+  int64_t words_stride_ = setup_.dropout.rate > 0
+                              ? (S_ + dropout_block - 1) / dropout_block* dropout_block + 16
+                              : 0;
+  uint32_t threshold_ = setup_.dropout.threshold();
   const SoftmaxKernels<T>& softmax_ = softmax_kernels<T>();
   const DropoutKernels<T>& dropout_ = dropout_kernels<T>();
+  const AttentionKernels<T>& kernels_ = attention_kernels<T>();
 };
 
 }  // namespace
@@ -171,8 +210,8 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
     using Number = decltype(zero);
     const Number* from = qkv.array().data<Number>();
     Number *to = y.mutable_data<Number>(), *sums = log_sums.mutable_data<Number>();
-    for_each_place(setup,
-                   [&](const Place& place) { HeadTask<Number>(setup, place, from).forward(to, sums); });
+    for_each_group(setup,
+                   [&](const Group& group) { GroupTask<Number>(setup, group, from).forward(to, sums); });
   });
 
   bool save = qkv.requires_grad();
@@ -185,8 +224,8 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
                     const Number *from = qkv.data<Number>(), *out = y.data<Number>(), *d = dy.data<Number>();
                     const Number* sums = log_sums.data<Number>();
                     Number* to = dqkv.mutable_data<Number>();
-                    for_each_place(setup, [&](const Place& place) {
-                      HeadTask<Number>(setup, place, from).backward(out, sums, d, to);
+                    for_each_group(setup, [&](const Group& group) {
+                      GroupTask<Number>(setup, group, from).backward(out, sums, d, to);
                     });
                   });
                   return {dqkv};

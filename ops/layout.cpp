@@ -153,9 +153,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 Tensor select_rows(const Tensor& x, const Array& rows) {
   check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
   return record("select_rows", gather_rows("select_rows", x.array(), rows), {x},
-                [rows = rows.clone()](Array dy, const Needs&) -> Gradients {
-                  return {Gradient(dy, rows)};
-                });
+                [rows = rows.clone()](Array dy, const Needs&) -> Gradients { return {Gradient(dy, rows)}; });
 }
 
 }  // namespace bertie

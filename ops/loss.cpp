@@ -5,6 +5,7 @@
 
 #include "autograd/accumulate_table.h"
 #include "autograd/threads.h"
+#include "ops/kernels/elementwise.h"
 #include "ops/kernels/softmax.h"
 
 namespace bertie {
@@ -58,8 +59,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
       for (int64_t t = begin; t < end; ++t) {
         if (targets[t] == ignored) continue;
         const T* row = z + t * classes;
-        T largest = softmax.row_max(row, classes);
-        s[t] = largest + std::log(softmax.sum_exp_shifted(row, largest, 1, classes));
+        s[t] = softmax.log_sum_exp(row, classes);
         double loss = static_cast<double>(s[t]) - row[targets[t]];
         if (smoothing > 0) {
           double mean = accumulate_kernels<T>().sum(row, classes) / static_cast<double>(classes);
@@ -71,14 +71,13 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
     double sum = 0;
     for (double loss : losses) sum += loss;
     return record("cross_entropy", Array::full({}, sum / denominator, logits.dtype()), {logits},
-                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain](
-                      Array dy, const Needs&) -> Gradients {
-                    int64_t rows = z.shape()[0], classes = z.shape()[1];
-                    Array dz = Array::empty(z.shape(), z.dtype());
+                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain, rows, classes](
+                      Array dy, const Needs&) mutable -> Gradients {
+                    const T *in = z.data<T>(), *s = log_sums.data<T>();
+                    Array dz = z.take_memory();  // the largest arrays of all: not two of them
                     T factor = static_cast<T>(dy.item() / denominator);
                     T share = static_cast<T>(smoothing / static_cast<double>(classes));
                     T* out = dz.mutable_data<T>();
-                    const T *in = z.data<T>(), *s = log_sums.data<T>();
                     const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
                     parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
                       for (int64_t t = begin; t < end; ++t) {
@@ -87,8 +86,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
                           std::fill(row, row + classes, T(0));
                           continue;
                         }
-                        softmax.exp_shifted(in + t * classes, s[t], 1, row, classes);
-                        for (int64_t c = 0; c < classes; ++c) row[c] = (row[c] - share) * factor;
+                        softmax.cross_entropy_gradient(in + t * classes, s[t], share, factor, row, classes);
                         row[targets[t]] -= static_cast<T>(1 - smoothing) * factor;
                       }
                     });
@@ -104,27 +102,36 @@ Tensor mean_squared_error(const Tensor& x, const Tensor& target) {
   check(n > 0, "mean_squared_error", "there is nothing to average in shape {}", x.shape());
   return dispatch("mean_squared_error", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    double sum = 0;
+    constexpr int64_t chunk = 1 << 13;
+    const ElementwiseKernels<T>& kernels = elementwise_kernels<T>();
     const T *a = x.array().data<T>(), *b = target.array().data<T>();
-    for (int64_t i = 0; i < n; ++i) {
-      double difference = static_cast<double>(a[i]) - b[i];
-      sum += difference * difference;
-    }
-    return record("mean_squared_error", Array::full({}, sum / static_cast<double>(n), x.dtype()), {x, target},
-                  [x = x.array(), target = target.array()](Array dy, const Needs& needs) -> Gradients {
-                    // d/dx = 2 (x − target) / n, and its negative for the target
-                    T factor = static_cast<T>(2 * dy.item() / static_cast<double>(x.size()));
-                    Gradients gradients(2);
-                    for (int i = 0; i < 2; ++i) {
-                      if (!needs[i]) continue;
-                      gradients[i] = Array::empty(x.shape(), x.dtype());
-                      T* out = gradients[i].template mutable_data<T>();
-                      const T *a = x.template data<T>(), *b = target.template data<T>();
-                      T signed_factor = i == 0 ? factor : -factor;
-                      for (int64_t k = 0; k < x.size(); ++k) out[k] = (a[k] - b[k]) * signed_factor;
-                    }
-                    return gradients;
-                  });
+    std::vector<double> partial((n + chunk - 1) / chunk);
+    parallel_ranges(n, chunk, [&](int64_t begin, int64_t end) {
+      std::vector<T> difference(end - begin);
+      kernels.subtract(a + begin, 1, b + begin, 1, difference.data(), end - begin);
+      partial[begin / chunk] = accumulate_kernels<T>().sum_of_squares(difference.data(), end - begin);
+    });
+    double sum = 0;
+    for (double part : partial) sum += part;
+    return record(
+        "mean_squared_error", Array::full({}, sum / static_cast<double>(n), x.dtype()), {x, target},
+        [x = x.array(), target = target.array(), n, &kernels](Array dy, const Needs& needs) -> Gradients {
+          // d/dx = 2 (x − target) / n, and its negative for the target
+          T factor = static_cast<T>(2 * dy.item() / static_cast<double>(n));
+          Array dx = save_if(needs[0], Array::empty(x.shape(), x.dtype()));
+          Array dtarget = save_if(needs[1], Array::empty(x.shape(), x.dtype()));
+          const T *a = x.template data<T>(), *b = target.template data<T>();
+          T* to_x = dx ? dx.mutable_data<T>() : nullptr;
+          T* to_target = dtarget ? dtarget.mutable_data<T>() : nullptr;
+          parallel_ranges(n, chunk, [&](int64_t begin, int64_t end) {
+            std::vector<T> difference(end - begin);
+            T* d = difference.data();
+            kernels.subtract(a + begin, 1, b + begin, 1, d, end - begin);
+            if (to_x) kernels.scale_and_shift(d, factor, 0, to_x + begin, end - begin);
+            if (to_target) kernels.scale_and_shift(d, -factor, 0, to_target + begin, end - begin);
+          });
+          return {dx, dtarget};
+        });
   });
 }
 

@@ -88,23 +88,37 @@ bool larger(T a, T b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
 }
 
+// Where a walk over some of the axes of x comes by, from the first element on: over those before the last
+// that are reduced, or over all that aren't.
+std::vector<int64_t> walk(const Shape& shape, const Shape& kept, bool reduced) {
+  std::vector<int64_t> result{0};
+  for (int64_t axis = shape.rank() - 1, stride = 1; axis >= 0; stride *= shape[axis--]) {
+    if ((kept[axis] != shape[axis]) != reduced || (reduced && axis == shape.rank() - 1)) continue;
+    std::vector<int64_t> inner = std::move(result);
+    result.clear();
+    for (int64_t i = 0; i < shape[axis]; ++i)
+      for (int64_t position : inner) result.push_back(position + i * stride);
+  }
+  return result;
+}
+
 // For each reduced group, the position in x of its first maximum.
 template <class T>
 std::vector<int64_t> positions_of_maxima(const Array& x, const Shape& kept) {
-  std::vector<int64_t> best(kept.size(), -1);
-  const T* p = x.data<T>();
-  const Shape& shape = x.shape();
-  for (int64_t i = 0; i < x.size(); ++i) {
-    int64_t rest = i, group = 0, stride = 1;
-    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-      if (kept[axis] != 1) group += rest % shape[axis] * stride;
-      rest /= shape[axis];
-      stride *= kept[axis];
+  std::vector<int64_t> groups = walk(x.shape(), kept, false), runs = walk(x.shape(), kept, true);
+  int64_t count = kept.size(), length = kept.rank() && kept[-1] != x.shape()[-1] ? x.shape()[-1] : 1;
+  int64_t grain = 1 + (1 << 14) / (length * static_cast<int64_t>(runs.size()));
+  parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* first = x.data<T>() + groups[i];
+      int64_t best = 0;
+      for (int64_t run : runs)
+        for (int64_t k = run; k < run + length; ++k)
+          if (larger(first[k], first[best])) best = k;
+      groups[i] += best;
     }
-    int64_t& winner = best[group];
-    if (winner < 0 || larger(p[i], p[winner])) winner = i;
-  }
-  return best;
+  });
+  return groups;
 }
 
 }  // namespace

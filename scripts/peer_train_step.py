@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Times a training step of BertForMaskedLM in PyTorch and transformers, to stand beside bench/train_step.
 
-Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), f32. A step
-is forward, backward, clipping and update. Two warm-up steps, then --rounds timed ones; seconds_per_step is
-their median. tokens_per_second counts real tokens, never padding. peak_rss_bytes is the whole process, the
-interpreter included.
+Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), f32; attention
+as transformers chooses it (PyTorch's scaled_dot_product_attention). A step is forward, backward, clipping and
+update. Two warm-up steps, then --rounds timed ones; seconds_per_step is their median. tokens_per_second counts
+real tokens, never padding. peak_rss_bytes is the whole process, the interpreter included.
 
 --serve lets a driver alternate this program with another, so that both meet the same machine: after the
 warm-up it prints {"ready": true}; then, for each line "go" on standard input, it runs one step and prints
@@ -134,6 +134,7 @@ def main():
         sys.exit("peer_train_step: the input ended before the first \"go\"")
     median = statistics.median(seconds)
     summary = {
+        "tokens": step.tokens,
         "seconds_per_step": median,
         "tokens_per_second": step.tokens / median,
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts in KiB

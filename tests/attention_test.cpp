@@ -159,6 +159,15 @@ TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
   for (int64_t i = 4 * 4; i < 5 * 4; ++i) EXPECT_TRUE(std::isnan(y.item(i))) << i;
 }
 
+// √3 isn't a power of two, so that scaling a score of 10¹² rounds it by thousands.
+TEST(Attention, RoundingsOfLargeScoresDontOverflow) {
+  Array qkv = random_array({40, 9}, DType::f32, 1);
+  for (int64_t i = 0; i < qkv.size(); ++i) qkv.mutable_data<float>()[i] *= 1e6f;
+  Result result = run([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
+  for (const Array& values : {result.y, result.gradient})
+    for (int64_t i = 0; i < values.size(); ++i) EXPECT_TRUE(std::isfinite(values.item(i))) << i;
+}
+
 TEST(Attention, KeepsNoMatrixOfProbabilities) {
   constexpr int64_t S = 600, A = 2, H = 16;
   Tensor qkv = Tensor::parameter(random_array({S, 3 * H}, DType::f32, 1));

@@ -48,6 +48,8 @@ using K = ElementwiseKernels<float>;
 
 TEST(VectorMath, IsRightToAFewUnitsInTheLastPlace) {
   EXPECT_LE(largest_error(&K::exp, -87, 88.7, [](double x) { return std::exp(x); }), 2);
+  for (auto [low, high] : {std::pair{0.01, 4.0}, {4.0, 1e6}, {1e-44, 1e-36}})
+    EXPECT_LE(largest_error(&K::log, low, high, [](double x) { return std::log(x); }), 2) << low;
   EXPECT_LE(largest_error(&K::tanh, -12, 12, [](double x) { return std::tanh(x); }), 4);
   EXPECT_LE(largest_error(&K::sigmoid, -80, 80, [](double x) { return 1 / (1 + std::exp(-x)); }), 4);
   auto gelu_exact = [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); };
@@ -70,6 +72,9 @@ TEST(VectorMath, KeepsInfinitiesAndNaN) {
     EXPECT_EQ(at(bertie::exp, -inf), 0);
     EXPECT_EQ(at(bertie::exp, 89), inf);
     EXPECT_NEAR(at(bertie::exp, -100) / std::exp(-100.0), 1, 0.02);  // a denormal
+    EXPECT_EQ(at(bertie::log, inf), inf);
+    EXPECT_EQ(at(bertie::log, 0), -inf);
+    EXPECT_TRUE(std::isnan(at(bertie::log, -1)));
     EXPECT_EQ(at(bertie::tanh, inf), 1);
     EXPECT_EQ(at(bertie::tanh, -inf), -1);
     EXPECT_EQ(at(sigmoid, -inf), 0);
@@ -81,9 +86,10 @@ TEST(VectorMath, KeepsInfinitiesAndNaN) {
       EXPECT_EQ(at(op, -inf), 0);
     }
     for (auto gradient : {&K::gelu_gradient, &K::gelu_tanh_gradient}) {
-      float x[] = {inf, -inf, 1e30f, -1e30f}, dy[] = {1, 1, 1, 1}, dx[4];
-      (elementwise_kernels<float>().*gradient)(x, dy, dx, 4);
+      float x[] = {inf, -inf, 1e30f, -1e30f, nan}, dy[] = {1, 1, 1, 1, 1}, dx[5];
+      (elementwise_kernels<float>().*gradient)(x, dy, dx, 5);
       for (int i = 0; i < 4; ++i) EXPECT_EQ(dx[i], i % 2 == 0 ? 1 : 0);
+      EXPECT_TRUE(std::isnan(dx[4]));
     }
     for (auto op : {bertie::exp, bertie::log, bertie::sqrt, bertie::tanh, sigmoid, relu, gelu, gelu_tanh})
       EXPECT_TRUE(std::isnan(at(op, nan)));

@@ -1,8 +1,10 @@
-// The inner loop of dropout: draws the mask and applies it.
+// The inner loops of dropout: draw the mask and apply it.
 #pragma once
 #include <cstdint>
 
 namespace bertie {
+
+constexpr int64_t dropout_block = 64;  // channels whose random words are drawn together
 
 template <class T>
 struct DropoutKernels {
@@ -11,6 +13,10 @@ struct DropoutKernels {
   // serves four channels 16 apart, so that 16 calls run side by side and store neighbors.
   void (*dropout_row)(const T* x, T* y, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
                       uint32_t threshold, T scale);
+  // The words that decide, for `rows` rows of n channels whose c1 are consecutive: words[row · stride + c]. A
+  // row has room for whole blocks.
+  void (*random_words)(int64_t rows, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
+                       uint32_t* words, int64_t stride);
 };
 
 // The table for the instruction set in use. T: float, double.

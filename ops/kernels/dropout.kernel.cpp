@@ -52,41 +52,55 @@ inline Block philox_rounds(uint64_t key, Words a, uint32_t c1, uint32_t c2, uint
   return {a, b, c, d};
 }
 
-// words[w · 16 + i] = word w of philox(key, {first + i, c1, c2, c3})
-inline void philox_block(uint64_t key, uint32_t first, uint32_t c1, uint32_t c2, uint32_t c3,
-                         uint32_t* words) {
+// words[row · stride + w · 16 + i] = word w of philox(key, {first + i, c1 + row, c2, c3}). With the rows in
+// the inner loop the compiler takes what doesn't depend on them out of it: a quarter of the work.
+inline void philox_block(uint64_t key, uint32_t first, int64_t rows, uint32_t c1, uint32_t c2, uint32_t c3,
+                         uint32_t* words, int64_t stride) {
   Words step{};
   for (int lane = 0; lane < words_lanes; ++lane) step[lane] = static_cast<uint64_t>(2 * lane);
   for (int i = 0; i < side_by_side; i += 2 * words_lanes) {
     Words counter = step + (first + static_cast<uint32_t>(i));
-    Block even = philox_rounds(key, counter, c1, c2, c3), odd = philox_rounds(key, counter + 1, c1, c2, c3);
-    auto store = [&](int w, Words low, Words high) {  // neighbors are the halves of one lane
-      Words both = (low & 0xFFFFFFFFu) | (high << 32);
-      __builtin_memcpy(words + w * side_by_side + i, &both, sizeof both);
-    };
-    store(0, even.a, odd.a);
-    store(1, even.b, odd.b);
-    store(2, even.c, odd.c);
-    store(3, even.d, odd.d);
+    for (int64_t row = 0; row < rows; ++row) {
+      uint32_t c = c1 + static_cast<uint32_t>(row);
+      Block even = philox_rounds(key, counter, c, c2, c3), odd = philox_rounds(key, counter + 1, c, c2, c3);
+      auto store = [&](int w, Words low, Words high) {  // neighbors are the halves of one lane
+        Words both = (low & 0xFFFFFFFFu) | (high << 32);
+        __builtin_memcpy(words + row * stride + w * side_by_side + i, &both, sizeof both);
+      };
+      store(0, even.a, odd.a);
+      store(1, even.b, odd.b);
+      store(2, even.c, odd.c);
+      store(3, even.d, odd.d);
+    }
   }
 }
+
+constexpr int64_t block = dropout_block;
+static_assert(block == 4 * side_by_side);
 
 template <class T>
 void dropout_row(const T* x, T* y, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
                  uint32_t threshold, T scale) {
-  uint32_t words[4 * side_by_side];
-  for (int64_t begin = 0; begin < n; begin += 4 * side_by_side) {
-    philox_block(key, static_cast<uint32_t>(begin / 4), c1, c2, c3, words);
-    int64_t count = n - begin < 4 * side_by_side ? n - begin : 4 * side_by_side;
+  uint32_t words[block];
+  for (int64_t begin = 0; begin < n; begin += block) {
+    prefetch(x + begin + 256, block);  // the CPU doesn't fetch ahead of loads so far apart in time
+    philox_block(key, static_cast<uint32_t>(begin / 4), 1, c1, c2, c3, words, 0);
+    int64_t count = n - begin < block ? n - begin : block;
     for (int64_t i = 0; i < count; ++i) y[begin + i] = words[i] >= threshold ? x[begin + i] * scale : T(0);
   }
+}
+
+void random_words(int64_t rows, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
+                  uint32_t* words, int64_t stride) {
+  for (int64_t begin = 0; begin < n; begin += block)
+    philox_block(key, static_cast<uint32_t>(begin / 4), rows, c1, c2, c3, words + begin, stride);
 }
 
 }  // namespace
 
 extern const DropoutKernels<float> dropout_f32;
 extern const DropoutKernels<double> dropout_f64;
-const DropoutKernels<float> dropout_f32{dropout_row<float>};
-const DropoutKernels<double> dropout_f64{dropout_row<double>};
+const DropoutKernels<float> dropout_f32{dropout_row<float>, random_words};
+const DropoutKernels<double> dropout_f64{dropout_row<double>, random_words};
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -6,20 +6,14 @@ namespace bertie {
 
 template <class T>
 struct SoftmaxKernels {
-  // The largest of n elements, leaving out NaN; −∞ for n = 0.
-  T (*row_max)(const T* x, int64_t n);
-  // y = exp(x · scale − shift), and returns the sum of y. NaN stays NaN, so a row that holds one sums to NaN.
-  // y may be x.
-  T (*exp_shifted)(const T* x, T shift, T scale, T* y, int64_t n);
-  // The same sum, without storing y.
-  T (*sum_exp_shifted)(const T* x, T shift, T scale, int64_t n);
+  // ln Σ exp(x)
+  T (*log_sum_exp)(const T* x, int64_t n);
+  // dx = (exp(x − log_sum) − share) · factor, with log_sum ≥ x; dx may be x
+  void (*cross_entropy_gradient)(const T* x, T log_sum, T share, T factor, T* dx, int64_t n);
   // y = y · factor
   void (*scale)(T* y, T factor, int64_t n);
   // Σ a · b
   T (*dot)(const T* a, const T* b, int64_t n);
-  // dx = y · (dy − shift) · factor: the gradient of y = softmax(x · factor), with shift = Σ dy · y. dx may be
-  // dy.
-  void (*backward)(const T* y, const T* dy, T shift, T factor, T* dx, int64_t n);
 
   // Whole rows: x, y, dy, dx [rows, n]; y may be x, dx may be dy.
   void (*softmax)(const T* x, T* y, int64_t rows, int64_t n);

@@ -6,30 +6,57 @@
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
 
+// The largest of n elements, leaving out NaN; −∞ for n = 0.
 template <class T>
 T row_max(const T* x, int64_t n) {
+  auto larger = [](auto a, auto b) { return b > a ? b : a; };  // a where b is NaN
   T largest[lanes];
   for (int lane = 0; lane < lanes; ++lane) largest[lane] = T(-__builtin_inf());
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
-    for (int lane = 0; lane < lanes; ++lane)
-      largest[lane] = x[i + lane] > largest[lane] ? x[i + lane] : largest[lane];
-  for (int lane = 0; i < n; ++i, ++lane) largest[lane] = x[i] > largest[lane] ? x[i] : largest[lane];
-  for (int width = lanes / 2; width > 0; width /= 2)
-    for (int lane = 0; lane < width; ++lane)
-      largest[lane] = largest[lane + width] > largest[lane] ? largest[lane + width] : largest[lane];
-  return largest[0];
+    for (int lane = 0; lane < lanes; ++lane) largest[lane] = larger(largest[lane], x[i + lane]);
+  for (int lane = 0; i < n; ++i, ++lane) largest[lane] = larger(largest[lane], x[i]);
+  return pairwise(largest, larger);
+}
+
+// y = exp(x − shift), for a shift ≥ x, and returns the sum of y, which a NaN makes NaN. In the order of
+// sum_over; written out so that y is stored and summed at once.
+template <class T>
+T exp_shifted(const T* x, T shift, T* y, int64_t n) {
+  T partial[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    T e[lanes];
+    for (int lane = 0; lane < lanes; ++lane) e[lane] = exponential_or_zero(x[i + lane] - shift);
+    for (int lane = 0; lane < lanes; ++lane) partial[lane] += e[lane];
+    for (int lane = 0; lane < lanes; ++lane) y[i + lane] = e[lane];
+  }
+  for (int lane = 0; i < n; ++i, ++lane) partial[lane] += y[i] = exponential_or_zero(x[i] - shift);
+  return pairwise(partial, Plus());
+}
+
+// For rows longer than a cache: by blocks, each with the largest so far taken off; where that grows, the sum
+// shrinks. The next block is fetched meanwhile.
+template <class T>
+T log_sum_exp(const T* x, int64_t n) {
+  constexpr int64_t block = 1024;
+  T largest = T(-__builtin_inf()), sum = 0;
+  for (int64_t begin = 0; begin < n; begin += block) {
+    const T* part = x + begin;
+    int64_t count = n - begin < block ? n - begin : block, rest = n - begin - count;
+    prefetch(part + count, rest < block ? rest : block);
+    T before = largest, highest = row_max(part, count);
+    if (highest > largest) largest = highest;
+    T shift = largest > T(-__builtin_inf()) ? largest : T(0);  // −∞ can't be taken off
+    sum = sum * exponential_or_zero(before - shift) +
+          sum_over<T>(count, [=](int64_t i) { return exponential_or_zero(part[i] - shift); });
+  }
+  return largest + logarithm(sum);
 }
 
 template <class T>
-T exp_shifted(const T* x, T shift, T scale, T* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = exponential(x[i] * scale - shift);
-  return sum_over<T>(n, [=](int64_t i) { return y[i]; });
-}
-
-template <class T>
-T sum_exp_shifted(const T* x, T shift, T scale, int64_t n) {
-  return sum_over<T>(n, [=](int64_t i) { return exponential(x[i] * scale - shift); });
+void cross_entropy_gradient(const T* x, T log_sum, T share, T factor, T* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = (exponential_or_zero(x[i] - log_sum) - share) * factor;
 }
 
 template <class T>
@@ -43,27 +70,25 @@ T dot(const T* a, const T* b, int64_t n) {
 }
 
 template <class T>
-void backward(const T* y, const T* dy, T shift, T factor, T* dx, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = y[i] * (dy[i] - shift) * factor;
-}
-
-template <class T>
 void softmax(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, y += n)
-    scale(y, T(1) / exp_shifted(x, row_max(x, n), T(1), y, n), n);
+    scale(y, T(1) / exp_shifted(x, row_max(x, n), y, n), n);
 }
 
 // dx = y (dy − Σ dy y)
 template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t n) {
-  for (int64_t row = 0; row < rows; ++row, y += n, dy += n, dx += n)
-    backward(y, dy, dot(dy, y, n), T(1), dx, n);
+  for (int64_t row = 0; row < rows; ++row, y += n, dy += n, dx += n) {
+    T sum = dot(dy, y, n);
+    for (int64_t i = 0; i < n; ++i) dx[i] = y[i] * (dy[i] - sum);
+  }
 }
 
 template <class T>
 void log_softmax(const T* x, T* y, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, y += n) {
-    T largest = row_max(x, n), rest = logarithm(sum_exp_shifted(x, largest, T(1), n));
+    T largest = row_max(x, n);
+    T rest = logarithm(sum_over<T>(n, [=](int64_t i) { return exponential_or_zero(x[i] - largest); }));
     for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - largest) - rest;
   }
 }
@@ -73,14 +98,14 @@ template <class T>
 void log_softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, y += n, dy += n, dx += n) {
     T sum = sum_over<T>(n, [=](int64_t i) { return dy[i]; });
-    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] - exponential(y[i]) * sum;
+    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] - exponential_or_zero(y[i]) * sum;
   }
 }
 
 template <class T>
 constexpr SoftmaxKernels<T> table() {
-  return {row_max<T>,  exp_shifted<T>, sum_exp_shifted<T>,  scale<T>,       dot<T>,
-          backward<T>, softmax<T>,     softmax_backward<T>, log_softmax<T>, log_softmax_backward<T>};
+  return {log_sum_exp<T>, cross_entropy_gradient<T>, scale<T>,       dot<T>,
+          softmax<T>,     softmax_backward<T>,       log_softmax<T>, log_softmax_backward<T>};
 }
 
 }  // namespace

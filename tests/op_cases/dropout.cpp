@@ -30,7 +30,7 @@ void add_dropout_cases(std::vector<OpCase>& table) {
   c.name = "dropout";
   c.check_sizes = {{7, 5}, {3, 20}, {1, 1}, {0, 3}};
   c.tile_sizes = {{5, 63}, {6, 65}, {200, 130}};
-  c.bench_sizes = {{1024, 768}};
+  c.bench_sizes = {{16384, 768}};
   c.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
   c.op = [](const std::vector<Tensor>& in, const Sizes& s) { return dropout(in[0], packing_of(s), mask); };
   c.loops([]<class T>(const Values<T>& in, const Sizes& s) {
@@ -40,7 +40,8 @@ void add_dropout_cases(std::vector<OpCase>& table) {
         y.push_back(word_of(packing_of(s), t, i) >= 0.3 * 0x1p32 ? in[0][t * s[1] + i] / T(1 - 0.3) : T(0));
     return y;
   });
-  c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
+  c.backward_bytes = c.bytes;
   auto run = [](double rate, std::vector<int64_t> offsets) {
     return [=] { dropout(Array::zeros({3, 2}, DType::f32), {offsets}, {rate, 1, 0, 0}); };
   };

@@ -14,7 +14,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   c.name = name;
   c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
   c.tile_sizes = {{3, 67}, {1, 17}, {257, 129}};
-  c.bench_sizes = {{1024, 3072}};
+  c.bench_sizes = {{4096, 3072}};
   c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
   c.loops([f]<class T>(const Values<T>& in, const Sizes&) {
@@ -22,7 +22,9 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
     for (T x : in[0]) y.push_back(f(x));
     return y;
   });
-  c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
+  // x or y, and dy
+  c.backward_bytes = [](const Sizes& s) { return 16.0 * static_cast<double>(s[0] * s[1]); };
   c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "computes in f32 or f64, got i32"},
               {"no value", [op] { op(Tensor()); }, "x has no value"}};
   return c;
@@ -40,7 +42,7 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
   c.name = name;
   c.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {2, 5, 3}, {3, 4, 4}, {1, 1, 0}, {0, 3, 1}};
   c.tile_sizes = {{5, 67, 0}, {130, 257, 1}, {130, 17, 2}, {3, 5, 3}, {40, 33, 4}};
-  c.bench_sizes = {{1024, 768, 0}, {1024, 768, 1}};
+  c.bench_sizes = {{16384, 768, 0}, {16384, 768, 1}};
   c.inputs = [=](const Sizes& s) {
     // away from zero: b is a divisor
     return std::vector<Input>{{x_shape(s), -2, 2}, {y_shape(s), -2, 2, 0.5}};
@@ -55,7 +57,7 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
       }
     return y;
   });
-  c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 12.0 : 8.0) * static_cast<double>(s[0] * s[1]); };
+  c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 16.0 : 12.0) * static_cast<double>(s[0] * s[1]); };
   auto zeros = [](const Shape& shape, DType type = DType::f32) { return Tensor(Array::zeros(shape, type)); };
   c.errors = {{"shapes",
                [=] {
@@ -71,16 +73,27 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
 }  // namespace
 
 void add_elementwise_cases(std::vector<OpCase>& table) {
-  table.push_back(binary("add", add, [](auto a, auto b) { return a + b; }));
-  table.push_back(binary("subtract", subtract, [](auto a, auto b) { return a - b; }));
-  table.push_back(binary("multiply", multiply, [](auto a, auto b) { return a * b; }));
-  table.push_back(binary("divide", divide, [](auto a, auto b) { return a / b; }));
+  // The bytes of a backward pass per element: with b as large as a, and with b [C].
+  auto add_binary = [&](OpCase c, double same, double row) {
+    c.backward_bytes = [=](const Sizes& s) {
+      return (s[2] == 0 ? same : row) * static_cast<double>(s[0] * s[1]);
+    };
+    table.push_back(c);
+  };
+  add_binary(binary("add", add, [](auto a, auto b) { return a + b; }), 0, 4);
+  add_binary(binary("subtract", subtract, [](auto a, auto b) { return a - b; }), 12, 4);
+  add_binary(binary("multiply", multiply, [](auto a, auto b) { return a * b; }), 28, 16);
+  add_binary(binary("divide", divide, [](auto a, auto b) { return a / b; }), 28, 16);
 
-  table.push_back(unary("negate", negate, -2, 2, [](auto x) { return -x; }));
+  auto add_linear = [&](OpCase c) {  // its backward pass reads dy only
+    c.backward_bytes = c.bytes;
+    table.push_back(c);
+  };
+  add_linear(unary("negate", negate, -2, 2, [](auto x) { return -x; }));
   OpCase s = unary("scale", negate, -2, 2, [](auto x) { return x * decltype(x)(1.5) + decltype(x)(0.25); });
   s.op = [](const std::vector<Tensor>& in, const Sizes&) { return scale(in[0], 1.5, 0.25); };
   s.errors = {};
-  table.push_back(s);
+  add_linear(s);
   table.push_back(unary("exp", bertie::exp, -5, 5, [](auto x) { return std::exp(x); }));
   table.push_back(unary("log", bertie::log, 0.2, 5, [](auto x) { return std::log(x); }));
   table.push_back(unary("sqrt", bertie::sqrt, 0.2, 5, [](auto x) { return std::sqrt(x); }));

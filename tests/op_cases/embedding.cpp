@@ -19,7 +19,7 @@ void add_embedding_cases(std::vector<OpCase>& table) {
   e.name = "embedding";
   e.check_sizes = {{5, 3, 7}, {1, 1, 3}, {4, 2, 1}};
   e.tile_sizes = {{50, 129, 40}};
-  e.bench_sizes = {{30522, 768, 1024}};
+  e.bench_sizes = {{30522, 768, 16384}};
   e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return embedding(in[0], Array::from(ids(s))); };
   e.loops([]<class T>(const Values<T>& in, const Sizes& s) {
@@ -46,7 +46,8 @@ void add_embedding_cases(std::vector<OpCase>& table) {
        "[embedding] ids must be one axis"},
       {"table of one axis", [] { embedding(Array::zeros({5}, DType::f32), Array::zeros({2}, DType::i32)); },
        "[embedding] the table must be [V, H], got [5]"}};
-  e.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[1] * s[2]); };
+  e.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[1] * s[2]); };
+  e.backward_bytes = [](const Sizes& s) { return 4.0 * static_cast<double>(s[1] * (s[2] + 2 * s[0])); };
   table.push_back(e);
 }
 

@@ -16,7 +16,7 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
   c.name = "layer_norm";
   c.check_sizes = {{3, 5}, {1, 7}, {70, 5}, {0, 4}};
   c.tile_sizes = {{3, 33}, {130, 100}, {2, 768}};
-  c.bench_sizes = {{1024, 768}};
+  c.bench_sizes = {{16384, 768}};
   c.inputs = [](const Sizes& s) {
     return std::vector<Input>{{{s[0], s[1]}, -1, 3}, {{s[1]}, 0.5, 1.5}, {{s[1]}}};
   };
@@ -33,7 +33,8 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
     }
     return y;
   });
-  c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
+  c.backward_bytes = [](const Sizes& s) { return 16.0 * static_cast<double>(s[0] * s[1]); };
   c.errors = {{"weight",
                [] {
                  layer_norm(zeros({2, 3}), zeros({2}), zeros({3}), 1e-5);

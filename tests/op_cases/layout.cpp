@@ -19,8 +19,9 @@ void add_layout_cases(std::vector<OpCase>& table) {
   OpCase base;
   base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}};
   base.tile_sizes = {{5, 17, 33}};
-  base.bench_sizes = {{8, 128, 768}};
-  base.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1] * s[2]); };
+  base.bench_sizes = {{128, 128, 768}};
+  base.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1] * s[2]); };
+  base.backward_bytes = base.bytes;
   base.inputs = three_axes;
 
   OpCase r = base;
@@ -88,6 +89,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
 
   OpCase s = base;
   s.name = "slice_rows";
+  s.bytes = {};  // a view
   s.check_sizes = {{4, 3, 2}, {2, 1, 5}};
   s.op = [](const std::vector<Tensor>& in, const Sizes& s) { return slice_rows(in[0], 1, s[0]); };
   s.loops([]<class T>(const Values<T>& in, const Sizes& s) {
@@ -132,8 +134,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
 
   OpCase e = base;
   e.name = "select_rows";
-  e.bench_sizes = {{1024, 1, 768}};
-  e.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1] * s[2]); };
+  e.bench_sizes = {{16384, 1, 768}};
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     return select_rows(in[0], every_other_row(s[0]));
   };

@@ -40,14 +40,16 @@ void add_loss_cases(std::vector<OpCase>& table) {
   e.name = "cross_entropy";
   e.check_sizes = {{5, 4}, {1, 7}, {2, 1}};
   e.tile_sizes = {{9, 257}, {3, 1000}};
-  e.bench_sizes = {{154, 30522}};
+  e.bench_sizes = {{614, 30522}};
   e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -3, 3}}; };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     return cross_entropy(in[0], Array::from(labels(s)));
   };
   e.loops(
       []<class T>(const Values<T>& in, const Sizes& s) { return plain_cross_entropy<T>(in[0], s, 0, 0); });
-  e.bytes = [](const Sizes& s) { return 4.0 * static_cast<double>(s[0] * s[1]); };
+  // Every fourth row is ignored: it isn't read, but its gradient is written.
+  e.bytes = [](const Sizes& s) { return 3.0 * static_cast<double>(s[0] * s[1]); };
+  e.backward_bytes = [](const Sizes& s) { return 11.0 * static_cast<double>(s[0] * s[1]); };
   e.errors = {{"label too large",
                [] {
                  cross_entropy(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 3}));
@@ -93,8 +95,9 @@ void add_loss_cases(std::vector<OpCase>& table) {
   m.name = "mean_squared_error";
   m.check_sizes = {{3, 4}, {1, 1}};
   m.tile_sizes = {{9, 257}};
-  m.bench_sizes = {{1024, 768}};
+  m.bench_sizes = {{16384, 768}};
   m.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  m.backward_bytes = [](const Sizes& s) { return 24.0 * static_cast<double>(s[0] * s[1]); };
   m.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}, {{s[0], s[1]}}}; };
   m.op = [](const std::vector<Tensor>& in, const Sizes&) { return mean_squared_error(in[0], in[1]); };
   m.loops([]<class T>(const Values<T>& in, const Sizes& s) {

@@ -44,10 +44,10 @@ struct OpCase {
   PlainLoop<double> plain;     // the textbook's loops, sharing nothing with the operation
   PlainLoop<float> plain_f32;  // the same in f32: its error is the yardstick
   std::vector<ErrorCase> errors;
-  // For the benchmark: what one forward pass computes or moves. 2MNK for products, bytes read + written
-  // otherwise.
-  std::function<double(const Sizes&)> flops;
-  std::function<double(const Sizes&)> bytes;
+  // For the benchmark: 2MNK of the forward pass's products, or the bytes that a pass must move at least in
+  // f32: each input read and each result written once. A result in memory of its own counts twice, because
+  // the CPU fetches a line into its cache before it writes there. A backward pass without bytes moves none.
+  std::function<double(const Sizes&)> flops, bytes, backward_bytes;
 
   // Sets both loops from one template: .loops([]<class T>(const Values<T>& in, const Sizes& s) { … }).
   template <class F>

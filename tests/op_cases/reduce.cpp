@@ -17,10 +17,11 @@ void for_each_of_three(const std::vector<T>& x, const Sizes& s, Visit visit) {
 
 std::vector<Input> three_axes(const Sizes& s) { return {{{s[0], s[1], s[2]}}}; }
 double bytes_read(const Sizes& s) { return 4.0 * static_cast<double>(s[0] * s[1] * s[2]); }
+double bytes_written(const Sizes& s) { return 2 * bytes_read(s); }
 
 const std::vector<Sizes> check_sizes = {{2, 3, 4}, {1, 5, 1}, {3, 1, 2}};
 const std::vector<Sizes> tile_sizes = {{3, 37, 257}, {2, 300, 16}};
-const std::vector<Sizes> bench_sizes = {{8, 128, 768}};
+const std::vector<Sizes> bench_sizes = {{128, 128, 768}};
 
 }  // namespace
 
@@ -31,6 +32,7 @@ void add_reduce_cases(std::vector<OpCase>& table) {
   all.tile_sizes = tile_sizes;
   all.bench_sizes = bench_sizes;
   all.bytes = bytes_read;
+  all.backward_bytes = bytes_written;
   all.inputs = three_axes;
   all.op = [](const std::vector<Tensor>& in, const Sizes&) { return sum(in[0]); };
   all.loops([]<class T>(const Values<T>& in, const Sizes&) {

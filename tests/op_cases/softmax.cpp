@@ -27,10 +27,11 @@ OpCase rows(const std::string& name, Tensor (*op)(const Tensor&)) {
   c.name = name;
   c.check_sizes = {{3, 5}, {2, 1}, {1, 9}, {0, 3}};
   c.tile_sizes = {{3, 33}, {5, 257}, {2, 1000}};
-  c.bench_sizes = {{12288, 128}};
+  c.bench_sizes = {{98304, 128}};
   c.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -4, 4}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
-  c.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
+  c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
+  c.backward_bytes = [](const Sizes& s) { return 16.0 * static_cast<double>(s[0] * s[1]); };
   c.errors = {
       {"empty rows",
        [op] {

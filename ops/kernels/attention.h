@@ -1,0 +1,46 @@
+// The inner loops of attention: products too small for a library's packing, and passes over rows of scores.
+#pragma once
+#include <cstdint>
+
+namespace bertie {
+
+// Scratch rows have room for a multiple of this many elements: loops run over whole chunks.
+constexpr int64_t attention_chunk = 16;
+
+// C = A B, or C + A B where `accumulate`.   A [M, K]   B [K, N]   C [M, N]
+// Element (m, k) of A is a[m · a_row + k · a_column]. B's rows can be read up to a multiple of the chunk.
+template <class T>
+struct SmallProduct {
+  int64_t M, N, K;
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_stride;
+  T* c;
+  int64_t c_stride;
+  bool accumulate = false;
+};
+
+template <class T>
+struct AttentionKernels {
+  void (*multiply)(const SmallProduct<T>& product);
+  // to [columns, rows] = fromᵀ, with zeros up to a multiple of the chunk in each row of `to`.
+  void (*transpose)(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to,
+                    int64_t to_stride);
+  // to [rows, columns] = from, with zeros up to a multiple of the chunk.
+  void (*copy)(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride);
+  // With e = exp(x · scale − shift), shift the largest x · scale: x = e where words ≥ threshold, else 0.
+  // `words` may be null: nothing is removed. Returns shift; *sum is the sum of all e. A NaN makes the sum
+  // NaN. Both rows have room for whole chunks.
+  T (*softmax_row)(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum);
+  // p = exp(x · scale − log_sum), m = `kept` where words ≥ threshold, else 0:
+  //   dx = p (m dx − delta) scale,   x = m p
+  void (*softmax_backward_row)(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
+                               uint32_t threshold, T kept);
+};
+
+// The table for the instruction set in use. T: float, double.
+template <class T>
+const AttentionKernels<T>& attention_kernels();
+
+}  // namespace bertie

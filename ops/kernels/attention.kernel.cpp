@@ -1,0 +1,218 @@
+// Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
+#include "ops/kernels/attention.h"
+
+#include "ops/kernels/vector_math.h"
+
+namespace bertie::BERTIE_ISA_NAMESPACE {
+namespace {
+
+// A tile of C is held in registers: 24 of 32, or 12 of 16.
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64, tile_rows = 6, tile_vectors = 4;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32, tile_rows = 6, tile_vectors = 2;
+#else
+constexpr int vector_bytes = 16, tile_rows = 6, tile_vectors = 2;
+#endif
+constexpr int chunk = attention_chunk;
+
+template <class T>
+using Vector __attribute__((vector_size(vector_bytes))) = T;
+template <class T>
+constexpr int lanes_of = vector_bytes / sizeof(T);
+
+template <class T>
+inline Vector<T> load(const T* from) {
+  Vector<T> v;
+  __builtin_memcpy(&v, from, sizeof v);
+  return v;
+}
+template <class T, class V>
+inline void store(T* to, V v) {
+  __builtin_memcpy(to, &v, sizeof v);
+}
+
+// `rows` rows from m on, `vectors` vectors from column n on
+template <class T, int rows, int vectors, bool transposed>
+void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
+  constexpr int width = lanes_of<T>;
+  int64_t a_row = transposed ? 1 : p.a_row, a_column = transposed ? p.a_column : 1;
+  const T *a = p.a + m * a_row, *b = p.b + n;
+  T* c = p.c + m * p.c_stride + n;
+  Vector<T> sums[rows][vectors] = {};
+  for (int64_t k = 0; k < p.K; ++k, a += a_column, b += p.b_stride) {
+    Vector<T> factor[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) factor[v] = load(b + v * width);
+#pragma GCC unroll 8
+    for (int row = 0; row < rows; ++row)
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) sums[row][v] += a[row * a_row] * factor[v];
+  }
+  int64_t columns = p.N - n < vectors * width ? p.N - n : vectors * width;
+#pragma GCC unroll 8
+  for (int row = 0; row < rows; ++row, c += p.c_stride) {
+    if (columns == vectors * width) {
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v)
+        store(c + v * width, p.accumulate ? load(c + v * width) + sums[row][v] : sums[row][v]);
+    } else {
+      T all[vectors * width];
+#pragma GCC unroll 8
+      for (int v = 0; v < vectors; ++v) store(all + v * width, sums[row][v]);
+      for (int64_t i = 0; i < columns; ++i) c[i] = p.accumulate ? c[i] + all[i] : all[i];
+    }
+  }
+}
+
+template <class T, int vectors, bool transposed, int rows = tile_rows>
+inline void column_of_tiles(const SmallProduct<T>& p, int64_t m, int64_t n) {
+  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed>(p, m, n);
+  if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, rows - 1>(p, m, n);
+}
+
+template <class T, bool transposed, int vectors = tile_vectors>
+inline void all_tiles(const SmallProduct<T>& p, int64_t n) {
+  constexpr int width = vectors * lanes_of<T>;
+  int64_t end = (p.N + lanes_of<T> - 1) / lanes_of<T> * lanes_of<T>;
+  for (; n + width <= end; n += width) column_of_tiles<T, vectors, transposed>(p, 0, n);
+  if constexpr (vectors > 1) all_tiles<T, transposed, vectors - 1>(p, n);
+}
+
+template <class T>
+void multiply(const SmallProduct<T>& p) {
+  if (p.a_column == 1)
+    all_tiles<T, false>(p, 0);
+  else
+    all_tiles<T, true>(p, 0);
+}
+
+template <class T>
+void copy(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride) {
+  for (int64_t row = 0; row < rows; ++row, from += from_stride, to += to_stride) {
+    int64_t i = 0;
+    for (; i + chunk <= columns; i += chunk)
+      for (int lane = 0; lane < chunk; ++lane) to[i + lane] = from[i + lane];
+    for (; i < columns; ++i) to[i] = from[i];
+    for (; i % chunk != 0; ++i) to[i] = 0;
+  }
+}
+
+// Rounds of interleaving the first half of the rows with the second transpose a square.
+template <class T>
+inline void transpose_square(Vector<T>* rows) {
+  constexpr int width = lanes_of<T>;
+  using Index = decltype(rows[0] == rows[0]);
+  Index low, high;
+  for (int i = 0; i < width; ++i) {
+    low[i] = i / 2 + (i % 2) * width;
+    high[i] = low[i] + width / 2;
+  }
+#pragma GCC unroll 4
+  for (int round = 1; round < width; round *= 2) {
+    Vector<T> next[width];
+#pragma GCC unroll 16
+    for (int i = 0; i < width / 2; ++i) {
+      next[2 * i] = __builtin_shuffle(rows[i], rows[i + width / 2], low);
+      next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + width / 2], high);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) rows[i] = next[i];
+  }
+}
+
+template <class T>
+void transpose(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride) {
+  constexpr int width = lanes_of<T>;
+  int64_t end = (rows + chunk - 1) / chunk * chunk;
+  for (int64_t row = 0; row < end; row += width) {
+    const T* block = from + row * from_stride;
+    int64_t column = 0;
+    for (; column + width <= columns; column += width) {
+      Vector<T> square[width];
+#pragma GCC unroll 16
+      for (int i = 0; i < width; ++i)
+        square[i] = row + i < rows ? load(block + i * from_stride + column) : Vector<T>{};
+      transpose_square<T>(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < width; ++i) store(to + (column + i) * to_stride + row, square[i]);
+    }
+    for (; column < columns; ++column)
+      for (int i = 0; i < width; ++i)
+        to[column * to_stride + row + i] = row + i < rows ? block[i * from_stride + column] : 0;
+  }
+}
+
+template <class T, bool drops>
+T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum) {
+  const T infinity = __builtin_inf();
+  if (int64_t whole = n / chunk * chunk; whole < n)  // what follows the row becomes 0
+    for (int lane = 0; lane < chunk; ++lane) x[whole + lane] = lane < n - whole ? x[whole + lane] : -infinity;
+
+  constexpr int width = lanes_of<T>, vectors = chunk / width;
+  auto larger = [](auto a, auto b) { return b > a ? b : a; };  // a where b is NaN
+  Vector<T> largest[vectors], sums[vectors] = {};
+  T all[chunk];
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) largest[v] = Vector<T>{} - infinity;
+  for (int64_t i = 0; i < n; i += chunk)
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) largest[v] = larger(largest[v], load(x + i + v * width));
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) store(all + v * width, largest[v]);
+  T shift = pairwise(all, larger);
+
+  for (int64_t i = 0; i < n; i += chunk) {
+    T e[chunk];
+    for (int lane = 0; lane < chunk; ++lane) {
+      e[lane] = exponential_or_zero((x[i + lane] - shift) * scale);
+      x[i + lane] = !drops || words[i + lane] >= threshold ? e[lane] : 0;
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) sums[v] += load(e + v * width);
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) store(all + v * width, sums[v]);
+  *sum = pairwise(all, Plus());
+  return shift * scale;
+}
+
+template <class T>
+T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum) {
+  return (words ? softmax_row<T, true> : softmax_row<T, false>)(x, n, scale, words, threshold, sum);
+}
+
+template <class T, bool drops>
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
+                          uint32_t threshold, T kept) {
+  for (int64_t i = 0; i < n; i += chunk)
+    for (int lane = 0; lane < chunk; ++lane) {
+      T exponent =
+          x[i + lane] * scale - log_sum;  // above 0 by a rounding at most, which large scores make large
+      T p = exponential_or_zero(exponent > 0 ? 0 : exponent);
+      T m = drops ? (words[i + lane] >= threshold ? kept : 0) : T(1);
+      dx[i + lane] = p * (m * dx[i + lane] - delta) * scale;
+      x[i + lane] = m * p;
+    }
+}
+
+template <class T>
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
+                          uint32_t threshold, T kept) {
+  (words ? softmax_backward_row<T, true> : softmax_backward_row<T, false>)(x, dx, n, scale, log_sum, delta,
+                                                                           words, threshold, kept);
+}
+
+template <class T>
+constexpr AttentionKernels<T> table() {
+  return {multiply<T>, transpose<T>, copy<T>, softmax_row<T>, softmax_backward_row<T>};
+}
+
+}  // namespace
+
+extern const AttentionKernels<float> attention_f32;
+extern const AttentionKernels<double> attention_f64;
+const AttentionKernels<float> attention_f32 = table<float>();
+const AttentionKernels<double> attention_f64 = table<double>();
+
+}  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds bench/train_step and shows what two threads bring to a training step, beside what they bring to independent matrix
+# products. See compare_threads.py, which gets all arguments.
+#   scripts/compare_threads.sh                       # BERT-base at 32 × 128 and at 8 × 128
+#   scripts/compare_threads.sh --threads 4 small:32x128
+# BERTIE_BUILD names the build folder (default: build/release).
+set -euo pipefail
+
+scripts=$(dirname "${BASH_SOURCE[0]}")
+programs=$("$scripts/build_bench.sh")
+exec python3 "$scripts/compare_threads.py" --programs "$programs" "$@"
