@@ -231,9 +231,8 @@ Array Array::cast(DType type) const {
 }
 
 Array Array::take_memory() {
-  Array result = *this;
-  *this = Array();
-  if (!result.unique()) return empty(result.shape_, result.dtype_);
+  check(unique(), "array", "only memory that nobody else holds can be taken");
+  Array result = std::exchange(*this, Array());
   auto storage = std::make_shared<Storage>();
   storage->bytes = result.storage_->bytes;
   storage->data = std::exchange(result.storage_->data, nullptr);

@@ -116,9 +116,9 @@ class Array {
 
   // True where nobody else holds the storage: then it may be written into.
   bool unique() const { return storage_ && storage_.use_count() == 1 && !storage_->owner; }
-  // Where unique, its memory as a new array of the same shape, with the elements as they are; else a new
-  // array. This one is none afterwards. So saved data that served for the last time makes room for a
-  // gradient.
+  // The memory of a unique array as a new one, elements and all; this one is none afterwards. So saved data
+  // that serves for the last time may become a gradient, and the backward pass takes that for no change of
+  // it.
   Array take_memory();
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 

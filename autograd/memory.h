@@ -9,8 +9,8 @@ namespace bertie {
 struct MemoryCounters {
   int64_t live_bytes;       // in arrays now
   int64_t peak_bytes;       // the most since the start
-  int64_t reserved_bytes;   // address space asked of the system
-  int64_t system_requests;  // how often it was asked
+  int64_t reserved_bytes;   // of regions that the system made usable
+  int64_t system_requests;  // how often it was asked for one
 };
 
 MemoryCounters memory_counters();

@@ -6,7 +6,8 @@ namespace bertie {
 
 Tensor embedding(const Tensor& table, const Array& ids) {
   check(table.shape().rank() == 2, "embedding", "the table must be [V, H], got {}", table.shape());
-  return record("embedding", gather_rows("embedding", table.array(), ids), {table},
+  Array y = gather_rows("embedding", table.array(), ids);  // before ids.clone(): it checks them
+  return record("embedding", y, {table},
                 [ids = ids.clone()](Array dy, const Needs&) -> Gradients { return {Gradient(dy, ids)}; });
 }
 

@@ -59,10 +59,12 @@ struct Tile {
 };
 
 // Large tiles, above all tall ones, spend less on packing their factors; many tiles keep many threads busy to
-// the end; and none should be shorter than waking a thread takes. Below 128 columns oneDNN doesn't pack B,
-// which halves its speed with AVX-512. Multiples of 8 rows and 48 columns suit the libraries' inner kernels.
-Tile tile_of(int64_t M, int64_t N, int64_t K) {
-  constexpr int64_t wanted_tiles = 12, least_work = int64_t{1} << 21, least_rows = 32, least_columns = 128;
+// the end; and none should be shorter than waking a thread takes. Below 128 columns oneDNN doesn't pack a
+// transposed B, which halves its speed with AVX-512. Multiples of 8 rows and 48 columns suit the libraries'
+// inner kernels.
+Tile tile_of(int64_t M, int64_t N, int64_t K, bool b_transposed) {
+  constexpr int64_t wanted_tiles = 8, least_work = int64_t{1} << 21, least_rows = 32;
+  const int64_t least_columns = b_transposed ? 128 : 64;
   int64_t rows = 512, columns = 384;
   auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
   while (work() < least_work && rows < M) rows *= 2;
@@ -81,7 +83,7 @@ Tile tile_of(int64_t M, int64_t N, int64_t K) {
     int64_t share = parts(extent, parts(extent, size));
     return std::min(extent, parts(share, multiple) * multiple);
   };
-  return {even(M, rows, 8), even(N, columns, columns > 256 ? 48 : 64)};
+  return {even(M, rows, 8), even(N, columns, columns > 256 ? 48 : 16)};
 }
 
 }  // namespace
@@ -91,7 +93,7 @@ void gemm(const Product<T>& p) {
   check_product(p);
   if (p.batch == 0 || p.M == 0 || p.N == 0) return;
   GemmBackend backend = backend_for(p);
-  Tile tile = tile_of(p.M, p.N, p.K);
+  Tile tile = tile_of(p.M, p.N, p.K, p.b.transposed);
   int64_t down = parts(p.M, tile.rows), across = parts(p.N, tile.columns);
   constexpr int64_t least_work = int64_t{1} << 20;  // of a task that holds several small products
   int64_t grain = 1 + least_work / (tile.rows * tile.columns * (p.K + 1));
@@ -102,17 +104,7 @@ void gemm(const Product<T>& p) {
   });
 }
 
-template <class T>
-void gemm_tile(const Product<T>& p) {
-  check_product(p);
-  if (p.M == 0 || p.N == 0) return;
-  GemmBackend backend = backend_for(p);
-  for (int64_t i = 0; i < p.batch; ++i) gemm_call(backend, part(p, i, 0, p.M, 0, p.N));
-}
-
 template void gemm(const Product<float>&);
 template void gemm(const Product<double>&);
-template void gemm_tile(const Product<float>&);
-template void gemm_tile(const Product<double>&);
 
 }  // namespace bertie

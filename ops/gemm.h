@@ -1,8 +1,8 @@
-// Matrix products on memory, row-major, in f32 or f64: what matmul, linear and attention compute with.
+// Matrix products on memory, row-major, in f32 or f64: what matmul and linear compute with.
 //
-// Two libraries serve: OpenBLAS and oneDNN (f32 only). A product is cut into tiles by its shape alone; each
-// tile is one single-threaded library call, and a sum over K stays within its tile. So the result has the
-// same bits on any number of threads, for one CPU type and one set of library versions.
+// Two libraries serve: OpenBLAS and oneDNN (f32 only). A product is cut into tiles by its shape and layout
+// alone; each tile is one single-threaded library call, and a sum over K stays within its tile. So the result
+// has the same bits on any number of threads, for one CPU type and one set of library versions.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -39,10 +39,6 @@ struct Product {
 // row's length, and on an extent or stride over 2³¹ − 1.
 template <class T>
 void gemm(const Product<T>& product);
-
-// The same by one library call per matrix of the batch, on the calling thread: for use within a task.
-template <class T>
-void gemm_tile(const Product<T>& product);
 
 // `plain` is the textbook's triple loop: the yardstick of the tests.
 enum class GemmBackend { openblas, onednn, plain };

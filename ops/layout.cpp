@@ -152,7 +152,8 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 
 Tensor select_rows(const Tensor& x, const Array& rows) {
   check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
-  return record("select_rows", gather_rows("select_rows", x.array(), rows), {x},
+  Array y = gather_rows("select_rows", x.array(), rows);  // before rows.clone(): it checks them
+  return record("select_rows", y, {x},
                 [rows = rows.clone()](Array dy, const Needs&) -> Gradients { return {Gradient(dy, rows)}; });
 }
 

@@ -74,7 +74,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
                   [z = logits.array(), log_sums, targets, denominator, smoothing, grain, rows, classes](
                       Array dy, const Needs&) mutable -> Gradients {
                     const T *in = z.data<T>(), *s = log_sums.data<T>();
-                    Array dz = z.take_memory();  // the largest arrays of all: not two of them
+                    Array dz = z.unique() ? z.take_memory() : Array::empty(z.shape(), z.dtype());
                     T factor = static_cast<T>(dy.item() / denominator);
                     T share = static_cast<T>(smoothing / static_cast<double>(classes));
                     T* out = dz.mutable_data<T>();

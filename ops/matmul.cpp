@@ -72,7 +72,7 @@ Array value_and_gradient(InputFunction f, Array x, Array& d) {
     const ElementwiseKernels<T>& kernels = elementwise_kernels<T>();
     auto loop = f == InputFunction::gelu ? kernels.gelu_and_gradient : kernels.gelu_tanh_and_gradient;
     const T* in = x.data<T>();
-    Array y = x.take_memory();
+    Array y = x.unique() ? x.take_memory() : Array::empty(x.shape(), x.dtype());
     T *out = y.mutable_data<T>(), *slope = d.mutable_data<T>();
     parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
       loop(in + begin, slope + begin, out + begin, slope + begin, end - begin);
@@ -152,7 +152,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
   Array weight = W.array().reshape({1, out, in});
   std::vector<Tensor> inputs{x, W};
   if (b) inputs.push_back(b);
-  bool keep_x = W.requires_grad() || f != InputFunction::identity;
+  bool keep_x = W.requires_grad() || (f != InputFunction::identity && x.requires_grad());
   // dx = (dy W) ∘ f'(x), dW = dyᵀ f(x), db = Σ over the rows of dy
   return record(
       "linear", y, inputs,
@@ -161,8 +161,11 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
         Array d = dy.reshape({1, T, out});
         Gradients gradients(has_bias ? 3 : 2);
         if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
-        bool has_slope = needs[0] && f != InputFunction::identity;
-        Array fx = has_slope ? value_and_gradient(f, std::move(x), gradients[0]) : value_of(f, x);
+        Array fx;
+        if (f != InputFunction::identity && needs[0])
+          fx = value_and_gradient(f, std::move(x), gradients[0]);
+        else if (needs[1])
+          fx = value_of(f, x);
         if (needs[1]) {
           Array rows = fx.reshape({1, T, in});
           gradients[1] = product({d, true}, {rows, false}, false, needs.place(1)).reshape({out, in});

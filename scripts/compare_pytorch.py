@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Times training steps of bertie and of PyTorch in turn, so that both meet the same machine.
 
-In each round each program runs steps for a second (at least one); the round's figure is their median. Between the
-rounds the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with
+In each round each program runs steps for a second (at least one); the round's figure is their median. After each
+round the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with
 their smallest and largest; a ratio is taken within each round first, of the time per token. "whole head" is
 transformers as it is, which computes the scores of all positions; "scored rows" gives PyTorch the same saving that
-bertie has. Beside a ragged batch bertie also runs the same number of tokens in sequences of one length.
+bertie has. Beside a ragged batch of 1,291 tokens bertie also runs 13 sequences of 100.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 """What threads bring to a training step, beside what they bring to products that share nothing.
 
 In each round train_step runs with one thread and with --threads of them, for a second each (at least one step; the
-round's figure is their median). Between the rounds the machine's own ratio is measured: the sum of as many sgemms of
+round's figure is their median). After each round the machine's own ratio is measured: the sum of as many sgemms of
 one thread as there are --threads, all at the same time, over one alone. Printed are medians over the rounds with
 their smallest and largest; ratios are taken within each round first.
 """

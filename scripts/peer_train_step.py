@@ -25,7 +25,7 @@ from transformers import BertConfig, BertForMaskedLM
 PRESETS = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "medium": (8, 512), "base": (12, 768)}
 RAGGED = [32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30, 10, 38, 53, 100, 60,
           9, 17, 64, 19, 41, 14, 58, 74, 43, 42, 40, 24, 51, 35, 39, 48]
-WARM_UPS = 2
+WARM_UPS = 5
 
 
 def make_model(preset):

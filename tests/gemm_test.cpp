@@ -124,7 +124,6 @@ void check_all_shapes(GemmBackend backend) {
       Problem<T> problem(M, N, K, ta, tb, kind & 4 ? T(1) : T(0));
       std::vector<double> expected = problem.expected();
       expect_close(problem.run(gemm<T>), expected, K, title(backend, M, N, K, ta, tb));
-      expect_close(problem.run(gemm_tile<T>), expected, K, "one tile: " + title(backend, M, N, K, ta, tb));
     }
   }
 }
@@ -162,25 +161,6 @@ TEST_F(Gemm, SameBitsOnAnyNumberOfThreads) {
 
 // Within a task of the pool and outside of any: the libraries must not use threads of their own in either
 // place.
-TEST_F(Gemm, OneTileHasTheSameBitsInsideAndOutsideOfATask) {
-  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn}) {
-    set_gemm_backend(backend);
-    Problem<float> problem(300, 200, 300, false, true, 0);
-    set_thread_count(1);
-    std::vector<float> expected = problem.run(gemm_tile<float>);
-    set_thread_count(4);
-    EXPECT_TRUE(same_bits(problem.run(gemm_tile<float>), expected)) << name(backend);
-    EXPECT_EQ(thread_count(), 4);
-    std::vector<std::vector<float>> results(6);
-    parallel_tasks(6, [&](int64_t i) {
-      Problem<float> own(300, 200, 300, false, true, 0);
-      results[i] = own.run(gemm_tile<float>);
-    });
-    for (const std::vector<float>& result : results)
-      EXPECT_TRUE(same_bits(result, expected)) << name(backend);
-  }
-}
-
 TEST_F(Gemm, BatchesAndBiases) {
   for (GemmBackend backend : backends) {
     set_gemm_backend(backend);
@@ -214,7 +194,8 @@ TEST_F(Gemm, BatchesAndBiases) {
 TEST_F(Gemm, ZeroSizes) {
   for (GemmBackend backend : backends) {
     set_gemm_backend(backend);
-    for (auto multiply : {gemm<float>, gemm_tile<float>}) {
+    {
+      auto multiply = gemm<float>;
       for (auto [M, N, K] : {Extents{0, 3, 2}, {3, 0, 2}, {0, 0, 0}}) {
         Problem<float> problem(M, N, K, false, true, 0);
         EXPECT_TRUE(same_bits(problem.run(multiply), problem.c));

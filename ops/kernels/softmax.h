@@ -1,4 +1,4 @@
-// The inner loops of softmax, for rows in memory: also attention and cross-entropy work on them.
+// The inner loops of softmax, for rows in memory: cross-entropy uses them, too, and attention two.
 #pragma once
 #include <cstdint>
 

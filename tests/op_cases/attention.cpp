@@ -69,7 +69,7 @@ void add_attention_cases(std::vector<OpCase>& table) {
   OpCase e;
   e.name = "attention";
   e.check_sizes = {{2, 2, 3, 1}, {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1}, {1, 2, 1, 1, 2, 1}};
-  e.tile_sizes = {{2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}};
+  e.tile_sizes = {{2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}, {1, 80, 35}};
   Sizes equal{12, 64}, ragged{12, 64};
   for (int n = 0; n < 8; ++n) equal.push_back(128);
   for (int64_t S : {32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30, 10, 38, 53, 100, 60,
@@ -81,6 +81,7 @@ void add_attention_cases(std::vector<OpCase>& table) {
   };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return attention(in[0], packing_of(s), s[0]); };
   e.loops([]<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, false); });
+  e.calls_library = false;
   e.flops = [](const Sizes& s) {
     double sum = 0;
     for (size_t i = 2; i < s.size(); ++i) sum += 4.0 * s[i] * s[i] * s[0] * s[1];

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ops/elementwise.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {
@@ -78,6 +79,16 @@ void add_loss_cases(std::vector<OpCase>& table) {
               {"one axis", [] { cross_entropy(zeros({3}), Array::zeros({1}, DType::i32)); },
                "logits must be [T, V]"}};
   table.push_back(e);
+
+  // Of logits that nobody else holds the gradient takes the place.
+  OpCase in_place = e;
+  in_place.name = "cross_entropy, in place";
+  in_place.bench_sizes = {};
+  in_place.errors = {};
+  in_place.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return cross_entropy(scale(in[0], 1), Array::from(labels(s)));
+  };
+  table.push_back(in_place);
 
   OpCase smooth = e;
   smooth.name = "cross_entropy, label smoothing, given denominator";

@@ -48,6 +48,7 @@ struct OpCase {
   // f32: each input read and each result written once. A result in memory of its own counts twice, because
   // the CPU fetches a line into its cache before it writes there. A backward pass without bytes moves none.
   std::function<double(const Sizes&)> flops, bytes, backward_bytes;
+  bool calls_library = true;  // for its products, so that the benchmark tries both libraries
 
   // Sets both loops from one template: .loops([]<class T>(const Values<T>& in, const Sizes& s) { … }).
   template <class F>
