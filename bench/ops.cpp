@@ -133,7 +133,6 @@ Medians measure(benchmark::State& state, Bandwidth& bandwidth, Prepare prepare, 
 }
 
 void report_memory(benchmark::State& state, const Medians& medians, double bytes, double arithmetic_seconds) {
-  if (bytes == 0) return;
   double memory_seconds = 1e-9 * bytes / medians.bandwidth_gbs;
   state.counters["GB/s"] = 1e-9 * bytes / medians.seconds;
   state.counters["bandwidth"] = medians.bandwidth_gbs;
@@ -170,10 +169,11 @@ void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const Mac
         state, bandwidth, [&] { work.prepare(); }, [&] { work.run(); });
   };
   if (!op.flops) {
-    add(id, [&op, &sizes, direction, run](benchmark::State& state) {
-      const auto& bytes = direction == Direction::forward ? op.bytes : op.backward_bytes;
-      double arithmetic = bytes ? arithmetic_seconds(op, sizes, direction) : 0;
-      report_memory(state, run(state), bytes ? bytes(sizes) : 0, arithmetic);
+    const auto& bytes = direction == Direction::forward ? op.bytes : op.backward_bytes;
+    if (!bytes || bytes(sizes) == 0) return;  // moves nothing
+    add(id, [&op, &sizes, &bytes, direction, run](benchmark::State& state) {
+      double arithmetic = arithmetic_seconds(op, sizes, direction);
+      report_memory(state, run(state), bytes(sizes), arithmetic);
     });
     return;
   }
