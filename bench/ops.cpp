@@ -93,15 +93,16 @@ double cached_seconds(const OpCase& op, const Sizes& sizes, Direction direction)
 // comes once per call drops out. The sizes' first is the number of rows; 0 where fewer rows don't get small.
 double arithmetic_seconds(const OpCase& op, const Sizes& sizes, Direction direction) {
   constexpr double cache = 1 << 18;
+  if (!op.bytes) return 0;
   Sizes few = sizes, one = sizes;
-  // Four rows are the least that are like all: of cross-entropy's, every fourth is ignored.
-  few[0] = 8 + static_cast<int64_t>(static_cast<double>(sizes[0]) * cache / op.bytes(sizes)) / 4 * 4;
-  one[0] = 4;
+  few[0] =
+      std::max<int64_t>(2, static_cast<int64_t>(static_cast<double>(sizes[0]) * cache / op.bytes(sizes)));
+  one[0] = 1;
   if (few[0] >= sizes[0] || op.bytes(few) > 4 * cache) return 0;
   int threads = thread_count();
   set_thread_count(1);
   double per_row = (cached_seconds(op, few, direction) - cached_seconds(op, one, direction)) /
-                   static_cast<double>(few[0] - one[0]);
+                   static_cast<double>(few[0] - 1);
   set_thread_count(threads);
   return per_row * static_cast<double>(sizes[0]) / threads;
 }

@@ -8,10 +8,11 @@
 namespace bertie {
 namespace {
 
-// {T, V}: every fourth row ignored.
+// {T, V}: every fourth row ignored, but of the benchmark's many none, as in training.
 std::vector<int32_t> labels(const Sizes& s) {
   std::vector<int32_t> result;
-  for (int64_t t = 0; t < s[0]; ++t) result.push_back(t % 4 == 3 ? -100 : static_cast<int32_t>(t * 5 % s[1]));
+  for (int64_t t = 0; t < s[0]; ++t)
+    result.push_back(t % 4 == 3 && s[0] < 100 ? -100 : static_cast<int32_t>(t * 5 % s[1]));
   return result;
 }
 
@@ -48,9 +49,8 @@ void add_loss_cases(std::vector<OpCase>& table) {
   };
   e.loops(
       []<class T>(const Values<T>& in, const Sizes& s) { return plain_cross_entropy<T>(in[0], s, 0, 0); });
-  // Every fourth row is ignored: it isn't read, but its gradient is written.
-  e.bytes = [](const Sizes& s) { return 3.0 * static_cast<double>(s[0] * s[1]); };
-  e.backward_bytes = [](const Sizes& s) { return 11.0 * static_cast<double>(s[0] * s[1]); };
+  e.bytes = [](const Sizes& s) { return 4.0 * static_cast<double>(s[0] * s[1]); };
+  e.backward_bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
   e.errors = {{"label too large",
                [] {
                  cross_entropy(zeros({2, 3}), Array::from(std::vector<int32_t>{0, 3}));
