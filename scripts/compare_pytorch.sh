@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds bench/train_step, installs PyTorch and transformers into a virtual environment and times training steps of both
-# in turn: time, memory and ratios. See compare_pytorch.py, which gets all arguments. About an hour for all cases.
+# in turn: time, memory and ratios. See compare_pytorch.py, which gets all arguments. Half an hour for all cases.
 #   scripts/compare_pytorch.sh                                # BERT-base at 32 × 128, 8 × 128, ragged; small models
 #   scripts/compare_pytorch.sh --rounds 9 base:8x128 base:ragged
 #   scripts/compare_pytorch.sh --isa avx2 --json tiny:8x32    # everything held to AVX2
