@@ -147,10 +147,15 @@ def main():
         figures = measure(options)
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)
-    with open(options.json, encoding="utf-8") as file:
-        figures = json.load(file)
+    try:
+        with open(options.json, encoding="utf-8") as file:
+            picture = svg(json.load(file))
+    except OSError as error:
+        sys.exit(f"{options.json}: {error.strerror}; --measure makes the figures")
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        sys.exit(f"{options.json} doesn't hold the figures of --measure: {error!r}")
     with open(options.svg, "w", encoding="utf-8") as file:
-        file.write(svg(figures))
+        file.write(picture)
 
 
 if __name__ == "__main__":

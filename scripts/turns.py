@@ -24,7 +24,10 @@ class Server:
 
     def __init__(self, name, command):
         self.name = name
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        except OSError as error:
+            sys.exit(f"can't start {command[0]}: {error.strerror}")
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -102,7 +105,10 @@ def take_turns(title, commands, rounds, measure_machine):
 
 def run_json(command):
     """What the command prints, as JSON."""
-    run = subprocess.run(command, stdout=subprocess.PIPE)
+    try:
+        run = subprocess.run(command, stdout=subprocess.PIPE)
+    except OSError as error:
+        sys.exit(f"can't start {command[0]}: {error.strerror}")
     if run.returncode != 0:
         sys.exit(f"{command[0]} failed")
     return json.loads(run.stdout)
