@@ -64,12 +64,24 @@ AtomicFile::~AtomicFile() { discard(); }
 
 void AtomicFile::write(std::string_view bytes) {
   check(descriptor_ >= 0, "write", "'{}' is finished, nothing can be added", path_);
+  written_ += static_cast<int64_t>(bytes.size());
   if (buffer_.size() + bytes.size() > buffer_bytes) flush();
   if (bytes.size() < buffer_bytes) {
     buffer_ += bytes;
   } else if (int error = write_all(descriptor_, bytes)) {
     fail_with(error);
   }
+}
+
+void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
+  check(descriptor_ >= 0, "write", "'{}' is finished, nothing can be replaced", path_);
+  int64_t end = position + static_cast<int64_t>(bytes.size());
+  check(position >= 0 && end <= written_, "write", "'{}' has {} bytes, so bytes {} to {} can't be replaced",
+        path_, written_, position, end);
+  flush();
+  if (::lseek(descriptor_, position, SEEK_SET) < 0) fail_with(errno);
+  if (int error = write_all(descriptor_, bytes)) fail_with(error);
+  if (::lseek(descriptor_, 0, SEEK_END) < 0) fail_with(errno);
 }
 
 void AtomicFile::commit() {

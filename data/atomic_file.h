@@ -1,5 +1,6 @@
 // Files that appear whole or not at all: written aside, flushed, renamed.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view bytes);
+  // Replaces bytes written before, from `position` on: a header whose contents are known only at the end.
+  void overwrite(int64_t position, std::string_view bytes);
   void commit();  // once, and nothing after it
 
  private:
@@ -28,6 +31,7 @@ class AtomicFile {
   std::string path_;
   std::string temporary_;  // empty once renamed or removed
   std::string buffer_;     // gathers small writes
+  int64_t written_ = 0;    // bytes in all
   int descriptor_ = -1;
 };
 

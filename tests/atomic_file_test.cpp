@@ -37,6 +37,16 @@ TEST_F(AtomicFileTest, AppearsOnlyWithCommit) {
   EXPECT_THROW(file.commit(), Error);
 }
 
+TEST_F(AtomicFileTest, WhatWasWrittenCanBeReplaced) {
+  AtomicFile file(path("a"));
+  file.write("???? and ");
+  file.overwrite(0, "head");
+  EXPECT_THROW(file.overwrite(6, "long"), Error);
+  file.write("tail");
+  file.commit();
+  EXPECT_EQ(read_file(path("a")), "head and tail");
+}
+
 TEST_F(AtomicFileTest, WithoutCommitTheOldFileStays) {
   write_file_atomically(path("a"), "old");
   {
