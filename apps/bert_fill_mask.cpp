@@ -36,9 +36,8 @@ int main(int argc, char** argv) {
     }
     const Vocabulary& vocabulary = pretrained.tokenizer.vocabulary();
     Encoding encoding;
-    pretrained.tokenizer.encode(text, encoding);
+    pretrained.tokenizer.encode({text}, {}, encoding);
     if (encoding.replaced > 0) message("{} invalid UTF-8 sequences were read as U+FFFD", encoding.replaced);
-    pretrained.tokenizer.add_special_tokens(encoding);
     std::vector<int64_t> masks;
     for (size_t i = 0; i < encoding.ids.size(); ++i)
       if (encoding.ids[i] == vocabulary.mask_id()) masks.push_back(static_cast<int64_t>(i));

@@ -93,18 +93,17 @@ std::string filled_masks(const BertForMaskedLM& model, const Tokenizer& tokenize
   std::string report = "What stands at [MASK]: the model's probability (the exact one)\n";
   for (const std::string& text : language_examples()) {
     Encoding encoding;
-    tokenizer.encode(text, encoding);
+    tokenizer.encode({text}, {}, encoding);
     std::vector<int32_t> observed;
     std::vector<int64_t> masks, rows;
-    for (int32_t id : encoding.ids) {
+    for (int32_t id : std::span(encoding.ids).subspan(1, encoding.ids.size() - 2)) {  // [CLS] words [SEP]
       if (id == vocabulary.mask_id()) {
         masks.push_back(static_cast<int64_t>(observed.size()));
-        rows.push_back(masks.back() + 1);  // after [CLS]
+        rows.push_back(masks.back() + 1);
       }
       observed.push_back(id == vocabulary.mask_id() ? WordPosterior::hidden : id - first_word_id);
     }
     std::vector<double> exact = posterior(observed, masks);
-    tokenizer.add_special_tokens(encoding);
     BertInput input{Array::from(encoding.ids), Array(), {}};
     input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
     Array p = softmax(model.logits(input, Array::from(rows))).array();

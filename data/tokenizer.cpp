@@ -1,5 +1,7 @@
 #include "data/tokenizer.h"
 
+#include <algorithm>
+
 #include "autograd/error.h"
 
 namespace bertie {
@@ -98,6 +100,37 @@ SpecialToken find_special_token(std::string_view text) {
   return {};
 }
 
+// The numbers of tokens of a pair's texts.
+struct Lengths {
+  int64_t first = 0;
+  int64_t second = 0;
+  int64_t sum() const { return first + second; }
+};
+
+// What is left where there is room for so many. If both texts lose tokens and the room is odd, the longer one
+// (the second, if they were equally long) keeps one more, as with `tokenizers`.
+Lengths cut_longest_first(Lengths lengths, int64_t room) {
+  if (lengths.sum() <= room) return lengths;
+  if (lengths.first <= lengths.second) {
+    lengths.first = std::min(lengths.first, room / 2);
+    lengths.second = room - lengths.first;
+  } else {
+    lengths.second = std::min(lengths.second, room / 2);
+    lengths.first = room - lengths.second;
+  }
+  return lengths;
+}
+
+// Removes the last tokens before `end`.
+void cut(Encoding& encoding, size_t end, int64_t count) {
+  auto remove = [&](auto& values) {
+    auto last = values.begin() + static_cast<int64_t>(end);
+    values.erase(last - count, last);
+  };
+  remove(encoding.ids);
+  remove(encoding.offsets);
+}
+
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   std::string result;
   size_t begin = 0;
@@ -133,11 +166,37 @@ int64_t Tokenizer::encode_text(std::string_view text, Output& output) const {
   return replaced;
 }
 
-void Tokenizer::encode(std::string_view text, Encoding& out) const {
+void Tokenizer::encode(const TextInput& input, const EncodeOptions& options, Encoding& out) const {
+  int64_t special_count = !options.add_special_tokens ? 0 : input.second ? 3 : 2;
+  check(!options.max_length || *options.max_length >= special_count, "tokenizer",
+        "max_length must leave room for {} special tokens, got {}", special_count, *options.max_length);
+
   out.ids.clear();
   out.offsets.clear();
+  out.replaced = 0;
   IdsAndOffsets output{out};
-  out.replaced = encode_text(text, output);
+  auto add_text = [&](std::string_view text) {  // returns the number of its tokens
+    size_t begin = out.ids.size();
+    out.replaced += encode_text(text, output);
+    size_t end = out.ids.size();
+    if (options.add_special_tokens) output.add(vocabulary_.sep_id(), 0, 0);
+    return static_cast<int64_t>(end - begin);
+  };
+  if (options.add_special_tokens) output.add(vocabulary_.cls_id(), 0, 0);
+  Lengths lengths;
+  lengths.first = add_text(input.first);
+  size_t second_begin = out.ids.size();
+  if (input.second) lengths.second = add_text(*input.second);
+
+  Lengths kept = lengths;
+  if (options.max_length) kept = cut_longest_first(lengths, *options.max_length - special_count);
+  out.cut_off = lengths.sum() - kept.sum();
+  size_t sep = options.add_special_tokens ? 1 : 0;
+  if (input.second) cut(out, out.ids.size() - sep, lengths.second - kept.second);
+  cut(out, second_begin - sep, lengths.first - kept.first);
+  second_begin -= lengths.first - kept.first;
+  out.token_type_ids.assign(second_begin, 0);
+  out.token_type_ids.resize(out.ids.size(), 1);
 }
 
 int64_t Tokenizer::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
@@ -149,13 +208,6 @@ std::vector<int32_t> Tokenizer::ids(std::string_view text) const {
   std::vector<int32_t> result;
   append_ids(text, result);
   return result;
-}
-
-void Tokenizer::add_special_tokens(Encoding& encoding) const {
-  encoding.ids.insert(encoding.ids.begin(), vocabulary_.cls_id());
-  encoding.ids.push_back(vocabulary_.sep_id());
-  encoding.offsets.insert(encoding.offsets.begin(), TokenOffsets());
-  encoding.offsets.emplace_back();
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {

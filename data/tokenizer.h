@@ -4,6 +4,7 @@
 // translation system", 2016, section 4.1; Devlin et al., "BERT", 2019, section 3).
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,11 +29,24 @@ struct TokenOffsets {
   bool operator==(const TokenOffsets&) const = default;
 };
 
-// The tokens of a text. Use one again and again, and its memory is reused.
+// What is tokenized: a text, or a pair of them.
+struct TextInput {
+  std::string_view first;
+  std::optional<std::string_view> second = std::nullopt;
+};
+
+struct EncodeOptions {
+  bool add_special_tokens = true;     // [CLS] first [SEP], and for a pair second [SEP]
+  std::optional<int64_t> max_length;  // tokens, special ones included; none: no limit
+};
+
+// The tokens of an input. Use one again and again, and its memory is reused.
 struct Encoding {
   std::vector<int32_t> ids;
-  std::vector<TokenOffsets> offsets;  // of each id
-  int64_t replaced = 0;               // invalid UTF-8 sequences in the text, read as U+FFFD
+  std::vector<int32_t> token_type_ids;  // of each id: 0, and 1 for the second text of a pair with its [SEP]
+  std::vector<TokenOffsets> offsets;    // of each id, in its own text; [0, 0) for an added [CLS] or [SEP]
+  int64_t cut_off = 0;                  // tokens that there was no room for
+  int64_t replaced = 0;                 // invalid UTF-8 sequences in the texts, read as U+FFFD
 };
 
 class Tokenizer {
@@ -42,15 +56,14 @@ class Tokenizer {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const TokenizerOptions& options() const { return options_; }
 
-  // The pieces of the text, without [CLS] and [SEP]. Allocates nothing but room in `out`. May run on many
-  // threads.
-  void encode(std::string_view text, Encoding& out) const;
-  // The same without offsets: appends to `ids` and returns the number of replaced invalid sequences.
+  // What is longer than max_length loses tokens at the end of its longer text until both are equally long,
+  // then of both by turns (transformers' "longest_first"). Allocates nothing but room in `out`. May run on
+  // many threads. Throws where max_length can't even hold the special tokens.
+  void encode(const TextInput& input, const EncodeOptions& options, Encoding& out) const;
+  // Only the ids of a text, without [CLS] and [SEP]: appends to `ids` and returns the number of replaced
+  // invalid sequences.
   int64_t append_ids(std::string_view text, std::vector<int32_t>& ids) const;
   std::vector<int32_t> ids(std::string_view text) const;
-
-  // [CLS] in front and [SEP] behind, at offsets [0, 0): the form of a single text.
-  void add_special_tokens(Encoding& encoding) const;
 
   // The tokens as readable text: pieces joined, other tokens separated by spaces, those before punctuation
   // taken away as transformers' clean_up_tokenization_spaces does. Throws where an id is out of range.

@@ -1,5 +1,6 @@
 #include "data/tokenizer_config.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "autograd/error.h"
@@ -72,6 +73,14 @@ TokenizerConfig read_tokenizer_config(const std::string& path) {
     if (length->get<double>() < 1e15) config.model_max_length = length->get<int64_t>();
   }
   return config;
+}
+
+PretrainedTokenizer load_tokenizer(const std::string& directory) {
+  Vocabulary vocabulary = Vocabulary::read(directory + "/vocab.txt");
+  TokenizerConfig config;
+  std::string path = directory + "/tokenizer_config.json";
+  if (std::filesystem::exists(path)) config = read_tokenizer_config(path);
+  return {Tokenizer(std::move(vocabulary), config.options), config.model_max_length};
 }
 
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config) {

@@ -19,4 +19,12 @@ struct TokenizerConfig {
 TokenizerConfig read_tokenizer_config(const std::string& path);
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config);
 
+struct PretrainedTokenizer {
+  Tokenizer tokenizer;
+  std::optional<int64_t> model_max_length;
+};
+// The tokenizer of a model's directory: vocab.txt and tokenizer_config.json. Without the latter, which older
+// directories lack, text is lower-cased. Throws what reading the two throws.
+PretrainedTokenizer load_tokenizer(const std::string& directory);
+
 }  // namespace bertie

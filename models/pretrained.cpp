@@ -53,16 +53,14 @@ void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, c
 
 PretrainedMaskedLM load_pretrained_masked_lm(const std::string& directory, DType type) {
   BertConfig config = read_bert_config(directory + "/config.json");
-  Vocabulary vocabulary = Vocabulary::read(directory + "/vocab.txt");
-  check(vocabulary.size() <= config.vocab_size, "load", "{}/vocab.txt has {} tokens, config.json allows {}",
-        directory, vocabulary.size(), config.vocab_size);
-  TokenizerOptions options;
-  std::string tokenizer_path = directory + "/tokenizer_config.json";
-  if (std::filesystem::exists(tokenizer_path)) options = read_tokenizer_config(tokenizer_path).options;
+  Tokenizer tokenizer = load_tokenizer(directory).tokenizer;
+  check(tokenizer.vocabulary().size() <= config.vocab_size, "load",
+        "{}/vocab.txt has {} tokens, config.json allows {}", directory, tokenizer.vocabulary().size(),
+        config.vocab_size);
   auto model = std::make_unique<BertForMaskedLM>(config, Initializer::zeros(type));
   std::vector<std::string> unused = load_parameters(*model, directory + "/model.safetensors");
   model->eval();
-  return {std::move(model), Tokenizer(std::move(vocabulary), options), std::move(unused)};
+  return {std::move(model), std::move(tokenizer), std::move(unused)};
 }
 
 }  // namespace bertie

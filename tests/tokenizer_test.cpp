@@ -36,6 +36,8 @@ TokenizerOptions options_from(const Json& json) {
   return options;
 }
 
+const EncodeOptions plain = {.add_special_tokens = false, .max_length = {}};
+
 // [begin, end, begin, end, …], as the reference file has them.
 std::vector<int64_t> flat(const std::vector<TokenOffsets>& offsets) {
   std::vector<int64_t> result;
@@ -50,7 +52,7 @@ TEST(Tokenizer, IdsAndOffsetsAreThoseOfTokenizers) {
     Tokenizer tokenizer(reference_vocabulary(), options_from(expected));
     ASSERT_EQ(expected["ids"].size(), texts.size());
     for (size_t i = 0; i < texts.size(); ++i) {
-      tokenizer.encode(texts[i], encoding);
+      tokenizer.encode({texts[i]}, plain, encoding);
       EXPECT_EQ(encoding.ids, expected["ids"][i].get<std::vector<int32_t>>()) << texts[i];
       EXPECT_EQ(flat(encoding.offsets), expected["offsets"][i].get<std::vector<int64_t>>()) << texts[i];
       EXPECT_EQ(encoding.replaced, 0);
@@ -62,7 +64,7 @@ TEST(Tokenizer, IdsAndOffsetsAreThoseOfTokenizers) {
 TEST(Tokenizer, InvalidBytesAreCountedAndTakeOnePosition) {
   Tokenizer tokenizer(reference_vocabulary());
   Encoding encoding;
-  tokenizer.encode("\xE2\x82the\xFF\xFE [MASK]\xC3", encoding);  // read as �the�� [MASK]�
+  tokenizer.encode({"\xE2\x82the\xFF\xFE [MASK]\xC3"}, plain, encoding);  // read as �the�� [MASK]�
   EXPECT_EQ(encoding.replaced, 4);
   ASSERT_EQ(encoding.ids.size(), 2u);
   EXPECT_EQ(encoding.ids[0], tokenizer.vocabulary().id("the"));
@@ -79,18 +81,78 @@ TEST(Tokenizer, LongRunsOfMarksAndWords) {
   for (int i = 0; i < 100000; ++i) text += i % 2 ? "\u0301" : "\u0327";
   EXPECT_EQ(tokenizer.ids(text), std::vector{tokenizer.vocabulary().id("e")});
   Encoding encoding;
-  tokenizer.encode(std::string(1000000, 'x') + " [the", encoding);
+  text = std::string(1000000, 'x') + " [the";
+  tokenizer.encode({text}, plain, encoding);
   EXPECT_EQ(encoding.ids[0], tokenizer.vocabulary().unk_id());
   EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 1000000, 1000001, 1000002, 1000002, 1000005}));
 }
 
-TEST(Tokenizer, AddsSpecialTokens) {
+TEST(Tokenizer, SpecialTokensSurroundTextsAndPairs) {
   Tokenizer tokenizer(reference_vocabulary());
+  int32_t the = tokenizer.vocabulary().id("the"), run = tokenizer.vocabulary().id("run");
   Encoding encoding;
-  tokenizer.encode("the", encoding);
-  tokenizer.add_special_tokens(encoding);
-  EXPECT_EQ(encoding.ids, (std::vector<int32_t>{2, tokenizer.vocabulary().id("the"), 3}));
+  tokenizer.encode({"the"}, {}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{2, the, 3}));
+  EXPECT_EQ(encoding.token_type_ids, (std::vector{0, 0, 0}));
   EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 0, 0, 3, 0, 0}));
+  tokenizer.encode({"the run", " run"}, {}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{2, the, run, 3, run, 3}));
+  EXPECT_EQ(encoding.token_type_ids, (std::vector{0, 0, 0, 0, 1, 1}));
+  EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 0, 0, 3, 4, 7, 0, 0, 1, 4, 0, 0}));
+  tokenizer.encode({"the", ""}, {}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{2, the, 3, 3}));
+  EXPECT_EQ(encoding.token_type_ids, (std::vector{0, 0, 0, 1}));
+  tokenizer.encode({"the", "run\xFF"}, plain, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{the, run}));
+  EXPECT_EQ(encoding.token_type_ids, (std::vector{0, 1}));
+  EXPECT_EQ(encoding.replaced, 1);
+}
+
+TEST(Tokenizer, CutsTheLongestFirst) {
+  Tokenizer tokenizer(reference_vocabulary());
+  const Vocabulary& vocabulary = tokenizer.vocabulary();
+  int32_t the = vocabulary.id("the"), run = vocabulary.id("run");
+  Encoding encoding;
+  tokenizer.encode({"run the the"}, {.max_length = 4}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{2, run, the, 3}));
+  EXPECT_EQ(encoding.token_type_ids, (std::vector{0, 0, 0, 0}));
+  EXPECT_EQ(flat(encoding.offsets), (std::vector<int64_t>{0, 0, 0, 3, 4, 7, 0, 0}));
+  EXPECT_EQ(encoding.cut_off, 1);
+  tokenizer.encode({"run run the"}, {.add_special_tokens = false, .max_length = 2}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{run, run}));
+  tokenizer.encode({"run"}, {.max_length = 2}, encoding);
+  EXPECT_EQ(encoding.ids, (std::vector{2, 3}));
+  tokenizer.encode({"run"}, {.max_length = 3}, encoding);
+  EXPECT_EQ(encoding.cut_off, 0);
+
+  auto kept = [&](int first, int second, int64_t max_length) {
+    std::string texts[2];
+    for (int i = 0; i < first; ++i) texts[0] += "the ";
+    for (int i = 0; i < second; ++i) texts[1] += "run ";
+    tokenizer.encode({texts[0], texts[1]}, {.max_length = max_length}, encoding);
+    auto count = [&](int32_t id) { return std::count(encoding.ids.begin(), encoding.ids.end(), id); };
+    EXPECT_EQ(encoding.cut_off, first + second - count(the) - count(run));
+    EXPECT_EQ(encoding.offsets.size(), encoding.ids.size());
+    EXPECT_EQ(std::count(encoding.token_type_ids.begin(), encoding.token_type_ids.end(), 1), count(run) + 1);
+    EXPECT_EQ(count(3), 2);
+    return std::pair<int, int>(count(the), count(run));
+  };
+  using Lengths = std::pair<int, int>;
+  EXPECT_EQ(kept(5, 2, 10), Lengths(5, 2));
+  EXPECT_EQ(kept(5, 2, 8), Lengths(3, 2));
+  EXPECT_EQ(kept(2, 5, 8), Lengths(2, 3));
+  EXPECT_EQ(kept(5, 4, 8), Lengths(3, 2));
+  EXPECT_EQ(kept(4, 5, 8), Lengths(2, 3));
+  EXPECT_EQ(kept(5, 5, 8), Lengths(2, 3));
+  EXPECT_EQ(kept(0, 5, 4), Lengths(0, 1));
+  EXPECT_EQ(kept(5, 5, 3), Lengths(0, 0));
+
+  auto error = [&](const TextInput& input, int64_t max_length) {
+    return message_of([&] { tokenizer.encode(input, {.max_length = max_length}, encoding); });
+  };
+  EXPECT_EQ(error({"the"}, 1), "[tokenizer] max_length must leave room for 2 special tokens, got 1");
+  EXPECT_EQ(error({"the", "run"}, 2), "[tokenizer] max_length must leave room for 3 special tokens, got 2");
+  EXPECT_EQ(error({"the"}, -5), "[tokenizer] max_length must leave room for 2 special tokens, got -5");
 }
 
 TEST(Tokenizer, Decodes) {
@@ -131,17 +193,17 @@ TEST(Tokenizer, ConformanceCases) {
                         options);
     for (const auto& [name, c] : cases[model.name].items()) {
       Encoding encoding;
-      tokenizer.encode(c["text"].get<std::string>(), encoding);
-      if (!c.contains("text_pair")) {
+      std::string text = c["text"], second = c.value("text_pair", "");
+      TextInput input{text};
+      if (c.contains("text_pair")) {
+        input.second = second;
+      } else {
+        tokenizer.encode(input, plain, encoding);
         std::vector<std::string> tokens;
         for (int32_t id : encoding.ids) tokens.emplace_back(tokenizer.vocabulary().token(id));
         EXPECT_EQ(tokens, c["tokens"].get<std::vector<std::string>>()) << model.name << ' ' << name;
       }
-      tokenizer.add_special_tokens(encoding);
-      if (c.contains("text_pair")) {
-        tokenizer.append_ids(c["text_pair"].get<std::string>(), encoding.ids);
-        encoding.ids.push_back(tokenizer.vocabulary().sep_id());
-      }
+      tokenizer.encode(input, {}, encoding);
       EXPECT_EQ(encoding.ids, c["ids"].get<std::vector<int32_t>>()) << model.name << ' ' << name;
       EXPECT_EQ(tokenizer.decode(encoding.ids), c["decoded"].get<std::string>()) << model.name << ' ' << name;
       ++count;
