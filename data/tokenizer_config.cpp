@@ -10,9 +10,10 @@
 namespace bertie {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 constexpr const char* where = "tokenizer_config";
+constexpr int max_depth = 64;  // of nested values; without a bound, dump() would overflow the stack
 // What transformers writes for "no limit": a number that is no exact integer, so a double carries it.
 constexpr double no_limit = 1e30;
 
@@ -45,9 +46,13 @@ void check_special_token(const Json& json, const char* key, std::string_view exp
 TokenizerConfig read_tokenizer_config(const std::string& path) {
   std::string text = read_file(path);
   Json json;
+  auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
+    check(depth <= max_depth, where, "'{}' must not nest values deeper than {}", path, max_depth);
+    return true;
+  };
   try {
-    json = Json::parse(text);
-  } catch (const Json::parse_error& error) {
+    json = Json::parse(text, check_depth);
+  } catch (const Json::exception& error) {  // bad syntax, or a number that no double can hold
     fail(where, "'{}' must be JSON: {}", path, error.what());
   }
   check(json.is_object(), where, "'{}' must hold a JSON object, it holds {}", path, json.type_name());
@@ -85,7 +90,7 @@ PretrainedTokenizer load_tokenizer(const std::string& directory) {
 
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config) {
   const WordSplitterOptions& words = config.options.words;
-  Json json;
+  nlohmann::ordered_json json;
   for (auto [key, token] : special_keys) json[key] = token;
   json["do_lower_case"] = words.do_lower_case;
   json["strip_accents"] = words.strip_accents ? Json(*words.strip_accents) : Json(nullptr);

@@ -30,6 +30,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path)
     check(!token.empty(), "vocabulary", "a token must not be empty: {} is", place(path, id));
     check(token.find('\n') == std::string::npos, "vocabulary", "a token must not hold a line break: {} does",
           place(path, id));
+    check(!token.ends_with('\r'), "vocabulary",
+          "a token must not end in a carriage return, which its file would lose: {} does", place(path, id));
     check(find_invalid_utf8(token) == std::string::npos, "vocabulary", "tokens must be UTF-8: {} isn't",
           place(path, id));
     if (!trie_.insert(token, static_cast<int32_t>(id))) {

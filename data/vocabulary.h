@@ -19,8 +19,8 @@ inline constexpr std::string_view special_tokens[] = {"[PAD]", "[UNK]", "[CLS]",
 
 class Vocabulary {
  public:
-  // tokens[i] gets id i. Throws where a token is empty, holds a line break or invalid UTF-8, or is there
-  // twice, and where a special token is missing, naming which.
+  // tokens[i] gets id i. Throws where a token is empty, holds a line break or invalid UTF-8, ends in a
+  // carriage return, or is there twice, and where a special token is missing, naming which.
   explicit Vocabulary(std::vector<std::string> tokens);
   // Throws, naming the file and the line, what the constructor throws, and where the file can't be read.
   static Vocabulary read(const std::string& path);

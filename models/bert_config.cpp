@@ -10,7 +10,9 @@
 namespace bertie {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+
+constexpr int max_depth = 64;  // of nested values; without a bound, dump() would overflow the stack
 
 // Calls visit(key, field, required) for every key of config.json that bertie reads and writes.
 template <class Config, class Visit>
@@ -82,7 +84,11 @@ BertConfig bert_preset(const std::string& name) {
 }
 
 BertConfig read_bert_config(const std::string& path) {
-  Json json = Json::parse(read_file(path), nullptr, false);
+  auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
+    check(depth <= max_depth, "config", "{}: values must not be nested deeper than {}", path, max_depth);
+    return true;
+  };
+  Json json = Json::parse(read_file(path), check_depth, false);
   check(json.is_object(), "config", "{}: expected a JSON object", path);
   BertConfig config;
   for_each_key(config, [&](const char* key, auto& field, bool required) {
@@ -111,7 +117,7 @@ BertConfig read_bert_config(const std::string& path) {
 }
 
 void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture) {
-  Json json;
+  nlohmann::ordered_json json;
   json["architectures"] = {architecture};
   json["model_type"] = "bert";
   for_each_key(config, [&](const char* key, const auto& field, bool) { json[key] = field; });

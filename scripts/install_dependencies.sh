@@ -3,6 +3,7 @@
 #   scripts/install_dependencies.sh              what building and running the programs needs
 #   scripts/install_dependencies.sh test         … and the tests, benchmarks and show_faults.sh
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
+#   scripts/install_dependencies.sh fuzz         what building and running the fuzzers needs
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libopenblas-dev libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev
@@ -11,7 +12,8 @@ for set in "$@"; do
   case $set in
     test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev patch) ;;
     format) packages+=(clang-format-14 git) ;;
-    *) echo "install_dependencies: unknown set of packages '$set': there are test and format" >&2; exit 2 ;;
+    fuzz) packages+=(clang-14 libclang-rt-14-dev libomp-14-dev) ;;
+    *) echo "install_dependencies: unknown set of packages '$set': there are test, format and fuzz" >&2; exit 2 ;;
   esac
 done
 

@@ -107,6 +107,9 @@ TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
   EXPECT_EQ(message_with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"swish\""),
             "[config] " + config + ": hidden_act must be gelu, gelu_new, relu or tanh, got 'swish'");
   EXPECT_EQ(message_with("{", "["), "[config] " + config + ": expected a JSON object");
+  std::string deep = std::string(1000000, '[') + std::string(1000000, ']');
+  EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": " + deep),
+            "[config] " + config + ": values must not be nested deeper than 64");
 }
 
 TEST_F(Pretrained, RefusesMissingFilesAndLargerVocabularies) {

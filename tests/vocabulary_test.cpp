@@ -84,6 +84,13 @@ TEST(Vocabulary, RefusesBadFiles) {
                                               "' and again line 8 of '" + path + "'");
   EXPECT_EQ(error(special + "a\n\xFF\n"),
             "[vocabulary] tokens must be UTF-8: line 7 of '" + path + "' isn't");
+  EXPECT_EQ(error(special + "a\r\r\n"),
+            "[vocabulary] a token must not end in a carriage return, which its "
+            "file would lose: line 6 of '" +
+                path + "' does");
+  std::string zero("\0\n", 2);
+  EXPECT_EQ(error(special + zero + zero), "[vocabulary] a token must have one id: '?' is line 6 of '" + path +
+                                              "' and again line 7 of '" + path + "'");
   EXPECT_EQ(error("[PAD]\n[UNK]\n[SEP]\na\n"),
             "[vocabulary] the special tokens [PAD] [UNK] [CLS] [SEP] [MASK] must all be there: '" + path +
                 "' has no [CLS], [MASK]");
