@@ -31,8 +31,8 @@
 #include "autograd/isa.h"
 #include "autograd/memory.h"
 #include "autograd/node.h"
-#include "autograd/random.h"
 #include "autograd/threads.h"
+#include "bench/bert_work.h"
 #include "bench/machine.h"
 #include "models/bert.h"
 #include "nn/training.h"
@@ -67,16 +67,7 @@ BertConfig config_for(const Options& options) {
 Packing packing_for(const Options& options) {
   std::vector<int64_t> lengths(options.sequences, options.length);
   if (options.ragged) lengths.assign(std::begin(ragged_lengths), std::end(ragged_lengths));
-  Packing packing;
-  for (int64_t length : lengths) packing.offsets.push_back(packing.tokens() + length);
-  return packing;
-}
-
-// count random ids, none of them 0 ([PAD] by custom).    [count] i32
-Array random_ids(Random& random, int64_t count, int64_t vocab_size) {
-  std::vector<int32_t> ids(count);
-  for (int32_t& id : ids) id = static_cast<int32_t>(1 + random.below(vocab_size - 1));
-  return Array::from(ids);
+  return packing_of(lengths);
 }
 
 // `count` different ones of the rows 0 … total-1, in order (Knuth, TAOCP 3.4.2, algorithm S).    [count] i32
@@ -151,18 +142,9 @@ class TrainStep {
   // 2MNK of every product, times three: the backward pass has two products of the same size for each forward
   // one.
   double flops() const {
-    auto product = [](int64_t m, int64_t n, int64_t k) {
-      return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-    };
-    int64_t T = tokens(), H = config_.hidden_size, M = rows_.size();
-    double layer = product(T, 3 * H, H) + product(T, H, H) + 2 * product(T, config_.intermediate_size, H);
-    const std::vector<int64_t>& offsets = input_.pass.packing.offsets;
-    for (size_t n = 0; n + 1 < offsets.size(); ++n) {
-      int64_t S = offsets[n + 1] - offsets[n];
-      layer += 2 * product(S, S, H);  // scores and context, all heads together
-    }
-    double head = product(M, H, H) + product(M, config_.vocab_size, H);
-    return 3 * (static_cast<double>(config_.num_hidden_layers) * layer + head);
+    int64_t H = config_.hidden_size, M = rows_.size();
+    double head = product_flops(M, H, H) + product_flops(M, config_.vocab_size, H);
+    return 3 * (encoder_flops(config_, input_.pass.packing) + head);
   }
 
  private:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the packages that are missing, builds bench/train_step and bench/machine_rates and prints the folder that they
+# Installs the packages that are missing, builds bench/train_step, bench/infer and bench/machine_rates and prints the folder that they
 # are in:
 #   programs=$(scripts/build_bench.sh) && "$programs/train_step" --preset mini
 # BERTIE_BUILD names the build folder (default: build/release).
@@ -10,6 +10,6 @@ build=${BERTIE_BUILD:-$root/build/release}
 {
   "$root/scripts/install_dependencies.sh" test
   cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_BENCH=ON
-  cmake --build "$build" --parallel "$(nproc)" --target train_step
+  cmake --build "$build" --parallel "$(nproc)" --target train_step infer
 } >&2
 echo "$build/bench"

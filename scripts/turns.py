@@ -1,6 +1,7 @@
-"""Training steps that are timed in turn, so that all programs meet the same machine.
+"""Programs that are timed in turn, so that all meet the same machine.
 
-In each round each program runs steps for a second (at least one); the round's figure is their median. Then
+In each round each program runs steps for a second (at least one; whatever the program calls a step); the round's
+figure is their median. Then
 the machine itself is measured. Ratios are taken within a round first.
 """
 
@@ -134,9 +135,9 @@ def parse_case(text):
 
 
 def add_options(parser, programs=None):
-    """Those of every script that runs train_step."""
+    """Those of every script that runs programs of bench/."""
     parser.add_argument("--programs", required=not programs, default=programs, metavar="DIR",
-                        help="where train_step and machine_rates are")
+                        help="where the programs of bench/ are")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isa", choices=["avx2"],
                         help="hold all programs and libraries to AVX2, by setting "
@@ -147,13 +148,17 @@ def add_case_options(parser, defaults):
     parser.add_argument("cases", nargs="*", type=parse_case, metavar="CASE", default=[parse_case(c) for c in defaults],
                         help="PRESET:NxS, N sequences of S tokens, or PRESET:ragged, 32 sequences of 9 to 100 "
                         f"tokens (default: {' '.join(defaults)})")
+    add_run_options(parser)
+
+
+def add_run_options(parser):
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
 
 
 def parse(parser):
     options = parser.parse_args()
-    for name in ("rounds", "threads"):
+    for name in ("rounds", "threads", "lines", "batch"):
         if getattr(options, name, 1) < 1:
             parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
     if options.isa:
