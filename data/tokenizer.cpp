@@ -144,6 +144,15 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 }  // namespace
 
+TextInput split_pair(std::string_view line) {
+  size_t tab = line.find('\t');
+  if (tab == std::string_view::npos) return {line};
+  TextInput pair{line.substr(0, tab), line.substr(tab + 1)};
+  check(pair.second->find('\t') == std::string_view::npos, "pairs",
+        "a pair is two texts separated by one tab, got {} tabs", std::count(line.begin(), line.end(), '\t'));
+  return pair;
+}
+
 Tokenizer::Tokenizer(Vocabulary vocabulary, TokenizerOptions options)
     : vocabulary_(std::move(vocabulary)), options_(options) {}
 

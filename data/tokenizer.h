@@ -35,6 +35,9 @@ struct TextInput {
   std::optional<std::string_view> second = std::nullopt;
 };
 
+// A line whose tab, if it has one, separates the texts of a pair. Throws where there are several.
+TextInput split_pair(std::string_view line);
+
 struct EncodeOptions {
   bool add_special_tokens = true;     // [CLS] first [SEP], and for a pair second [SEP]
   std::optional<int64_t> max_length;  // tokens, special ones included; none: no limit

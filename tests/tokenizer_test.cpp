@@ -155,6 +155,16 @@ TEST(Tokenizer, CutsTheLongestFirst) {
   EXPECT_EQ(error({"the"}, -5), "[tokenizer] max_length must leave room for 2 special tokens, got -5");
 }
 
+TEST(Tokenizer, ATabSeparatesAPair) {
+  EXPECT_EQ(split_pair("a b").first, "a b");
+  EXPECT_EQ(split_pair("a b").second, std::nullopt);
+  EXPECT_EQ(split_pair("a\tb c").first, "a");
+  EXPECT_EQ(split_pair("a\tb c").second, "b c");
+  EXPECT_EQ(split_pair("\t").second, "");
+  EXPECT_EQ(message_of([] { split_pair("a\tb\tc"); }),
+            "[pairs] a pair is two texts separated by one tab, got 2 tabs");
+}
+
 TEST(Tokenizer, Decodes) {
   Tokenizer tokenizer(reference_vocabulary());
   EXPECT_EQ(tokenizer.decode(tokenizer.ids("[CLS] The run, unwanted! i ' m [MASK]?[SEP]")),
