@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "apps/program.h"
+#include "models/bert_heads.h"
 #include "models/pretrained.h"
 #include "ops/softmax.h"
 
@@ -28,12 +29,8 @@ int main(int argc, char** argv) {
   app.add_flag("--json", json, "One JSON object per [MASK]");
 
   return run_program(app, argc, argv, [&] {
-    PretrainedMaskedLM pretrained = load_pretrained_masked_lm(directory);
-    if (!pretrained.unused.empty()) {
-      std::string names;
-      for (const std::string& name : pretrained.unused) names += " " + name;
-      message("Note: not used by this model:{}", names);
-    }
+    auto pretrained = load_pretrained<BertForMaskedLM>(directory);
+    for (const std::string& note : pretrained.notes) message("Note: {}", note);
     const Vocabulary& vocabulary = pretrained.tokenizer.vocabulary();
     Encoding encoding;
     pretrained.tokenizer.encode({text}, {}, encoding);

@@ -86,6 +86,14 @@ void Tensor::zero_grad() const {
 
 Array Tensor::mutable_array() const { return parameter_node(node_).value; }
 
+void Tensor::replace(Array value) const {
+  Node& node = parameter_node(node_);
+  check(!node.grad_is_bound, "replace", "this parameter's place is bound: copy into mutable_array() instead");
+  check(value && value.shape() == node.shape && value.dtype() == node.dtype, "replace",
+        "the new value must be {} {}, like the parameter", name(node.dtype), node.shape);
+  node.value = std::move(value);
+}
+
 void Tensor::bind(Array value, Array grad) const {
   Node& node = parameter_node(node_);
   for (const Array& view : {value, grad})

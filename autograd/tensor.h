@@ -45,6 +45,9 @@ class Tensor {
   void zero_grad() const;
   // The value, for writing. Every copy of this Tensor sees the change.
   Array mutable_array() const;
+  // Puts an array of the same shape and type in the value's place, one that can't be written to perhaps (a
+  // mapped file's). Throws where bind() has tied the value to its place.
+  void replace(Array value) const;
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
   // are collected in `grad` from now on. Both have the parameter's shape and type.
   void bind(Array value, Array grad) const;

@@ -34,7 +34,7 @@
 #include "autograd/threads.h"
 #include "bench/bert_work.h"
 #include "bench/machine.h"
-#include "models/bert.h"
+#include "models/bert_heads.h"
 #include "nn/training.h"
 #include "ops/gemm.h"
 
@@ -127,7 +127,7 @@ class TrainStep {
       if (!node.is_parameter) operation = &seconds.backward_by_operation[node.op];
     };
     auto loss_of = [&](int64_t) {
-      Tensor loss = model_.loss(input_, rows_, labels_);
+      Tensor loss = model_.loss(model_.logits(input_, rows_), labels_);
       seconds.forward = lap();
       return loss;
     };

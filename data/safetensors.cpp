@@ -41,6 +41,32 @@ struct Entry {
   uint64_t begin, end;
 };
 
+// A JSON object, at most `max_depth` levels deep and without repeated keys. `what` it is goes into messages.
+nlohmann::json parse_object(const std::string& path, const char* what, std::string_view text, int max_depth) {
+  check(text.starts_with('{'), "safetensors", "{}: {} must be a JSON object", path, what);
+  std::vector<std::set<std::string>> open_objects;  // the keys seen in each
+  auto check_structure = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    using Event = nlohmann::json::parse_event_t;
+    check(depth <= max_depth, "safetensors", "{}: {} must be nested at most {} levels deep", path, what,
+          max_depth);
+    if (event == Event::object_start) open_objects.emplace_back();
+    if (event == Event::object_end) open_objects.pop_back();
+    if (event == Event::key) {
+      std::string key = parsed.get<std::string>();
+      check(open_objects.back().insert(key).second, "safetensors", "{}: {} has the key '{}' twice", path,
+            what, key);
+    }
+    return true;
+  };
+  try {
+    return nlohmann::json::parse(text, check_structure);
+  } catch (const nlohmann::json::parse_error& error) {
+    fail("safetensors", "{}: {} must be valid JSON, its byte {} breaks it", path, what, error.byte);
+  } catch (const nlohmann::json::out_of_range&) {  // a number that no double can hold
+    fail("safetensors", "{}: {} holds a number out of range", path, what);
+  }
+}
+
 // Reads one header. All its errors name the file.
 class HeaderReader {
  public:
@@ -48,7 +74,7 @@ class HeaderReader {
 
   // The tensors in the order of their data, checked against its size.
   std::vector<Entry> read(std::string_view header, uint64_t data_bytes) {
-    nlohmann::json json = parse(header);
+    nlohmann::json json = parse_object(path_, "the header", header, 3);
     std::vector<Entry> entries;
     for (auto& [name, value] : json.items()) {
       if (name == metadata_key) {
@@ -71,29 +97,6 @@ class HeaderReader {
   void require(bool rule, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
     if (!rule)
       fail("safetensors", "{}: {}", path_, fmt::format(format, std::forward<Arguments>(arguments)...));
-  }
-
-  nlohmann::json parse(std::string_view header) const {
-    require(header.starts_with('{'), "the header must be a JSON object");
-    std::vector<std::set<std::string>> open_objects;  // the keys seen in each
-    auto check_structure = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-      using Event = nlohmann::json::parse_event_t;
-      require(depth <= 3, "the header is nested deeper than tensor, shape, extent");
-      if (event == Event::object_start) open_objects.emplace_back();
-      if (event == Event::object_end) open_objects.pop_back();
-      if (event == Event::key) {
-        std::string key = parsed.get<std::string>();
-        require(open_objects.back().insert(key).second, "the header has the key '{}' twice", key);
-      }
-      return true;
-    };
-    try {
-      return nlohmann::json::parse(header, check_structure);
-    } catch (const nlohmann::json::parse_error& error) {
-      fail("safetensors", "{}: the header must be valid JSON, its byte {} breaks it", path_, error.byte);
-    } catch (const nlohmann::json::out_of_range&) {  // a number that no double can hold
-      fail("safetensors", "{}: the header holds a number out of range", path_);
-    }
   }
 
   void read_metadata(const nlohmann::json& value) {
@@ -224,6 +227,38 @@ Safetensors read_safetensors(const std::string& path) {
     result.tensors.push_back({entry.name, wrap(entry, data.data() + entry.begin, file.owner, path)});
   }
   result.metadata = reader.take_metadata();
+  return result;
+}
+
+Safetensors read_safetensors_shards(const std::string& index_path) {
+  std::string text = read_file(index_path), folder = index_path.substr(0, index_path.rfind('/') + 1);
+  nlohmann::json index = parse_object(index_path, "the index", text, 3);
+  auto map = index.find("weight_map");
+  check(map != index.end() && map->is_object(), "safetensors", "{}: the index must have an object weight_map",
+        index_path);
+  std::map<std::string, std::vector<std::string>> names_in;  // of each file
+  for (auto& [name, file] : map->items()) {
+    check(file.is_string(), "safetensors", "{}: weight_map must map '{}' to a file's name", index_path, name);
+    names_in[file.get<std::string>()].push_back(name);
+  }
+  Safetensors result{index_path, {}, {}};
+  std::map<std::string, std::string> file_of;
+  for (const auto& [file, names] : names_in) {
+    check(file.ends_with(".safetensors") && file.find_first_of(std::string("/\\\0", 3)) == std::string::npos,
+          "safetensors", "{}: '{}' must be the name of a .safetensors file in the same folder", index_path,
+          file);
+    for (NamedArray& tensor : read_safetensors(folder + file).tensors) {
+      auto [place, is_new] = file_of.emplace(tensor.name, file);
+      check(is_new, "safetensors", "{}: the files {} and {} both have the tensor '{}'", index_path,
+            place->second, file, tensor.name);
+      result.tensors.push_back(std::move(tensor));
+    }
+    for (const std::string& name : names) {
+      auto found = file_of.find(name);
+      check(found != file_of.end() && found->second == file, "safetensors",
+            "{}: the tensor '{}' must be in {}, but isn't", index_path, name, file);
+    }
+  }
   return result;
 }
 

@@ -30,6 +30,13 @@ struct Safetensors {
 // are in range and span exactly shape × element; no two tensors overlap, and they fill the file.
 Safetensors read_safetensors(const std::string& path);
 
+// The tensors of several files, as an index tells it that transformers writes beside them
+// (model.safetensors.index.json: its "weight_map" maps each tensor's name to the name of a file in the same
+// folder). Throws what read_safetensors() throws, and where the index isn't such JSON or has a name twice,
+// names a file outside its folder or a tensor that isn't in its file, and where two files have the same
+// tensor.
+Safetensors read_safetensors_shards(const std::string& index_path);
+
 // The same arrays give the same bytes. Arrays are stored in the given order, but those of larger elements
 // first, so that all are aligned (the names of a file of one type thus keep their order). The file appears
 // whole or not at all. Throws an Error on a name that is repeated, reserved or not UTF-8, an empty Array, and

@@ -2,14 +2,9 @@
 
 #include "ops/elementwise.h"
 #include "ops/layout.h"
-#include "ops/loss.h"
-#include "ops/matmul.h"
 
 namespace bertie {
 namespace {
-
-// Every dropout of the model has a site of its own: 0 is the embeddings', then three per layer.
-uint32_t dropout_site(uint32_t layer, uint32_t which) { return 1 + 3 * layer + which; }
 
 // Each token's place in its sequence.    [T] i32
 Array position_ids(const Packing& packing) {
@@ -32,7 +27,16 @@ void check_input(const BertInput& input, int64_t max_length) {
   }
 }
 
+const BertConfig& checked(const BertConfig& config) {
+  config.check_values("bert");
+  return config;
+}
+
 }  // namespace
+
+BertInput bert_input(const TokenBatch& batch, uint64_t seed, uint64_t step) {
+  return {batch.ids, batch.token_type_ids, {{batch.offsets, batch.first_sequence}, seed, step}};
+}
 
 BertEmbeddings::BertEmbeddings(const BertConfig& config, Initializer& init)
     : words_(config.vocab_size, config.hidden_size, init),
@@ -61,15 +65,15 @@ BertLayer::BertLayer(const BertConfig& config, uint32_t index, Initializer& init
     : attention_({config.hidden_size,
                   config.num_attention_heads,
                   config.attention_probs_dropout_prob,
-                  dropout_site(index, 0),
+                  bert_dropout_site(index, 0),
                   {"self.query", "self.key", "self.value", "output.dense"}},
                  init),
-      attention_dropout_(config.hidden_dropout_prob, dropout_site(index, 1)),
+      attention_dropout_(config.hidden_dropout_prob, bert_dropout_site(index, 1)),
       attention_norm_(config.hidden_size, config.layer_norm_eps, init),
       intermediate_(config.hidden_size, config.intermediate_size, init),
       activation_(config.hidden_act),
       output_(config.intermediate_size, config.hidden_size, init),
-      output_dropout_(config.hidden_dropout_prob, dropout_site(index, 2)),
+      output_dropout_(config.hidden_dropout_prob, bert_dropout_site(index, 2)),
       output_norm_(config.hidden_size, config.layer_norm_eps, init) {
   add_module("attention", attention_);
   add_module("attention.dropout", attention_dropout_);
@@ -94,9 +98,9 @@ BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
   }
 }
 
-Tensor BertEncoder::forward(const Tensor& x, const Pass& pass) const {
+Tensor BertEncoder::forward(const Tensor& x, const Pass& pass, int64_t layers) const {
   Tensor y = x;
-  for (const auto& layer : layers_) y = layer->forward(y, pass);
+  for (int64_t i = 0; i < layers; ++i) y = layers_[i]->forward(y, pass);
   return y;
 }
 
@@ -114,7 +118,7 @@ Tensor BertPooler::forward(const Tensor& last_hidden_state, const Packing& packi
 }
 
 BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pooler)
-    : embeddings_(config, init), encoder_(config, init) {
+    : config_(checked(config)), embeddings_(config, init), encoder_(config, init) {
   add_module("embeddings", embeddings_);
   add_module("encoder", encoder_);
   if (!with_pooler) return;
@@ -122,44 +126,19 @@ BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pool
   add_module("pooler", *pooler_);
 }
 
+Tensor BertModel::hidden_state(const BertInput& input, int64_t layer) const {
+  check(layer >= 0 && layer <= config_.num_hidden_layers, "bert", "layers are 0 … {}, got {}",
+        config_.num_hidden_layers, layer);
+  return encoder_.forward(embeddings_.forward(input), input.pass, layer);
+}
+
 Tensor BertModel::last_hidden_state(const BertInput& input) const {
-  return encoder_.forward(embeddings_.forward(input), input.pass);
+  return hidden_state(input, config_.num_hidden_layers);
 }
 
 Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {
   check(pooler_.has_value(), "bert", "this model was made without a pooler");
   return pooler_->forward(last_hidden_state, packing);
-}
-
-BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings, Initializer& init)
-    : dense_(config.hidden_size, config.hidden_size, init),
-      activation_(config.hidden_act),
-      norm_(config.hidden_size, config.layer_norm_eps, init),
-      word_embeddings_(word_embeddings),
-      bias_(add_parameter("bias", init.constant({config.vocab_size}, 0))) {
-  add_module("transform.dense", dense_);
-  add_module("transform.LayerNorm", norm_);
-}
-
-Tensor BertMlmHead::forward(const Tensor& hidden) const {
-  return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), word_embeddings_, bias_);
-}
-
-BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)
-    : config_(config), bert_(config, init, false), head_(config, bert_.word_embeddings(), init) {
-  add_module("bert", bert_);
-  add_module("cls.predictions", head_);
-}
-
-Tensor BertForMaskedLM::logits(const BertInput& input, const Array& rows) const {
-  return head_.forward(select_rows(bert_.last_hidden_state(input), rows));
-}
-
-Tensor BertForMaskedLM::loss(const BertInput& input, const Array& rows, const Array& labels,
-                             double denominator) const {
-  CrossEntropyOptions options;
-  options.denominator = denominator;
-  return cross_entropy(logits(input, rows), labels, options);
 }
 
 }  // namespace bertie

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "data/batching.h"
 #include "models/bert_config.h"
 #include "nn/layers.h"
 #include "nn/multi_head_attention.h"
@@ -17,6 +18,12 @@ struct BertInput {
   Array token_type_ids;  // [T] i32, or none: all 0
   Pass pass;             // pass.packing: where sequences begin
 };
+BertInput bert_input(const TokenBatch& batch, uint64_t seed = 0, uint64_t step = 0);
+
+// Every dropout has a site of its own: 0 is the embeddings', then three per layer, then a head's.
+inline uint32_t bert_dropout_site(int64_t layer, uint32_t which) {
+  return static_cast<uint32_t>(1 + 3 * layer) + which;
+}
 
 // LayerNorm(word + position + token type), then dropout.    → [T, H]
 class BertEmbeddings : public Module {
@@ -48,10 +55,10 @@ class BertLayer : public Layer {
   LayerNorm output_norm_;
 };
 
-class BertEncoder : public Layer {
+class BertEncoder : public Module {
  public:
   BertEncoder(const BertConfig& config, Initializer& init);
-  Tensor forward(const Tensor& x, const Pass& pass) const override;
+  Tensor forward(const Tensor& x, const Pass& pass, int64_t layers) const;  // through the first ones only
 
  private:
   std::vector<std::unique_ptr<BertLayer>> layers_;  // stay where they are: modules refer to them
@@ -71,46 +78,22 @@ class BertPooler : public Module {
 // Embeddings, encoder and, where wanted, the pooler.
 class BertModel : public Module {
  public:
+  static constexpr const char* architecture = "BertModel";
+  // Throws where config.check_values() does.
   BertModel(const BertConfig& config, Initializer& init, bool with_pooler = true);
+  const BertConfig& config() const { return config_; }
+  // After `layer` layers, and no more is computed: 0 is the embeddings' output, num_hidden_layers the
+  // last_hidden_state. Throws on another layer.
+  Tensor hidden_state(const BertInput& input, int64_t layer) const;                     // [T, H]
   Tensor last_hidden_state(const BertInput& input) const;                               // [T, H]
   Tensor pooler_output(const Tensor& last_hidden_state, const Packing& packing) const;  // [N, H]
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
 
  private:
+  BertConfig config_;
   BertEmbeddings embeddings_;
   BertEncoder encoder_;
   std::optional<BertPooler> pooler_;
-};
-
-// logits = LayerNorm(act(W x + b)) Eᵀ + c, with E the word embeddings (tied) and c [V].    [M, H] → [M, V]
-class BertMlmHead : public Module {
- public:
-  BertMlmHead(const BertConfig& config, const Tensor& word_embeddings, Initializer& init);
-  Tensor forward(const Tensor& hidden) const;
-
- private:
-  Linear dense_;
-  Activation activation_;
-  LayerNorm norm_;
-  Tensor word_embeddings_, bias_;
-};
-
-class BertForMaskedLM : public Module {
- public:
-  static constexpr const char* architecture = "BertForMaskedLM";
-  BertForMaskedLM(const BertConfig& config, Initializer init);
-  // Scores of all words at the given rows only.    rows [M] i32 or i64 → [M, V]
-  Tensor logits(const BertInput& input, const Array& rows) const;
-  // Mean cross-entropy of the true ids labels [M] i32 at these rows; or their sum / denominator, where one is
-  // given.
-  Tensor loss(const BertInput& input, const Array& rows, const Array& labels, double denominator = 0) const;
-  const BertConfig& config() const { return config_; }
-  const BertModel& bert() const { return bert_; }
-
- private:
-  BertConfig config_;
-  BertModel bert_;
-  BertMlmHead head_;
 };
 
 }  // namespace bertie

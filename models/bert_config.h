@@ -1,6 +1,7 @@
 // What a BERT is made of, under the names of transformers' config.json.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,16 @@ struct BertConfig {
   double initializer_range = 0.02;
   double layer_norm_eps = 1e-12;
   int64_t pad_token_id = 0;
+  std::optional<double> classifier_dropout;  // of a head; none: hidden_dropout_prob
+  bool tie_word_embeddings = true;           // the MLM head's decoder is the word embeddings' table
+  std::string problem_type;                  // of BertForSequenceClassification, or empty: see there
+  std::vector<std::string> labels{"LABEL_0", "LABEL_1"};  // id2label; label2id is its inverse
 
-  // Throws on a size below 1 or beyond reason, rates outside 0 … 1, and heads that don't divide the hidden
-  // size.
+  int64_t num_labels() const { return static_cast<int64_t>(labels.size()); }
+  int64_t parameter_count() const;  // of embeddings, encoder and pooler
+
+  // Throws on a size below 1 or beyond reason, or of which the parameters don't fit into this machine's
+  // memory, rates outside 0 … 1, heads that don't divide the hidden size, and unknown names.
   void check_values(const std::string& where) const;
 };
 

@@ -39,10 +39,6 @@ bool is_hidden(const MaskedBatch& batch, int64_t i, int32_t mask_id) {
 
 }  // namespace
 
-BertInput bert_input(const TokenBatch& batch, uint64_t seed, uint64_t step) {
-  return {batch.ids, batch.token_type_ids, {{batch.offsets, batch.first_sequence}, seed, step}};
-}
-
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) {
   check(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;

@@ -4,12 +4,9 @@
 #include <vector>
 
 #include "data/mlm_batches.h"
-#include "models/bert.h"
+#include "models/bert_heads.h"
 
 namespace bertie {
-
-// The model's input for a batch.
-BertInput bert_input(const TokenBatch& batch, uint64_t seed = 0, uint64_t step = 0);
 
 // Sums over scored positions. "Hidden" ones show [MASK]: there, unlike where the true word was left in place,
 // nothing but the context tells.

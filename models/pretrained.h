@@ -1,33 +1,88 @@
-// A model directory as Hugging Face writes it: config.json, vocab.txt, tokenizer_config.json,
-// model.safetensors.
+// A model directory as Hugging Face writes it: config.json, vocab.txt, tokenizer_config.json, and the weights
+// in model.safetensors or in shards with model.safetensors.index.json.
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "data/safetensors.h"
 #include "data/tokenizer_config.h"
-#include "models/bert.h"
+#include "models/bert_config.h"
+#include "nn/initializer.h"
+#include "nn/module.h"
 
 namespace bertie {
 
-// Copies the arrays of model.safetensors into the model's parameters, converted to their type. Throws an
-// Error that lists all names that are missing, and all whose shape is wrong with both shapes. Returns the
-// names that are left over.
-std::vector<std::string> load_parameters(const Module& model, const std::string& safetensors_path);
+struct PretrainedOptions {
+  DType type = DType::f32;  // to compute in
+  // Where all that the weights lack is the model's head (or its pooler), that starts at random, N(0,
+  // initializer_range) and biases 0, as in transformers, instead of being an error.
+  bool allow_new_head = false;
+};
+
+template <class Model>
+struct Pretrained {
+  std::unique_ptr<Model> model;  // in eval mode
+  Tokenizer tokenizer;
+  int64_t max_length;              // tokens of a text, [CLS] and [SEP] included
+  std::vector<std::string> notes;  // sentences that a program prints: what is unused, what is new
+};
+
+// Any of BertModel and models/bert_heads.h; further arguments go to the model's constructor behind config and
+// initializer. Weights of the wanted type are used where the file is mapped into memory, so they cost nothing
+// before they are read, and must not be written to: a ParameterBlock takes them along. Others are converted.
+// Names may have the model's prefix `bert.` or lack it, and may be the old `gamma` and `beta`. Throws, naming
+// the file, where one is missing or doesn't fit the others; all names that the weights lack, and all of
+// another shape, are listed. Without tokenizer_config.json, which older directories lack, text is
+// lower-cased.
+template <class Model, class... Arguments>
+Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options = {},
+                                  Arguments&&... arguments);
+
+// Writes what transformers loads as Model::architecture; the folder is made where it isn't there. May be the
+// directory that the model came from. The new weights are written aside first and get their name last, so
+// whatever interrupts this, nothing is lost, and a directory that has weights is complete.
+template <class Model>
+void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory);
+
+// The weights of a directory: model.safetensors, or else the shards of model.safetensors.index.json. Throws
+// where there are none, naming the way out if there is a pytorch_model.bin.
+Safetensors read_weights(const std::string& directory);
+
+// Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes.
+std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
+                                         const PretrainedOptions& options = {},
+                                         double initializer_range = 0.02);
 
 // Writes the parameters under their names, in module order.
 void save_parameters(const Module& model, const std::string& safetensors_path);
 
-// Writes all four files; the folder is made where it isn't there. Weights of an earlier model are removed
-// first and the new ones come last, so a directory that has weights is complete.
-void save_pretrained(const BertForMaskedLM& model, const Tokenizer& tokenizer, const std::string& directory);
-
-struct PretrainedMaskedLM {
-  std::unique_ptr<BertForMaskedLM> model;  // in eval mode
+// The parts of load_pretrained() and save_pretrained() that know nothing of Model.
+struct PretrainedFiles {
+  BertConfig config;
   Tokenizer tokenizer;
-  std::vector<std::string> unused;  // names in the file that the model has no place for
+  int64_t max_length;
+  Safetensors weights;
 };
-// Throws, naming the file, where one is missing or doesn't fit the others. Without tokenizer_config.json,
-// which older directories lack, text is lower-cased.
-PretrainedMaskedLM load_pretrained_masked_lm(const std::string& directory, DType type = DType::f32);
+PretrainedFiles read_pretrained_files(const std::string& directory);
+void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
+                            const Tokenizer& tokenizer, const std::string& directory);
+
+template <class Model, class... Arguments>
+Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options,
+                                  Arguments&&... arguments) {
+  PretrainedFiles files = read_pretrained_files(directory);
+  Initializer init = Initializer::unset(options.type);
+  auto model = std::make_unique<Model>(files.config, init, std::forward<Arguments>(arguments)...);
+  std::vector<std::string> notes =
+      load_parameters(*model, files.weights, options, files.config.initializer_range);
+  model->eval();
+  return {std::move(model), std::move(files.tokenizer), files.max_length, std::move(notes)};
+}
+
+template <class Model>
+void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory) {
+  write_pretrained_files(model, model.config(), Model::architecture, tokenizer, directory);
+}
 
 }  // namespace bertie

@@ -52,6 +52,7 @@ double xavier_bound(int64_t in, int64_t out) { return std::sqrt(6.0 / static_cas
 double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(in)); }
 
 Array Initializer::weight(const Shape& shape, int64_t in) {
+  if (kind_ == Kind::unset) return Array::empty(shape, type_);
   if (kind_ == Kind::normal) return bertie::normal(shape, 0, stddev_, seed_, stream_++, type_);
   if (kind_ != Kind::xavier && kind_ != Kind::kaiming) return bias(shape, in);
   double bound = kind_ == Kind::xavier ? xavier_bound(in, shape[0]) : kaiming_bound(in);
@@ -65,7 +66,7 @@ Array Initializer::bias(const Shape& shape, int64_t in) {
 }
 
 Array Initializer::embedding(const Shape& shape) {
-  if (kind_ == Kind::zeros) return constant(shape, 0);
+  if (kind_ == Kind::unset) return Array::empty(shape, type_);
   return bertie::normal(shape, 0, kind_ == Kind::normal ? stddev_ : 1, seed_, stream_++, type_);
 }
 

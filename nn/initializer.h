@@ -26,8 +26,9 @@ class Initializer {
   static Initializer normal(double stddev, uint64_t seed, DType type = DType::f32) {
     return {Kind::normal, stddev, seed, type};
   }
-  // Zeros, for a model whose parameters come from a file.
-  static Initializer zeros(DType type = DType::f32) { return {Kind::zeros, 0, 0, type}; }
+  // For a model whose parameters come from a file: weights and embeddings are undefined until then, and their
+  // memory isn't touched. Biases are 0, as everywhere.
+  static Initializer unset(DType type = DType::f32) { return {Kind::unset, 0, 0, type}; }
 
   Array weight(const Shape& shape, int64_t in);  // [out, in]
   Array bias(const Shape& shape, int64_t in);
@@ -36,7 +37,7 @@ class Initializer {
   DType dtype() const { return type_; }
 
  private:
-  enum class Kind { fan_in, xavier, kaiming, normal, zeros };
+  enum class Kind { fan_in, xavier, kaiming, normal, unset };
   Initializer(Kind kind, double stddev, uint64_t seed, DType type)
       : kind_(kind), stddev_(stddev), seed_(seed), type_(type) {}
 

@@ -31,7 +31,7 @@ std::vector<double> train_a_bert(const std::string& text, int64_t steps) {
       [&](int64_t step) {
         MaskedBatch batch = batches.batch(batches.shuffled_pass(step)[0], step);
         BertInput input = bert_input(batch.tokens, 1, static_cast<uint64_t>(step));
-        return model.loss(input, batch.scored_rows, batch.labels);
+        return model.loss(model.logits(input, batch.scored_rows), batch.labels);
       },
       [&](const StepReport& report) {
         losses.push_back(report.loss);

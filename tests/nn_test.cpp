@@ -61,7 +61,7 @@ TEST(Module, DropoutActsInTrainModeOnly) {
 }
 
 TEST(Module, RefusesWrongSizes) {
-  Initializer init = Initializer::zeros();
+  Initializer init = Initializer::unset();
   EXPECT_EQ(message_of([&] {
               MultiHeadAttention({8, 3}, init);
             }),

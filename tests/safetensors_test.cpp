@@ -186,7 +186,7 @@ TEST_F(SafetensorsTest, BadJson) {
   EXPECT_EQ(refusal("[1]", ""), "the header must be a JSON object");
   EXPECT_EQ(refusal(" {}", ""), "the header must be a JSON object");
   EXPECT_EQ(refusal("{\"a\":" + std::string(100000, '['), ""),
-            "the header is nested deeper than tensor, shape, extent");
+            "the header must be nested at most 3 levels deep");
   std::string x = tensor("x", "F32", "[1]", 0, 4);
   EXPECT_EQ(refusal("{" + x + "," + x + "}", "1234"), "the header has the key 'x' twice");
   EXPECT_EQ(refusal(R"({"x":{"dtype":"I8","dtype":"I8","shape":[],"data_offsets":[0,1]}})", "1"),

@@ -3,7 +3,7 @@
 
 #include "autograd/threads.h"
 #include "data/vocabulary.h"
-#include "models/bert.h"
+#include "models/bert_heads.h"
 #include "models/pretrained.h"
 #include "nn/training.h"
 #include "ops/gemm.h"
@@ -19,7 +19,7 @@ int main() {
   input.pass.packing.offsets = {0, 4};
   Array logits = model.logits(input, Array::from(std::vector<int64_t>{1, 2})).array();
   try {
-    load_pretrained_masked_lm("no/such/folder");
+    load_pretrained<BertForMaskedLM>("no/such/folder");
   } catch (const Error&) {
     std::printf("logits %d x %d\n", static_cast<int>(logits.shape()[0]), static_cast<int>(logits.shape()[1]));
   }

@@ -59,7 +59,9 @@ void run(const std::string& vocab, const std::string& corpus, const std::string&
   std::vector<double> losses;
   train(
       parameters, optimizer, options,
-      [&](int64_t) { return model.loss(bert_input(batch.tokens), batch.scored_rows, batch.labels); },
+      [&](int64_t) {
+        return model.loss(model.logits(bert_input(batch.tokens), batch.scored_rows), batch.labels);
+      },
       [&](const StepReport& report) {
         losses.push_back(report.loss);
         std::fprintf(stderr, "step %lld  loss %.5f\n", static_cast<long long>(report.step), report.loss);

@@ -1,0 +1,224 @@
+#include "models/bert_heads.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "ops/elementwise.h"
+#include "ops/layout.h"
+#include "ops/loss.h"
+#include "ops/matmul.h"
+#include "ops/reduce.h"
+
+namespace bertie {
+namespace {
+
+Tensor mean_cross_entropy(const Tensor& logits, const Array& labels, double denominator) {
+  CrossEntropyOptions options;
+  options.denominator = denominator;
+  return cross_entropy(logits, labels, options);
+}
+
+Dropout classifier_dropout(const BertConfig& config) {
+  return Dropout(config.classifier_dropout.value_or(config.hidden_dropout_prob),
+                 bert_dropout_site(config.num_hidden_layers, 0));
+}
+
+// One row per sequence.
+Pass per_sequence(const Pass& pass) {
+  Pass result{{{}, pass.packing.first_sequence}, pass.seed, pass.step};
+  for (int64_t n = 0; n <= pass.packing.sequences(); ++n) result.packing.offsets.push_back(n);
+  return result;
+}
+
+// Σ log(1 + exp(z)) − y z over all elements, divided: binary cross-entropy of σ(z) against y. The first term
+// is the cross-entropy of the two scores [0, z] against the first, whose gradient is σ(z).
+Tensor binary_cross_entropy(const Tensor& z, const Array& y, double denominator) {
+  int64_t n = z.array().size();
+  Tensor scores = concatenate({Array::zeros({n, 1}, z.dtype()), reshape(z, {n, 1})}, 1);
+  Tensor softplus = mean_cross_entropy(scores, Array::zeros({n}, DType::i32), denominator);
+  return softplus - sum(z * Tensor(y)) / denominator;
+}
+
+// Cross-entropy of one position per sequence among that sequence's tokens.    scores [T], positions [N]
+Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& positions,
+                     double denominator) {
+  check_packing("loss", packing, scores.array().size());
+  int64_t sequences = packing.sequences(), longest = 0;
+  check(positions && positions.shape() == Shape{sequences}, "loss",
+        "each of the {} sequences needs one position, got {}", sequences, positions.shape());
+  for (int64_t n = 0; n < sequences; ++n)
+    longest = std::max(longest, packing.offsets[n + 1] - packing.offsets[n]);
+  // As a table [N, longest], filled up with a score that is as good as −∞ and lies behind the last token.
+  std::vector<int64_t> rows(sequences * longest, packing.tokens()), labels(sequences, -100);
+  for (int64_t n = 0; n < sequences; ++n) {
+    int64_t length = packing.offsets[n + 1] - packing.offsets[n];
+    std::iota(rows.begin() + n * longest, rows.begin() + n * longest + length, packing.offsets[n]);
+    auto position = std::max<int64_t>(0, static_cast<int64_t>(positions.item(n)));
+    if (position < length) labels[n] = position;
+  }
+  Tensor padded = concatenate({scores, Array::full({1}, -1e30, scores.dtype())});
+  Tensor table = reshape(select_rows(padded, Array::from(rows)), {sequences, longest});
+  return mean_cross_entropy(table, Array::from(labels), denominator);
+}
+
+}  // namespace
+
+BertPreTrainedModel::BertPreTrainedModel(const BertConfig& config, Initializer& init, bool with_pooler)
+    : bert_(config, init, with_pooler) {
+  add_module("bert", bert_);
+}
+
+Tensor BertPreTrainedModel::pooled(const BertInput& input) const {
+  return bert_.pooler_output(bert_.last_hidden_state(input), input.pass.packing);
+}
+
+BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings, Initializer& init)
+    : dense_(config.hidden_size, config.hidden_size, init),
+      activation_(config.hidden_act),
+      norm_(config.hidden_size, config.layer_norm_eps, init),
+      decoder_(word_embeddings) {
+  add_module("transform.dense", dense_);
+  add_module("transform.LayerNorm", norm_);
+  if (!config.tie_word_embeddings)
+    decoder_ = add_parameter("decoder.weight", init.embedding({config.vocab_size, config.hidden_size}));
+  bias_ = add_parameter("bias", init.constant({config.vocab_size}, 0));
+}
+
+Tensor BertMlmHead::forward(const Tensor& hidden) const {
+  return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_);
+}
+
+BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, false), head_(config, bert_.word_embeddings(), init) {
+  add_module("cls.predictions", head_);
+}
+
+Tensor BertForMaskedLM::logits(const BertInput& input, const Array& rows) const {
+  return head_.forward(select_rows(bert_.last_hidden_state(input), rows));
+}
+
+Tensor BertForMaskedLM::loss(const Tensor& logits, const Array& labels, double denominator) const {
+  return mean_cross_entropy(logits, labels, denominator);
+}
+
+BertForPreTraining::BertForPreTraining(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, true),
+      head_(config, bert_.word_embeddings(), init),
+      seq_relationship_(config.hidden_size, 2, init) {
+  add_module("cls.predictions", head_);
+  add_module("cls.seq_relationship", seq_relationship_);
+}
+
+BertForPreTraining::Logits BertForPreTraining::logits(const BertInput& input, const Array& rows) const {
+  Tensor hidden = bert_.last_hidden_state(input);
+  return {head_.forward(select_rows(hidden, rows)),
+          seq_relationship_.forward(bert_.pooler_output(hidden, input.pass.packing))};
+}
+
+Tensor BertForPreTraining::loss(const Logits& logits, const Array& labels, const Array& next_sentence_labels,
+                                double denominator, double next_sentence_denominator) const {
+  return mean_cross_entropy(logits.prediction_logits, labels, denominator) +
+         mean_cross_entropy(logits.seq_relationship_logits, next_sentence_labels, next_sentence_denominator);
+}
+
+BertForNextSentencePrediction::BertForNextSentencePrediction(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, true), seq_relationship_(config.hidden_size, 2, init) {
+  add_module("cls.seq_relationship", seq_relationship_);
+}
+
+Tensor BertForNextSentencePrediction::logits(const BertInput& input) const {
+  return seq_relationship_.forward(pooled(input));
+}
+
+Tensor BertForNextSentencePrediction::loss(const Tensor& logits, const Array& labels,
+                                           double denominator) const {
+  return mean_cross_entropy(logits, labels, denominator);
+}
+
+BertForSequenceClassification::BertForSequenceClassification(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, true),
+      dropout_(classifier_dropout(config)),
+      classifier_(config.hidden_size, config.num_labels(), init) {
+  add_module("dropout", dropout_);
+  add_module("classifier", classifier_);
+}
+
+Tensor BertForSequenceClassification::logits(const BertInput& input) const {
+  return classifier_.forward(dropout_.forward(pooled(input), per_sequence(input.pass)));
+}
+
+Tensor BertForSequenceClassification::loss(const Tensor& logits, const Array& labels,
+                                           double denominator) const {
+  std::string problem = config().problem_type;
+  if (problem.empty())
+    problem = config().num_labels() == 1                                     ? "regression"
+              : labels.dtype() == DType::i32 || labels.dtype() == DType::i64 ? "single_label_classification"
+                                                                             : "multi_label_classification";
+  if (problem == "single_label_classification") return mean_cross_entropy(logits, labels, denominator);
+  check(labels && labels.size() == logits.array().size() && labels.dtype() == logits.dtype(), "loss",
+        "for {} the labels must be like the logits {} {}, got {} {}", problem, name(logits.dtype()),
+        logits.shape(), name(labels.dtype()), labels.shape());
+  Array targets = labels.reshape(logits.shape());
+  auto elements = static_cast<double>(labels.size());
+  if (denominator == 0) denominator = elements;
+  if (problem == "regression") return mean_squared_error(logits, targets) * (elements / denominator);
+  return binary_cross_entropy(logits, targets, denominator);
+}
+
+BertForTokenClassification::BertForTokenClassification(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, false),
+      dropout_(classifier_dropout(config)),
+      classifier_(config.hidden_size, config.num_labels(), init) {
+  add_module("dropout", dropout_);
+  add_module("classifier", classifier_);
+}
+
+Tensor BertForTokenClassification::logits(const BertInput& input) const {
+  return classifier_.forward(dropout_.forward(bert_.last_hidden_state(input), input.pass));
+}
+
+Tensor BertForTokenClassification::loss(const Tensor& logits, const Array& labels, double denominator) const {
+  return mean_cross_entropy(logits, labels, denominator);
+}
+
+BertForQuestionAnswering::BertForQuestionAnswering(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, false), qa_outputs_(config.hidden_size, config.num_labels(), init) {
+  check(config.num_labels() == 2, architecture, "needs 2 labels, start and end; the configuration has {}",
+        config.num_labels());
+  add_module("qa_outputs", qa_outputs_);
+}
+
+BertForQuestionAnswering::Logits BertForQuestionAnswering::logits(const BertInput& input) const {
+  Tensor both = transpose(qa_outputs_.forward(bert_.last_hidden_state(input)));  // [2, T]
+  return {reshape(slice_rows(both, 0, 1), {-1}), reshape(slice_rows(both, 1, 2), {-1})};
+}
+
+Tensor BertForQuestionAnswering::loss(const Logits& logits, const Packing& packing,
+                                      const Array& start_positions, const Array& end_positions,
+                                      double denominator) const {
+  return (position_loss(logits.start_logits, packing, start_positions, denominator) +
+          position_loss(logits.end_logits, packing, end_positions, denominator)) /
+         2;
+}
+
+BertForMultipleChoice::BertForMultipleChoice(const BertConfig& config, Initializer init)
+    : BertPreTrainedModel(config, init, true),
+      dropout_(classifier_dropout(config)),
+      classifier_(config.hidden_size, 1, init) {
+  add_module("dropout", dropout_);
+  add_module("classifier", classifier_);
+}
+
+Tensor BertForMultipleChoice::logits(const BertInput& input, int64_t choices) const {
+  int64_t sequences = input.pass.packing.sequences();
+  check(choices > 0 && sequences % choices == 0, architecture, "{} choices each don't divide {} sequences",
+        choices, sequences);
+  Tensor scores = classifier_.forward(dropout_.forward(pooled(input), per_sequence(input.pass)));
+  return reshape(scores, {sequences / choices, choices});
+}
+
+Tensor BertForMultipleChoice::loss(const Tensor& logits, const Array& labels, double denominator) const {
+  return mean_cross_entropy(logits, labels, denominator);
+}
+
+}  // namespace bertie
