@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "apps/encoded_text.h"
 #include "apps/program.h"
 #include "models/bert_heads.h"
 #include "models/pretrained.h"
@@ -11,58 +12,140 @@
 
 using namespace bertie;
 
+namespace {
+
+// The one token that a word is.
+int32_t target_id(const Tokenizer& tokenizer, const std::string& word) {
+  if (auto id = tokenizer.vocabulary().find(word)) return *id;
+  std::vector<int32_t> ids = tokenizer.ids(word);
+  check(ids.size() == 1 && ids[0] != tokenizer.vocabulary().unk_id(), "targets",
+        "each must be one token of the vocabulary, '{}' isn't", word);
+  return ids[0];
+}
+
+// The best of `choices`, by probability, then by id.
+std::vector<int32_t> best(std::vector<int32_t> choices, const float* probabilities, int64_t count) {
+  auto end = choices.begin() + std::min<int64_t>(count, static_cast<int64_t>(choices.size()));
+  std::partial_sort(choices.begin(), end, choices.end(),
+                    [p = probabilities](int32_t a, int32_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
+  choices.erase(end, choices.end());
+  return choices;
+}
+
+struct Candidate {
+  int32_t id;
+  float probability, logit;
+};
+
+// The candidates for one [MASK], the most probable first.
+struct FilledMask {
+  int64_t position;  // of the token in its line
+  std::vector<Candidate> candidates;
+};
+
+// Of each line of the block its masks, in order.
+std::vector<std::vector<FilledMask>> fill(const BertForMaskedLM& model, int32_t mask_id,
+                                          const EncodedLines& block, const std::vector<int32_t>& choices,
+                                          int64_t count) {
+  NoGrad no_grad;
+  std::vector<std::vector<FilledMask>> filled(block.lines.size());
+  for (int64_t b = 0; b < block.batches.size() && !interrupted(); ++b) {
+    BertInput input = block.input(b);
+    std::vector<int64_t> rows;
+    std::vector<FilledMask*> places;
+    for (int64_t n = 0; n < input.pass.packing.sequences(); ++n) {
+      int64_t line = block.batches[b][n], begin = input.pass.packing.offsets[n];
+      const std::vector<int32_t>& ids = block.lines[line].ids;
+      for (size_t t = 0; t < ids.size(); ++t) {
+        if (ids[t] != mask_id) continue;
+        rows.push_back(begin + static_cast<int64_t>(t));
+        filled[line].push_back({static_cast<int64_t>(t), {}});
+      }
+    }
+    if (rows.empty()) continue;
+    for (int64_t line : block.batches[b])
+      for (FilledMask& mask : filled[line]) places.push_back(&mask);
+    Tensor logits = model.logits(input, Array::from(rows));
+    Array probabilities = softmax(logits).array();
+    for (size_t m = 0; m < places.size(); ++m) {
+      int64_t begin = static_cast<int64_t>(m) * probabilities.shape()[1];
+      const float *p = probabilities.data<float>() + begin, *z = logits.array().data<float>() + begin;
+      for (int32_t id : best(choices, p, count)) places[m]->candidates.push_back({id, p[id], z[id]});
+    }
+  }
+  return filled;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app{
       "Fills the [MASK]s of a text with the words that the model finds most probable.\n\n"
       "  bert_fill_mask --model out --text \"the [MASK] is good .\"\n"
-      "  bert_fill_mask --model out --text \"the [MASK] is [MASK] .\" --top-k 3 --json\n",
+      "  bert_fill_mask --model out --text \"the [MASK] is [MASK] .\" --top-k 3 --json\n"
+      "  bert_fill_mask --model out --input lines.txt --targets good,bad\n",
       "bert_fill_mask"};
-  std::string directory, text;
+  std::string directory;
+  TextOptions text;
+  std::vector<std::string> targets;
   int64_t top_k = 5;
   bool json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
       ->required();
-  app.add_option("--text", text, "A text with one or more [MASK]")->required();
+  add_text_options(app, text);
+  app.add_option("--targets", targets,
+                 "Only these words, separated by commas: each one token of the vocabulary")
+      ->delimiter(',');
   app.add_option("--top-k", top_k, "Words per [MASK]")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   app.add_flag("--json", json, "One JSON object per [MASK]");
 
   return run_program(app, argc, argv, [&] {
-    auto pretrained = load_pretrained<BertForMaskedLM>(directory);
-    for (const std::string& note : pretrained.notes) message("Note: {}", note);
-    const Vocabulary& vocabulary = pretrained.tokenizer.vocabulary();
-    Encoding encoding;
-    pretrained.tokenizer.encode({text}, {}, encoding);
-    if (encoding.replaced > 0) message("{} invalid UTF-8 sequences were read as U+FFFD", encoding.replaced);
-    std::vector<int64_t> masks;
-    for (size_t i = 0; i < encoding.ids.size(); ++i)
-      if (encoding.ids[i] == vocabulary.mask_id()) masks.push_back(static_cast<int64_t>(i));
-    check(!masks.empty(), "text", "there is no [MASK] in '{}'", text);
+    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory);
+    for (const std::string& note : notes) message("Note: {}", note);
+    const Vocabulary& vocabulary = tokenizer.vocabulary();
+    std::vector<int32_t> choices;
+    for (const std::string& word : targets) choices.push_back(target_id(tokenizer, word));
+    if (targets.empty()) {
+      choices.resize(vocabulary.size());
+      std::iota(choices.begin(), choices.end(), 0);
+    }
+    std::sort(choices.begin(), choices.end());
+    choices.erase(std::unique(choices.begin(), choices.end()), choices.end());
 
-    NoGrad no_grad;
-    BertInput input{Array::from(encoding.ids), Array(), {}};
-    input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
-    Array probabilities = softmax(pretrained.model->logits(input, Array::from(masks))).array();
-    int64_t words = std::min<int64_t>(vocabulary.size(), probabilities.shape()[1]);
-    std::vector<int32_t> order(words);
-    for (size_t m = 0; m < masks.size(); ++m) {
-      const float* p = probabilities.data<float>() + static_cast<int64_t>(m) * probabilities.shape()[1];
-      std::iota(order.begin(), order.end(), 0);
-      int64_t count = std::min(top_k, words);
-      std::partial_sort(order.begin(), order.begin() + count, order.end(),
-                        [p](int32_t a, int32_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
-      nlohmann::ordered_json candidates = nlohmann::ordered_json::array();
-      if (!json && masks.size() > 1) result("[MASK] {}:", m + 1);
-      for (int64_t k = 0; k < count; ++k) {
-        std::string token(vocabulary.token(order[k]));
-        if (json)
-          candidates.push_back({{"token", token}, {"id", order[k]}, {"probability", p[order[k]]}});
-        else
-          result("{:<20} {:.4f}", token, p[order[k]]);
+    EncodedText lines(text, tokenizer, {true, max_length});
+    EncodedLines block;
+    while (lines.next(block)) {
+      auto filled = fill(*model, vocabulary.mask_id(), block, choices, top_k);
+      for (size_t i = 0; i < filled.size() && !interrupted(); ++i) {
+        int64_t line = block.first_line + static_cast<int64_t>(i);
+        check(!filled[i].empty() || !text.input.empty(), "text", "there is no [MASK] in '{}'", text.text);
+        if (filled[i].empty()) message("Note: there is no [MASK] in line {}", line);
+        for (size_t m = 0; m < filled[i].size(); ++m) {
+          const FilledMask& mask = filled[i][m];
+          nlohmann::ordered_json candidates = nlohmann::ordered_json::array();
+          if (!json && !text.input.empty())
+            result("line {}, [MASK] {}:", line, m + 1);
+          else if (!json && filled[i].size() > 1)
+            result("[MASK] {}:", m + 1);
+          for (const Candidate& candidate : mask.candidates) {
+            std::string_view token = vocabulary.token(candidate.id);
+            if (json)
+              candidates.push_back({{"token", token},
+                                    {"id", candidate.id},
+                                    {"probability", candidate.probability},
+                                    {"logit", candidate.logit}});
+            else
+              result("{:<20} {:.4f}", token, candidate.probability);
+          }
+          if (json)
+            result("{}",
+                   nlohmann::ordered_json{
+                       {"line", line}, {"position", mask.position}, {"candidates", candidates}}
+                       .dump());
+        }
       }
-      if (json)
-        result("{}", nlohmann::ordered_json{{"position", masks[m]}, {"candidates", candidates}}.dump());
     }
   });
 }

@@ -85,9 +85,9 @@ void read_value(const Json& value, Field& field, const std::string& path, const 
 }
 
 template <class Field>
-void write_value(Json& json, const Field& field) {
+void write_value(nlohmann::ordered_json& json, const Field& field) {
   if constexpr (std::is_same_v<Field, std::optional<double>>)
-    json = field ? Json(*field) : Json(nullptr);
+    json = field ? nlohmann::ordered_json(*field) : nlohmann::ordered_json(nullptr);
   else
     json = field;
 }

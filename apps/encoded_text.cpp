@@ -1,0 +1,95 @@
+#include "apps/encoded_text.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <numeric>
+
+#include "apps/program.h"
+
+namespace bertie {
+namespace {
+
+// Enough lines to sort by length, and few enough to answer soon and to hold all their embeddings.
+constexpr int64_t block_tokens = 1 << 14;
+constexpr size_t block_lines = 4096;
+constexpr int64_t batch_tokens = 2048;
+
+// Every line that has tokens, the shortest first, in batches of up to batch_tokens.
+BatchPlan plan(const std::vector<Encoding>& lines) {
+  BatchPlan plan;
+  for (size_t i = 0; i < lines.size(); ++i)
+    if (!lines[i].ids.empty()) plan.order.push_back(static_cast<int64_t>(i));
+  std::stable_sort(plan.order.begin(), plan.order.end(),
+                   [&](int64_t a, int64_t b) { return lines[a].ids.size() < lines[b].ids.size(); });
+  int64_t tokens = 0;
+  for (size_t i = 0; i < plan.order.size(); ++i) {
+    auto length = static_cast<int64_t>(lines[plan.order[i]].ids.size());
+    if (tokens > 0 && tokens + length > batch_tokens) {
+      plan.offsets.push_back(static_cast<int64_t>(i));
+      tokens = 0;
+    }
+    tokens += length;
+  }
+  if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
+  return plan;
+}
+
+}  // namespace
+
+void add_text_options(CLI::App& app, TextOptions& options) {
+  auto* group = app.add_option_group("text");
+  group->add_option("--text", options.text, "One text");
+  group->add_option("--input", options.input, "A file with a text in each line");
+  group->require_option(1);
+}
+
+BertInput EncodedLines::input(int64_t batch) const {
+  std::vector<int32_t> ids, types;
+  BertInput input;
+  for (int64_t line : batches[batch]) {
+    const Encoding& encoding = lines[line];
+    ids.insert(ids.end(), encoding.ids.begin(), encoding.ids.end());
+    types.insert(types.end(), encoding.token_type_ids.begin(), encoding.token_type_ids.end());
+    input.pass.packing.offsets.push_back(static_cast<int64_t>(ids.size()));
+  }
+  input.ids = Array::from(ids);
+  input.token_type_ids = Array::from(types);
+  return input;
+}
+
+EncodedText::EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options)
+    : text_(text), tokenizer_(tokenizer), options_(options) {
+  if (!text.input.empty()) reader_ = std::make_unique<LineReader>(text.input);
+}
+
+bool EncodedText::next_line(std::string& line) {
+  if (reader_) return reader_->next(line);
+  if (lines_ > 0) return false;
+  line = text_.text;
+  return true;
+}
+
+bool EncodedText::next(EncodedLines& block) {
+  block.first_line = lines_ + 1;
+  block.lines.clear();
+  std::string line;
+  for (int64_t tokens = 0; tokens < block_tokens && block.lines.size() < block_lines && !interrupted();) {
+    if (!next_line(line)) break;
+    ++lines_;
+    TextInput input{line};
+    if (size_t tab = line.find('\t'); text_.pairs && tab != std::string::npos)
+      input = {std::string_view(line).substr(0, tab), std::string_view(line).substr(tab + 1)};
+    Encoding& encoding = block.lines.emplace_back();
+    tokenizer_.encode(input, options_, encoding);
+    tokens += static_cast<int64_t>(encoding.ids.size());
+    if (encoding.cut_off > 0 && !std::exchange(told_cut_, true))
+      message("Note: line {} has {} tokens too many for --max-length {}: cut (said once)", lines_,
+              encoding.cut_off, options_.max_length.value());
+    if (encoding.replaced > 0 && !std::exchange(told_replaced_, true))
+      message("Note: line {} has invalid UTF-8, read as U+FFFD (said once)", lines_);
+  }
+  block.batches = plan(block.lines);
+  return !block.lines.empty();
+}
+
+}  // namespace bertie

@@ -1,0 +1,56 @@
+// What programs share that run a model over texts: the texts of --text or --input, as tokens, in batches of
+// like length.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/batching.h"
+#include "data/line_reader.h"
+#include "data/tokenizer.h"
+#include "models/bert.h"
+
+namespace CLI {
+class App;
+}
+
+namespace bertie {
+
+// Exactly one of the two must be given; only \n ends a line of the input file.
+struct TextOptions {
+  std::string text, input;
+  bool pairs = false;  // a tab separates two segments
+};
+void add_text_options(CLI::App& app, TextOptions& options);
+
+// Some lines and how they form batches. Line i is number first_line + i of the input.
+struct EncodedLines {
+  int64_t first_line = 1;
+  std::vector<Encoding> lines;
+  BatchPlan batches;  // every line with tokens once, ordered by length
+
+  BertInput input(int64_t batch) const;
+};
+
+class EncodedText {
+ public:
+  // Texts are cut to options.max_length tokens. The tokenizer must outlive this. Throws where the input file
+  // can't be read.
+  EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options);
+
+  // The next lines; false at the end. Says once, on standard error, what was cut off and what was invalid
+  // UTF-8.
+  bool next(EncodedLines& block);
+
+ private:
+  bool next_line(std::string& line);
+
+  TextOptions text_;
+  const Tokenizer& tokenizer_;
+  EncodeOptions options_;
+  std::unique_ptr<LineReader> reader_;  // none: the one line is `text`
+  int64_t lines_ = 0;
+  bool told_cut_ = false, told_replaced_ = false;
+};
+
+}  // namespace bertie

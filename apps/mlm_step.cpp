@@ -1,0 +1,83 @@
+// The smallest training there is: a pretrained BERT, one sentence, one masked word. What next_word does with
+// a toy.
+#include <CLI/CLI.hpp>
+
+#include "apps/program.h"
+#include "autograd/backward.h"
+#include "models/bert_heads.h"
+#include "models/pretrained.h"
+#include "nn/optimizer.h"
+#include "ops/loss.h"
+#include "ops/softmax.h"
+
+using namespace bertie;
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Trains a pretrained BERT on one masked word and shows what the step did.\n\n"
+      "  mlm_step --model bert-base-uncased\n"
+      "  mlm_step --model my_bert --text \"the [MASK] sat on the mat .\" --target cat --steps 3 --output "
+      "tuned\n",
+      "mlm_step"};
+  std::string directory, text = "I love [MASK] soccer.", target = "playing", output;
+  int64_t steps = 1;
+  double learning_rate = 1e-3;
+  app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
+      ->required();
+  app.add_option("--text", text, "A sentence with one [MASK]")->capture_default_str();
+  app.add_option("--target", target, "The word that belongs there: one token of the vocabulary")
+      ->capture_default_str();
+  app.add_option("--steps", steps, "Updates of the weights")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--learning-rate", learning_rate, "Adam's")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--output", output, "Writes the trained model to this directory");
+
+  return run_program(app, argc, argv, [&] {
+    // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
+    // output.
+    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory);
+    for (const std::string& note : notes) message("Note: {}", note);
+    const Vocabulary& vocabulary = tokenizer.vocabulary();
+
+    // Text to token ids: [CLS] i love [MASK] soccer . [SEP]
+    Encoding encoding;
+    tokenizer.encode({text}, {.max_length = max_length}, encoding);
+    std::vector<int64_t> masked;
+    for (size_t i = 0; i < encoding.ids.size(); ++i)
+      if (encoding.ids[i] == vocabulary.mask_id()) masked.push_back(static_cast<int64_t>(i));
+    check(masked.size() == 1, "text", "needs one [MASK], got {} in '{}'", masked.size(), text);
+    std::vector<int32_t> label = tokenizer.ids(target);
+    check(label.size() == 1 && label[0] != vocabulary.unk_id(), "target",
+          "must be one token of the vocabulary, '{}' isn't", target);
+
+    // The batch is one sequence; the loss looks at the row of [MASK] alone.
+    BertInput input{Array::from(encoding.ids), Array::from(encoding.token_type_ids), {}};
+    input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
+    Array row = Array::from(masked), labels = Array::from(label);
+
+    auto probability = [&] {
+      NoGrad no_grad;
+      return softmax(model->logits(input, row)).array().item(label[0]);
+    };
+    auto show = [&](const char* when, double loss) {
+      result("{}: loss {:.4f}, probability of '{}' {:.4f}", when, loss, target, probability());
+    };
+
+    ParameterBlock parameters(*model);
+    Adam optimizer(parameters);
+    for (int64_t step = 0; step < steps && !interrupted(); ++step) {
+      Tensor logits = model->logits(input, row);    // forward: scores of all words at [MASK], [1, V]
+      Tensor loss = cross_entropy(logits, labels);  // − log of the probability of the target
+      if (step == 0) show("before", loss.item());
+      parameters.zero_grad();         // gradients of the step before would be added to
+      backward(loss);                 // ∂loss/∂w of every weight w
+      optimizer.step(learning_rate);  // each weight a little against its gradient
+    }
+    NoGrad no_grad;
+    show("after", cross_entropy(model->logits(input, row), labels).item());
+    if (!output.empty()) save_pretrained(*model, tokenizer, output);
+  });
+}
