@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages that are missing, builds bench/train_step, bench/infer and bench/machine_rates and prints the folder that they
-# are in:
+# Installs the packages that are missing, builds bench/train_step, bench/infer and bench/machine_rates and prints the folder
+# that they are in:
 #   programs=$(scripts/build_bench.sh) && "$programs/train_step" --preset mini
 # BERTIE_BUILD names the build folder (default: build/release).
 set -euo pipefail

@@ -10,7 +10,7 @@ Runtime pad each batch to its longest text (peer_inference.py).
 In each round each program runs a case for a second (at least once); the round's figure is the median. After each round
 the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with their smallest
 and largest; a ratio is taken within each round first. Tokens are real ones, never padding. The limit is the time of the
-products of the real tokens at the sgemm rate of the round.
+products of the real tokens at the sgemm rate of the round. --isa avx2 doesn't reach ONNX Runtime, which has no switch.
 """
 
 import argparse
@@ -36,8 +36,10 @@ def lengths_of(options, case):
     tokenizer = BertWordPieceTokenizer(options.vocab)
     tokenizer.enable_truncation(LONGEST)
     with open(case, encoding="utf-8") as file:
-        texts = [line.split("\t")[0] for line in file.read().split("\n")[1:options.lines + 1]]
-    return [len(tokenizer.encode(text).ids) for text in texts if text]
+        texts = [line.split("\t")[0] for line in file.read().split("\n")[1:options.lines + 1] if line]
+    if not texts:
+        sys.exit(f"{case} has no text below its header")
+    return [len(tokenizer.encode(text).ids) for text in texts]
 
 
 def compare(options, case):
@@ -51,7 +53,7 @@ def compare(options, case):
         commands = {BERTIE: [os.path.join(options.programs, "infer"), "--lengths", ",".join(map(str, lengths)), *sizes,
                              "--save", folder, "--serve"]}  # saves before it is ready, and the others start then
         for peer_name, engine in PEERS.items():
-            commands[peer_name] = [sys.executable, "-W", "ignore", peer, engine, folder, *sizes]
+            commands[peer_name] = [sys.executable, peer, engine, folder, *sizes]
         seconds, summaries, machine = take_turns(name, commands, options.rounds, lambda: run_json(rates))
     return figures(options, name, lengths, batch, seconds, summaries, machine)
 
@@ -103,6 +105,8 @@ def show(result):
 
 def parse_case(text):
     if not text.isdecimal():
+        if not os.path.isfile(text):
+            raise argparse.ArgumentTypeError(f"expected a number of tokens or a file, got {text!r}")
         return text
     if not 1 <= int(text) <= LONGEST:
         raise argparse.ArgumentTypeError(f"a text has 1 to {LONGEST} tokens, got {text}")

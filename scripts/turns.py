@@ -1,8 +1,7 @@
 """Programs that are timed in turn, so that all meet the same machine.
 
-In each round each program runs steps for a second (at least one; whatever the program calls a step); the round's
-figure is their median. Then
-the machine itself is measured. Ratios are taken within a round first.
+In each round each program runs steps (training steps, or whatever it repeats) for a second, at least one; the round's
+figure is their median. Then the machine itself is measured. Ratios are taken within a round first.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import sys
 PRESETS = ("tiny", "mini", "small", "medium", "base")
 SECONDS_PER_TURN = 1.0
 # Everything that has a switch, held to AVX2. MKL heeds its own on Intel's CPUs; on others it has no AVX-512.
+# ONNX Runtime has none and uses what the CPU has.
 AVX2 = {"BERTIE_ISA": "avx2", "OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2",
         "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
