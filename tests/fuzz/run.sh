@@ -26,7 +26,9 @@ cmake --preset fuzz --log-level=WARNING
 cmake --build --preset fuzz
 
 # What is written goes to memory where that is possible: a disk that is flushed would take most of the time.
-TMPDIR=$(mktemp --directory --tmpdir="$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" bertie_fuzz_XXXXXX)
+memory=--tmpdir
+[[ ! -w /dev/shm ]] || memory=--tmpdir=/dev/shm
+TMPDIR=$(mktemp --directory "$memory" bertie_fuzz_XXXXXX)
 export TMPDIR ASAN_OPTIONS=allow_addr2line=1
 trap 'rm -rf "$TMPDIR"' EXIT
 
@@ -38,7 +40,7 @@ fuzz() {  # name
   mkdir -p "$folder" "build/fuzz/corpus/$name"
   local limits=(-seed=1 "-runs=${inputs[$name]}")
   [[ ${#options[@]} -eq 0 ]] || limits=("${options[@]}")
-  if "build/fuzz/tests/fuzz/${name}_fuzzer" "-dict=tests/fuzz/$dictionary.dict" "-artifact_prefix=$folder/" -timeout=10 \
+  if "build/fuzz/tests/fuzz/${name}_fuzzer" "-dict=tests/fuzz/$dictionary.dict" "-artifact_prefix=$folder/" -timeout=30 \
       "${limits[@]}" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" &>"$log"; then
     echo "fuzz: $name: $(grep '^Done' "$log" || echo "nothing ran, see $log")"
     return
