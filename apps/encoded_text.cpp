@@ -59,32 +59,37 @@ BertInput EncodedLines::input(int64_t batch) const {
 
 EncodedText::EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options)
     : text_(text), tokenizer_(tokenizer), options_(options) {
-  if (!text.input.empty()) reader_ = std::make_unique<LineReader>(text.input);
+  if (!text.input.empty()) reader_ = std::make_unique<LineBlocks>(text.input, interrupted);
 }
 
-bool EncodedText::next_line(std::string& line) {
-  if (reader_) return reader_->next(line);
-  if (lines_ > 0) return false;
-  line = text_.text;
+bool EncodedText::next_line(std::string_view& line) {
+  if (!reader_) {
+    line = text_.text;
+    return lines_ == 0;
+  }
+  if (used_ == read_.size()) {
+    read_ = reader_->next();
+    used_ = 0;
+  }
+  if (read_.empty()) return false;
+  line = read_[used_++];
   return true;
 }
 
 bool EncodedText::next(EncodedLines& block) {
   block.first_line = lines_ + 1;
   block.lines.clear();
-  std::string line;
+  std::string_view line;
   for (int64_t tokens = 0; tokens < block_tokens && block.lines.size() < block_lines && !interrupted();) {
-    if (!next_line(line)) break;
+    bool would_wait = reader_ && used_ == read_.size();  // a pipe's reader wants what there is
+    if ((would_wait && !block.lines.empty()) || !next_line(line)) break;
     ++lines_;
-    TextInput input{line};
-    if (size_t tab = line.find('\t'); text_.pairs && tab != std::string::npos)
-      input = {std::string_view(line).substr(0, tab), std::string_view(line).substr(tab + 1)};
     Encoding& encoding = block.lines.emplace_back();
-    tokenizer_.encode(input, options_, encoding);
+    tokenizer_.encode(text_.pairs ? split_pair(line) : TextInput{line}, options_, encoding);
     tokens += static_cast<int64_t>(encoding.ids.size());
     if (encoding.cut_off > 0 && !std::exchange(told_cut_, true))
-      message("Note: line {} has {} tokens too many for --max-length {}: cut (said once)", lines_,
-              encoding.cut_off, options_.max_length.value());
+      message("Note: line {} is cut to {} tokens, {} are lost (said once)", lines_,
+              options_.max_length.value(), encoding.cut_off);
     if (encoding.replaced > 0 && !std::exchange(told_replaced_, true))
       message("Note: line {} has invalid UTF-8, read as U+FFFD (said once)", lines_);
   }

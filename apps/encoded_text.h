@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/batching.h"
-#include "data/line_reader.h"
+#include "data/line_blocks.h"
 #include "data/tokenizer.h"
 #include "models/bert.h"
 
@@ -43,12 +43,14 @@ class EncodedText {
   bool next(EncodedLines& block);
 
  private:
-  bool next_line(std::string& line);
+  bool next_line(std::string_view& line);
 
   TextOptions text_;
   const Tokenizer& tokenizer_;
   EncodeOptions options_;
-  std::unique_ptr<LineReader> reader_;  // none: the one line is `text`
+  std::unique_ptr<LineBlocks> reader_;  // none: the one line is `text`
+  std::span<const std::string_view> read_;
+  size_t used_ = 0;  // of these lines
   int64_t lines_ = 0;
   bool told_cut_ = false, told_replaced_ = false;
 };
