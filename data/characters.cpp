@@ -56,6 +56,8 @@ CharacterKind character_kind(char32_t c) {
   }
 }
 
+bool is_white_space(char32_t c) { return (c >= '\t' && c <= '\r') || c == ' ' || c == 0x85 || is_space(c); }
+
 bool is_punctuation(char32_t c) {
   if (c < 0x80) return is_ascii_symbol(c);
   int category = property(c).category;

@@ -15,6 +15,9 @@ enum class CharacterKind : uint8_t {
 // Of a code point as it stands in the text.
 CharacterKind character_kind(char32_t c);
 
+// Unicode's property White_Space, which is more than what separates words: some of it is removed.
+bool is_white_space(char32_t c);
+
 // ASCII symbols and Unicode's categories P*: a word of its own, once normalized.
 bool is_punctuation(char32_t c);
 

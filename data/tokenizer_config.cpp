@@ -1,5 +1,8 @@
 #include "data/tokenizer_config.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -31,19 +34,35 @@ std::optional<bool> read_bool(const Json& json, const char* key, const std::stri
   return value->get<bool>();
 }
 
-void check_special_token(const Json& json, const char* key, std::string_view expected,
-                         const std::string& path) {
-  auto value = json.find(key);
-  if (value == json.end() || value->is_null()) return;
-  // Older files describe the token by an object instead of a string.
-  if (value->is_object() && value->contains("content")) value = value->find("content");
-  check(value->is_string() && value->get<std::string>() == expected, where,
-        "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
+// A special token as transformers matches it by default: wherever it stands in the raw text, and only itself.
+void check_flags(const Json& token, const std::string& name, const std::string& path) {
+  for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
+    auto value = token.find(flag);
+    if (value == token.end()) continue;
+    check(*value == false, where, "{} of {} must be false in '{}', it is {}", flag, name, path,
+          value->dump());
+  }
 }
 
-}  // namespace
+// Tokens over and above the five would be found in texts, too.
+void check_no_other_tokens(const Json& json, const std::string& path) {
+  auto check_name = [&](const Json& token) {
+    const Json& name = token.is_object() && token.contains("content") ? *token.find("content") : token;
+    bool known = name.is_string() && std::find(std::begin(special_tokens), std::end(special_tokens),
+                                               name.get<std::string>()) != std::end(special_tokens);
+    check(known, where, "tokens other than {} are not supported, '{}' adds {}",
+          fmt::join(special_tokens, " "), path, name.dump());
+    if (token.is_object()) check_flags(token, name.get<std::string>(), path);
+  };
+  for (const char* key :
+       {"additional_special_tokens", "extra_special_tokens", "added_tokens_decoder", "added_tokens"}) {
+    auto tokens = json.find(key);  // an array, or an object whose values are the tokens
+    if (tokens == json.end()) continue;
+    for (const Json& token : *tokens) check_name(token);
+  }
+}
 
-TokenizerConfig read_tokenizer_config(const std::string& path) {
+Json read_object(const std::string& path) {
   std::string text = read_file(path);
   Json json;
   auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
@@ -56,13 +75,53 @@ TokenizerConfig read_tokenizer_config(const std::string& path) {
     fail(where, "'{}' must be JSON: {}", path, error.what());
   }
   check(json.is_object(), where, "'{}' must hold a JSON object, it holds {}", path, json.type_name());
+  return json;
+}
 
+// From tokenizer.json, which is all that transformers 5 writes of a vocabulary.
+Vocabulary read_tokenizer_json(const std::string& path) {
+  Json json = read_object(path);
+  const Json model = json.value("model", Json::object());
+  const Json entries = model.is_object() ? model.value("vocab", Json()) : Json();
+  check(entries.is_object() && model.value("type", Json("WordPiece")) == "WordPiece", where,
+        "'{}' must hold a WordPiece model with its vocabulary", path);
+  check_no_other_tokens(json, path);
+  std::vector<std::string> tokens(entries.size());
+  std::vector<bool> taken(entries.size());
+  for (const auto& [token, value] : entries.items()) {
+    size_t id = value.is_number_unsigned() ? value.get<size_t>() : tokens.size();
+    check(id < tokens.size() && !taken[id], where, "the ids of '{}' must be 0 to {}, each once: '{}' has {}",
+          path, static_cast<int64_t>(tokens.size()) - 1, token, value.dump());
+    tokens[id] = token;
+    taken[id] = true;
+  }
+  return Vocabulary(std::move(tokens));
+}
+
+void check_special_token(const Json& json, const char* key, std::string_view expected,
+                         const std::string& path) {
+  auto value = json.find(key);
+  if (value == json.end() || value->is_null()) return;
+  // Older files describe the token by an object instead of a string.
+  if (value->is_object() && value->contains("content")) {
+    check_flags(*value, key, path);
+    value = value->find("content");
+  }
+  check(value->is_string() && value->get<std::string>() == expected, where,
+        "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
+}
+
+}  // namespace
+
+TokenizerConfig read_tokenizer_config(const std::string& path) {
+  Json json = read_object(path);
   auto type = json.find("tokenizer_class");
   if (type != json.end() && !type->is_null()) {
     check(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
           "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
   }
   for (auto [key, token] : special_keys) check_special_token(json, key, token, path);
+  check_no_other_tokens(json, path);
 
   TokenizerConfig config;
   config.options.words.do_lower_case = read_bool(json, "do_lower_case", path).value_or(true);
@@ -81,10 +140,12 @@ TokenizerConfig read_tokenizer_config(const std::string& path) {
 }
 
 PretrainedTokenizer load_tokenizer(const std::string& directory) {
-  Vocabulary vocabulary = Vocabulary::read(directory + "/vocab.txt");
+  auto exists = [&](const char* name) { return std::filesystem::exists(directory + name); };
+  bool only_json = !exists("/vocab.txt") && exists("/tokenizer.json");
+  Vocabulary vocabulary = only_json ? read_tokenizer_json(directory + "/tokenizer.json")
+                                    : Vocabulary::read(directory + "/vocab.txt");
   TokenizerConfig config;
-  std::string path = directory + "/tokenizer_config.json";
-  if (std::filesystem::exists(path)) config = read_tokenizer_config(path);
+  if (exists("/tokenizer_config.json")) config = read_tokenizer_config(directory + "/tokenizer_config.json");
   return {Tokenizer(std::move(vocabulary), config.options), config.model_max_length};
 }
 

@@ -6,6 +6,7 @@
 
 #include "autograd/error.h"
 #include "data/atomic_file.h"
+#include "data/characters.h"
 #include "data/mapped_file.h"
 #include "data/utf8.h"
 
@@ -15,6 +16,16 @@ namespace {
 // "line 5 of 'vocab.txt'" or, of tokens from elsewhere, "token 4".
 std::string place(const std::string& path, size_t id) {
   return path.empty() ? fmt::format("token {}", id) : fmt::format("line {} of '{}'", id + 1, path);
+}
+
+std::string_view without_white_space_at_end(std::string_view text) {
+  while (!text.empty()) {
+    size_t last = text.size() - 1;
+    while (last > 0 && (text[last] & 0xC0) == 0x80) --last;
+    if (!is_white_space(decode_utf8(text.substr(last)).code_point)) break;
+    text = text.substr(0, last);
+  }
+  return text;
 }
 
 }  // namespace
@@ -27,13 +38,13 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path)
         "ids have 32 bits, {} tokens need more", tokens_.size());
   for (size_t id = 0; id < tokens_.size(); ++id) {
     const std::string& token = tokens_[id];
-    check(!token.empty(), "vocabulary", "a token must not be empty: {} is", place(path, id));
     check(token.find('\n') == std::string::npos, "vocabulary", "a token must not hold a line break: {} does",
           place(path, id));
-    check(!token.ends_with('\r'), "vocabulary",
-          "a token must not end in a carriage return, which its file would lose: {} does", place(path, id));
     check(find_invalid_utf8(token) == std::string::npos, "vocabulary", "tokens must be UTF-8: {} isn't",
           place(path, id));
+    check(token.size() == without_white_space_at_end(token).size(), "vocabulary",
+          "a token must not end in white space: {} does", place(path, id));
+    if (token.empty()) continue;
     if (!trie_.insert(token, static_cast<int32_t>(id))) {
       fail("vocabulary", "a token must have one id: '{}' is {} and again {}", token,
            place(path, trie_.find(token)), place(path, id));
@@ -57,9 +68,9 @@ Vocabulary Vocabulary::read(const std::string& path) {
     size_t end = rest.find('\n');
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    tokens.emplace_back(line);
+    tokens.emplace_back(without_white_space_at_end(line));
   }
+  while (!tokens.empty() && tokens.back().empty()) tokens.pop_back();
   return Vocabulary(std::move(tokens), path);
 }
 

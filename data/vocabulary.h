@@ -1,5 +1,6 @@
 // The tokens of a model and their ids, as vocab.txt holds them: one token a line, its id the line's number
-// from 0.
+// from 0. As with transformers white space at the end of a line doesn't count, and a line that is blank then
+// is an empty token, which no text gives (bert-base-chinese has one).
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -19,10 +20,11 @@ inline constexpr std::string_view special_tokens[] = {"[PAD]", "[UNK]", "[CLS]",
 
 class Vocabulary {
  public:
-  // tokens[i] gets id i. Throws where a token is empty, holds a line break or invalid UTF-8, ends in a
-  // carriage return, or is there twice, and where a special token is missing, naming which.
+  // tokens[i] gets id i. Throws where a token holds a line break or invalid UTF-8, ends in white space, or is
+  // there twice, and where a special token is missing, naming which.
   explicit Vocabulary(std::vector<std::string> tokens);
-  // Throws, naming the file and the line, what the constructor throws, and where the file can't be read.
+  // Blank lines at the end are left out. Throws, naming the file and the line, what the constructor throws,
+  // and where the file can't be read.
   static Vocabulary read(const std::string& path);
   // Throws where the file can't be written.
   void write(const std::string& path) const;

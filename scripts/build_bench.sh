@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages that are missing, builds bench/train_step, bench/infer and bench/machine_rates and prints the folder
-# that they are in:
+# Installs the packages that are missing, builds the benchmarks that the comparing scripts start and prints their
+# folder:
 #   programs=$(scripts/build_bench.sh) && "$programs/train_step" --preset mini
 # BERTIE_BUILD names the build folder (default: build/release).
 set -euo pipefail
@@ -10,6 +10,6 @@ build=${BERTIE_BUILD:-$root/build/release}
 {
   "$root/scripts/install_dependencies.sh" test
   cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_BENCH=ON
-  cmake --build "$build" --parallel "$(nproc)" --target train_step infer
+  cmake --build "$build" --parallel "$(nproc)" --target train_step infer tokenize
 } >&2
 echo "$build/bench"

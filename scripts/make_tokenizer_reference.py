@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Writes tests/reference/tokenizer.json: what `tokenizers` makes of texts that are hard to tokenize, how Python reads
-invalid UTF-8, and the vocabulary that its trainer makes of a small text. Needs the Python package tokenizers."""
+invalid UTF-8, what truncation leaves of pairs, and the vocabulary that its trainer makes of a small text. Needs the
+Python package tokenizers."""
 
 import collections
 import json
 import sys
 import unicodedata
 
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 TEXTS = [
@@ -33,7 +34,7 @@ TEXTS = [
 ]
 # All their characters, composed and decomposed, in both cases, so that none hides behind [UNK]; and some pieces.
 FORMS = "".join(TEXTS) + unicodedata.normalize("NFD", "".join(TEXTS))
-CHARACTERS = sorted(set(FORMS + FORMS.lower() + "\u0264") - set(" \t\r\n\u2028"))
+CHARACTERS = sorted(c for c in set(FORMS + FORMS.lower() + "\u0264") if not c.isspace())  # no token ends in white space
 VOCABULARY = SPECIAL + CHARACTERS + ["##" + c for c in CHARACTERS] + [
     "un", "Un", "##want", "##wanted", "##ed", "run", "##ning", "the", "hello", "caf", "x" * 50, "##" + "x" * 50,
     "é" * 50, "##" + "é" * 50, "e" * 50, "##" + "e" * 50, "##國", "##\u1161\u11a8"]
@@ -65,6 +66,22 @@ def encodings(options):
         "ids": [result.ids for result in results],
         "offsets": [[position for pair in result.offsets for position in pair] for result in results],
     }
+
+
+def truncation():
+    """What is left of pairs: [tokens of the first text, of the second, max_length, left of the first, of the second]."""
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3, "b": 4}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    rows = []
+    for max_length in range(3, 13):
+        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        for first in range(8):
+            for second in range(8):
+                ids = tokenizer.encode("a " * first, "b " * second).ids
+                rows.append([first, second, max_length, ids.count(3), ids.count(4)])
+    return rows
 
 
 TRAINING = """The quick brown fox jumps over the lazy dog; the lazier dog jumped over quickest foxes.
@@ -100,6 +117,7 @@ reference = {
     "texts": TEXTS,
     "options": [encodings(options) for options in OPTIONS],
     "utf8": [[code, bytes.fromhex(code).decode("utf-8", "replace")] for code in INVALID],
+    "truncation": truncation(),
     "training": {"text": TRAINING, "runs": [training(180, 2, 1000), training(1000, 1, 1000), training(1000, 3, 18)]},
 }
 with open(sys.argv[1] if len(sys.argv) > 1 else "tests/reference/tokenizer.json", "w") as file:

@@ -79,6 +79,24 @@ TEST_F(TokenizerConfigTest, RefusesWhatItCannotHonor) {
             message("mask_token must be \"[MASK]\" in '" + path_ + "', it is \"<mask>\""));
   EXPECT_EQ(error(R"({"tokenizer_class": "RobertaTokenizer"})"),
             message("tokenizer_class must be BertTokenizer in '" + path_ + "', it is \"RobertaTokenizer\""));
+  EXPECT_EQ(error(R"({"mask_token": {"content": "[MASK]", "lstrip": true}})"),
+            message("lstrip of mask_token must be false in '" + path_ + "', it is true"));
+  auto other_token = [&](const std::string& name) {
+    return message("tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" + path_ +
+                   "' adds " + name);
+  };
+  EXPECT_EQ(error(R"({"additional_special_tokens": ["[MASK]", "<e>"]})"), other_token("\"<e>\""));
+  EXPECT_EQ(error(R"({"extra_special_tokens": {"entity": {"content": "[E]"}}})"), other_token("\"[E]\""));
+  EXPECT_EQ(error(R"({"extra_special_tokens": 5})"), other_token("5"));
+  EXPECT_EQ(error(R"({"added_tokens_decoder": {"0": {"content": "[PAD]"}, "9": {"content": "x"}}})"),
+            other_token("\"x\""));
+  EXPECT_EQ(error(R"({"added_tokens_decoder": {"0": {"content": "[PAD]", "normalized": true}}})"),
+            message("normalized of [PAD] must be false in '" + path_ + "', it is true"));
+  EXPECT_EQ(
+      error(R"({"added_tokens_decoder": {"4": {"content": "[MASK]", "lstrip": false, "normalized": false,
+                      "rstrip": false, "single_word": false, "special": true}}, "additional_special_tokens": null,
+                      "extra_special_tokens": {}})"),
+      "no error");
   EXPECT_EQ(error(R"({"model_max_length": 0})"),
             message("model_max_length must be a number over 0 in '" + path_ + "', it is 0"));
   EXPECT_EQ(error("{\"do_lower_case\": tru").find(message("'" + path_ + "' must be JSON: ")), 0u);
@@ -88,6 +106,49 @@ TEST_F(TokenizerConfigTest, RefusesWhatItCannotHonor) {
   EXPECT_NE(error("\xFF"), "no error");
   EXPECT_NE(message_of([&] { read_tokenizer_config(folder_ / "none.json"); }).find("none.json"),
             std::string::npos);
+}
+
+// As transformers 5.23 saves a tokenizer, without what isn't read.
+TEST_F(TokenizerConfigTest, LoadsTheTokenizerOfADirectory) {
+  auto write = [&](const std::string& name, const std::string& contents) {
+    std::ofstream(folder_ / name, std::ios::binary) << contents;
+  };
+  auto ids = [&](const char* text) { return load_tokenizer(folder_.path()).tokenizer.ids(text); };
+  auto error = [&] { return message_of([&] { load_tokenizer(folder_.path()); }); };
+  std::string vocabulary = R"("[CLS]": 2, "[PAD]": 0, "[UNK]": 1, "[SEP]": 3, "[MASK]": 4, "A": 6, "a": 5)";
+  auto tokenizer_json = [](const std::string& added_tokens, const std::string& vocabulary) {
+    return R"({"version": "1.0", "added_tokens": [)" + added_tokens +
+           R"(], "normalizer": {"type": "BertNormalizer"},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {)" +
+           vocabulary + "}}}";
+  };
+  std::string cls = R"({"id": 2, "content": "[CLS]", "single_word": false, "lstrip": false, "rstrip": false,
+                        "normalized": false, "special": true})";
+  write("tokenizer.json", tokenizer_json(cls, vocabulary));
+  EXPECT_EQ(ids("A [CLS]"), (std::vector{5, 2}));
+  write("tokenizer_config.json", R"({"do_lower_case": false, "model_max_length": 512})");
+  EXPECT_EQ(ids("A [CLS]"), (std::vector{6, 2}));
+  EXPECT_EQ(load_tokenizer(folder_.path()).model_max_length, 512);
+
+  std::string path = folder_ / "tokenizer.json";
+  write("tokenizer.json",
+        tokenizer_json(R"({"id": 7, "content": "foo bar", "normalized": true})", vocabulary));
+  EXPECT_EQ(error(),
+            "[tokenizer_config] tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" +
+                path + "' adds \"foo bar\"");
+  for (const char* id : {"5", "8", "-1", "1e3", "\"7\"", "18446744073709551615"}) {
+    write("tokenizer.json", tokenizer_json(cls, vocabulary + R"(, "b": )" + id));
+    EXPECT_EQ(error().find("[tokenizer_config] the ids of '" + path + "' must be 0 to 7, each once: "), 0u);
+  }
+  for (const char* model : {"5", "{}", R"({"vocab": []})", R"({"type": "BPE", "vocab": {"a": 0}})"}) {
+    write("tokenizer.json", std::string(R"({"model": )") + model + "}");
+    EXPECT_EQ(error(), "[tokenizer_config] '" + path + "' must hold a WordPiece model with its vocabulary");
+  }
+  write("tokenizer.json", tokenizer_json("", R"("a": 0)"));
+  EXPECT_NE(error().find("has no [PAD], [UNK], [CLS], [SEP], [MASK]"), std::string::npos);
+
+  write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nb\nA\n");  // comes first
+  EXPECT_EQ(ids("A b"), (std::vector{6, 5}));
 }
 
 }  // namespace

@@ -62,10 +62,21 @@ TEST(Vocabulary, ManyTokensStayApart) {
 
 TEST(Vocabulary, ComesBackFromItsFile) {
   TemporaryFolder folder;
-  Vocabulary vocabulary(with_special({"naïve", "##s", " ", "\u2028"}));
+  Vocabulary vocabulary(with_special({"naïve", "", "##s", " a"}));
   vocabulary.write(folder / "vocab.txt");
-  EXPECT_EQ(read_file(folder / "vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nnaïve\n##s\n \n\u2028\n");
+  EXPECT_EQ(read_file(folder / "vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nnaïve\n\n##s\n a\n");
   EXPECT_EQ(Vocabulary::read(folder / "vocab.txt").tokens(), vocabulary.tokens());
+}
+
+// What transformers 5.23 makes of the same file.
+TEST(Vocabulary, WhiteSpaceEndsNoToken) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "vocab.txt", std::ios::binary)
+      << "[PAD]\r\n[UNK]\r\n[CLS] \n[SEP]\n[MASK]\t\n\u2028\na \u3000\u0085\n\nb\u00a0\n c\n\n \n\n";
+  Vocabulary vocabulary = Vocabulary::read(folder / "vocab.txt");
+  EXPECT_EQ(vocabulary.tokens(), with_special({"", "a", "", "b", " c"}));
+  EXPECT_EQ(vocabulary.find(""), std::nullopt);
+  EXPECT_EQ(vocabulary.token(5), "");
 }
 
 TEST(Vocabulary, RefusesBadFiles) {
@@ -78,16 +89,10 @@ TEST(Vocabulary, RefusesBadFiles) {
   const std::string special = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
   EXPECT_EQ(error(special + "a\nb"), "no error");  // no line break at the end
   EXPECT_EQ(error("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\na\r\n"), "no error");
-  EXPECT_EQ(error(special + "a\n\nb\n"),
-            "[vocabulary] a token must not be empty: line 7 of '" + path + "' is");
   EXPECT_EQ(error(special + "a\nb\na\n"), "[vocabulary] a token must have one id: 'a' is line 6 of '" + path +
                                               "' and again line 8 of '" + path + "'");
   EXPECT_EQ(error(special + "a\n\xFF\n"),
             "[vocabulary] tokens must be UTF-8: line 7 of '" + path + "' isn't");
-  EXPECT_EQ(error(special + "a\r\r\n"),
-            "[vocabulary] a token must not end in a carriage return, which its "
-            "file would lose: line 6 of '" +
-                path + "' does");
   std::string zero("\0\n", 2);
   EXPECT_EQ(error(special + zero + zero), "[vocabulary] a token must have one id: '?' is line 6 of '" + path +
                                               "' and again line 7 of '" + path + "'");
@@ -99,6 +104,8 @@ TEST(Vocabulary, RefusesBadFiles) {
   EXPECT_NE(message_of([&] { Vocabulary::read(folder / "none.txt"); }).find("none.txt"), std::string::npos);
   EXPECT_EQ(message_of([&] { Vocabulary(with_special({"a\nb"})); }),
             "[vocabulary] a token must not hold a line break: token 5 does");
+  EXPECT_EQ(message_of([&] { Vocabulary(with_special({"a\u00a0"})); }),
+            "[vocabulary] a token must not end in white space: token 5 does");
 }
 
 }  // namespace
