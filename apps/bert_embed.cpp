@@ -107,6 +107,7 @@ int main(int argc, char** argv) {
       "bert_embed"};
   std::string directory, output;
   TextOptions text;
+  PretrainedOptions load;
   Pool pool = Pool::tokens;
   std::optional<int64_t> layer, max_length;
   bool normalize = false, no_special_tokens = false, json = false;
@@ -127,12 +128,14 @@ int main(int argc, char** argv) {
   app.add_flag("--no-special-tokens", no_special_tokens, "No [CLS] in front, no [SEP] behind");
   app.add_option("--max-length", max_length, "Cut texts to this many tokens (default: what the model takes)")
       ->check(CLI::PositiveNumber);
+  app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   auto* json_flag = app.add_flag("--json", json, "One JSON object per text");
   app.add_option("--output", output, "Write the embeddings to a .npy or .safetensors file")
       ->excludes(json_flag);
 
   return run_program(app, argc, argv, [&] {
-    auto [model, tokenizer, longest, notes] = load_pretrained<BertModel>(directory, {}, pool == Pool::pooler);
+    auto [model, tokenizer, longest, notes] =
+        load_pretrained<BertModel>(directory, load, pool == Pool::pooler);
     for (const std::string& note : notes) message("Note: {}", note);
     int64_t last = model->config().num_hidden_layers, width = model->config().hidden_size;
     check(layer.value_or(0) <= last, "layer", "this model has {} layers, got {}", last, *layer);

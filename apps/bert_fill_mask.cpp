@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
       "bert_fill_mask"};
   std::string directory;
   TextOptions text;
+  PretrainedOptions load;
   std::vector<std::string> targets;
   int64_t top_k = 5;
   bool json = false;
@@ -99,10 +100,11 @@ int main(int argc, char** argv) {
   app.add_option("--top-k", top_k, "Words per [MASK]")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   app.add_flag("--json", json, "One JSON object per [MASK]");
 
   return run_program(app, argc, argv, [&] {
-    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory);
+    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
     for (const std::string& note : notes) message("Note: {}", note);
     const Vocabulary& vocabulary = tokenizer.vocabulary();
     std::vector<int32_t> choices;

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
       "tuned\n",
       "mlm_step"};
   std::string directory, text = "I love [MASK] soccer.", target = "playing", output;
+  PretrainedOptions load;
   int64_t steps = 1;
   double learning_rate = 1e-3;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
@@ -33,12 +34,13 @@ int main(int argc, char** argv) {
   app.add_option("--learning-rate", learning_rate, "Adam's")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   app.add_option("--output", output, "Writes the trained model to this directory");
 
   return run_program(app, argc, argv, [&] {
     // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
     // output.
-    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory);
+    auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
     for (const std::string& note : notes) message("Note: {}", note);
     const Vocabulary& vocabulary = tokenizer.vocabulary();
 

@@ -2,43 +2,10 @@
 # The programs from the outside, with good and bad input: exit status, a line that says what is wrong, what is left in
 # the output folder, signals.
 #   tests/programs_test.sh build/release
-set -uo pipefail
-build=$(cd "${1:?usage: programs_test.sh BUILD_FOLDER}" && pwd) || exit 2
-work=$(mktemp -d)
+source "$(dirname "${BASH_SOURCE[0]}")/program_checks.sh"
 running=
 trap '[[ -z $running ]] || kill -KILL "$running" 2>/dev/null; rm -rf "$work"' EXIT
-cd "$work" || exit 2
-export PATH="$build:$PATH" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
-
-failures=0
-wrong() {
-  echo "FAILED: $*"
-  tail -n 3 err 2>/dev/null | sed 's/^/  stderr: /'
-  failures=$((failures + 1))
-}
-
-# expect STATUS COMMAND…: standard output goes to `out`, standard error to `err`.
-limit=60  # seconds
-expect() {
-  local status=$1 came
-  shift
-  timeout $limit "$@" >out 2>err </dev/null
-  came=$?
-  [[ $came -eq $status ]] || wrong "'$*' ended with status $came, not $status"
-}
-
-# refused STATUS "WORD…" COMMAND…: one line that begins with the program's name and has the words, nothing on standard
-# output, and nothing in the folder `refused`, which the commands name as their output.
-refused() {
-  local status=$1 words=$2 word
-  shift 2
-  rm -rf refused
-  expect "$status" "$@"
-  [[ $(grep -c "^$1: " err) -eq 1 && $(tail -n 1 err) == "$1: "* ]] || wrong "'$*' should end with one line of its own"
-  for word in $words; do tail -n 1 err | grep --quiet --fixed-strings -e "$word" || wrong "'$*' should say '$word'"; done
-  [[ ! -s out ]] || wrong "'$*' wrote to standard output"
-  [[ -z $(ls -A refused 2>/dev/null) ]] || wrong "'$*' left $(ls -A refused)"
-}
+export OMP_NUM_THREADS=1
 
 # starts COMMAND…: in the background, up to its training; its process is `running`.
 starts() {
@@ -204,5 +171,4 @@ for command in "next_word" "bert_fill_mask --model model --text the_[MASK]" \
   tail -n 1 err | grep --quiet "^${command%% *}: .*output" || wrong "'$command >/dev/full' should say that output failed"
 done
 
-[[ $failures -eq 0 ]] || { echo "$failures failed"; exit 1; }
-echo "all passed"
+report

@@ -1,0 +1,43 @@
+# Sourced by the tests that look at programs from the outside, with the build folder as argument: goes to a new folder,
+# removed at the end, with the programs in the path, and gives them what they check with. They end with `report`.
+set -uo pipefail
+build=$(cd "${1:?needs the build folder}" && pwd) || exit 2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+export PATH="$build:$PATH" OMP_WAIT_POLICY=passive
+
+failures=0
+wrong() {
+  echo "FAILED: $*"
+  tail -n 3 err 2>/dev/null | sed 's/^/  stderr: /'
+  failures=$((failures + 1))
+}
+
+# expect STATUS COMMAND…: standard output goes to `out`, standard error to `err`.
+limit=60  # seconds
+expect() {
+  local status=$1 came
+  shift
+  timeout $limit "$@" >out 2>err </dev/null
+  came=$?
+  [[ $came -eq $status ]] || wrong "'$*' ended with status $came, not $status"
+}
+
+# refused STATUS "WORD…" COMMAND…: one line that begins with the program's name and has the words, nothing on standard
+# output, and nothing in the folder `refused`, which the commands name as their output.
+refused() {
+  local status=$1 words=$2 word
+  shift 2
+  rm -rf refused
+  expect "$status" "$@"
+  [[ $(grep -c "^$1: " err) -eq 1 && $(tail -n 1 err) == "$1: "* ]] || wrong "'$*' should end with one line of its own"
+  for word in $words; do tail -n 1 err | grep --quiet --fixed-strings -e "$word" || wrong "'$*' should say '$word'"; done
+  [[ ! -s out ]] || wrong "'$*' wrote to standard output"
+  [[ -z $(ls -A refused 2>/dev/null) ]] || wrong "'$*' left $(ls -A refused)"
+}
+
+report() {
+  [[ $failures -eq 0 ]] || { echo "$failures failed"; exit 1; }
+  echo "all passed"
+}
