@@ -1,5 +1,7 @@
 #include "data/byte_trie.h"
 
+#include "autograd/error.h"
+
 namespace bertie {
 
 ByteTrie::ByteTrie() : edges_(16), shift_(64 - 4), values_(1, -1) {}
@@ -7,7 +9,7 @@ ByteTrie::ByteTrie() : edges_(16), shift_(64 - 4), values_(1, -1) {}
 size_t ByteTrie::slot(uint64_t key) const {
   // Fibonacci hashing (Knuth, "The art of computer programming", volume 3, section 6.4), then linear probing.
   size_t at = key * 0x9E3779B97F4A7C15u >> shift_;
-  while (edges_[at].key && edges_[at].key != key) at = (at + 1) & (edges_.size() - 1);
+  while (edges_[at] && key_of(edges_[at]) != key) at = (at + 1) & (edges_.size() - 1);
   return at;
 }
 
@@ -15,8 +17,8 @@ void ByteTrie::grow() {
   std::vector<Edge> old(edges_.size() * 2);
   old.swap(edges_);
   --shift_;
-  for (const Edge& edge : old) {
-    if (edge.key) edges_[slot(edge.key)] = edge;
+  for (Edge edge : old) {
+    if (edge) edges_[slot(key_of(edge))] = edge;
   }
 }
 
@@ -24,15 +26,17 @@ bool ByteTrie::insert(std::string_view key, int32_t value) {
   int32_t node = root;
   for (char byte : key) {
     size_t at = slot(edge_key(node, byte));
-    if (!edges_[at].key) {
+    if (!edges_[at]) {
+      check(values_.size() < size_t{1} << node_bits, "trie", "keys may have 2^{} different beginnings",
+            node_bits);
       if (2 * values_.size() >= edges_.size()) {  // one edge leads to each node but the root
         grow();
         at = slot(edge_key(node, byte));
       }
-      edges_[at] = {edge_key(node, byte), static_cast<int32_t>(values_.size())};
+      edges_[at] = edge_key(node, byte) << node_bits | values_.size();
       values_.push_back(-1);
     }
-    node = edges_[at].child;
+    node = child_of(edges_[at]);
   }
   if (values_[node] >= 0) return false;
   values_[node] = value;

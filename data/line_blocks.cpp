@@ -34,12 +34,17 @@ LineBlocks::LineBlocks(const std::string& path, std::function<bool()> stopped)
 
 LineBlocks::~LineBlocks() { ::close(descriptor_); }
 
+// Whether read() wouldn't wait, after at most so many milliseconds. An error is its to tell.
+bool LineBlocks::has_input(int milliseconds) const {
+  pollfd waiting{descriptor_, POLLIN, 0};
+  return ::poll(&waiting, 1, milliseconds) != 0;
+}
+
 // False once reading is to stop.
 bool LineBlocks::wait_for_input() const {
   while (stopped_) {
     if (stopped_()) return false;
-    pollfd waiting{descriptor_, POLLIN, 0};
-    if (::poll(&waiting, 1, 100) != 0) break;  // an error is read()'s to tell
+    if (has_input(100)) break;
   }
   return true;
 }
@@ -63,17 +68,18 @@ std::span<const std::string_view> LineBlocks::next() {
   buffer_.erase(0, given_);
   filled_ -= given_;
   given_ = 0;
-  size_t searched = 0;  // no line ends before
-  while (lines_.empty() && !at_end_) {
+  for (bool has_line = false; !at_end_ && (!has_line || (filled_ < block_bytes && has_input(0)));) {
+    size_t before = filled_;
     at_end_ = read_more() == 0;
-    std::string_view text(buffer_.data(), filled_);
-    for (size_t end; (end = text.find('\n', searched)) != std::string_view::npos; searched = given_ = end + 1)
-      lines_.push_back(text.substr(given_, end - given_));
-    searched = filled_;
-    if (at_end_ && given_ < filled_) {
-      lines_.push_back(text.substr(given_));
-      given_ = filled_;
-    }
+    has_line |=
+        std::string_view(buffer_).substr(before, filled_ - before).find('\n') != std::string_view::npos;
+  }
+  std::string_view text(buffer_.data(), filled_);
+  for (size_t end; (end = text.find('\n', given_)) != std::string_view::npos; given_ = end + 1)
+    lines_.push_back(text.substr(given_, end - given_));
+  if (at_end_ && given_ < filled_) {
+    lines_.push_back(text.substr(given_));
+    given_ = filled_;
   }
   return lines_;
 }

@@ -26,6 +26,7 @@ class LineBlocks {
   int64_t first_number() const { return first_number_; }
 
  private:
+  bool has_input(int milliseconds) const;
   bool wait_for_input() const;
   size_t read_more();
 

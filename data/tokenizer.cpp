@@ -1,6 +1,7 @@
 #include "data/tokenizer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "autograd/error.h"
 
@@ -221,10 +222,11 @@ std::vector<int32_t> Tokenizer::ids(std::string_view text) const {
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
   std::string text;
+  bool is_first = true;
   for (int32_t id : ids) {
     std::string_view token = vocabulary_.token(id);
     if (skip_special_tokens && vocabulary_.is_special(id)) continue;
-    if (!text.empty()) {
+    if (!std::exchange(is_first, false)) {
       if (token.starts_with(continuation_prefix)) {
         token.remove_prefix(continuation_prefix.size());
       } else {

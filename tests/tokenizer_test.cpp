@@ -168,6 +168,8 @@ TEST(Tokenizer, Decodes) {
   EXPECT_EQ(tokenizer.decode({}), "");
   std::vector<int32_t> continuing = {tokenizer.vocabulary().id("##ed"), tokenizer.vocabulary().id("##ed")};
   EXPECT_EQ(tokenizer.decode(continuing), "##eded");
+  Tokenizer with_empty_token(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "", "a"}));
+  EXPECT_EQ(with_empty_token.decode(std::vector{5, 6, 5, 6}), " a  a");
   std::vector<int32_t> outside = {tokenizer.vocabulary().size()};
   EXPECT_EQ(message_of([&] { tokenizer.decode(outside); }),
             fmt::format("[vocabulary] ids are 0 to {0}: got {1}", outside[0] - 1, outside[0]));
