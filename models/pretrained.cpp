@@ -149,8 +149,8 @@ PretrainedFiles read_pretrained_files(const std::string& directory) {
   BertConfig config = read_bert_config(directory + "/config.json");
   PretrainedTokenizer tokenizer = load_tokenizer(directory);
   int32_t tokens = tokenizer.tokenizer.vocabulary().size();
-  check(tokens <= config.vocab_size, "load", "{}/vocab.txt has {} tokens, config.json allows {}", directory,
-        tokens, config.vocab_size);
+  check(tokens <= config.vocab_size, "load", "{}: the vocabulary has {} tokens, config.json allows {}",
+        directory, tokens, config.vocab_size);
   Safetensors weights = read_weights(directory);
   // A decoder of other values than the word embeddings is a decoder of its own, whatever the configuration
   // says: transformers takes it for one, too.

@@ -57,17 +57,4 @@ Activation::Activation(const std::string& name) {
     fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
 }
 
-Sequential::Sequential(std::vector<std::unique_ptr<Layer>> layers) : layers_(std::move(layers)) {
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    check(layers_[i] != nullptr, "sequential", "layer {} is missing", i);
-    add_module(std::to_string(i), *layers_[i]);
-  }
-}
-
-Tensor Sequential::forward(const Tensor& x, const Pass& pass) const {
-  Tensor y = x;
-  for (const auto& layer : layers_) y = layer->forward(y, pass);
-  return y;
-}
-
 }  // namespace bertie

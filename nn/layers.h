@@ -1,7 +1,5 @@
-// The small layers: Linear, LayerNorm, Dropout, Activation, Sequential, and Embedding.
+// The small layers: Linear, LayerNorm, Dropout, Activation and Embedding.
 #pragma once
-#include <memory>
-
 #include "nn/initializer.h"
 #include "nn/module.h"
 #include "ops/matmul.h"
@@ -64,16 +62,6 @@ class Dropout : public Layer {
  private:
   double rate_;
   uint32_t site_;
-};
-
-// One layer after the other, named "0", "1", ….
-class Sequential : public Layer {
- public:
-  explicit Sequential(std::vector<std::unique_ptr<Layer>> layers);
-  Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
-
- private:
-  std::vector<std::unique_ptr<Layer>> layers_;
 };
 
 }  // namespace bertie

@@ -14,25 +14,30 @@
 namespace bertie {
 namespace {
 
-std::unique_ptr<Sequential> two_layers(DType type = DType::f64) {
-  Initializer init = Initializer::fan_in(1, type);
-  std::vector<std::unique_ptr<Layer>> layers;
-  layers.push_back(std::make_unique<Linear>(3, 4, init));
-  layers.push_back(std::make_unique<Activation>("tanh"));
-  layers.push_back(std::make_unique<Dropout>(0.5, 0));
-  layers.push_back(std::make_unique<Linear>(4, 2, init));
-  return std::make_unique<Sequential>(std::move(layers));
-}
+struct TwoLayers : Layer {
+  explicit TwoLayers(Initializer init = Initializer::fan_in(1, DType::f64))
+      : first(3, 4, init), dropout(0.5, 0), second(4, 2, init) {
+    add_module("first", first);
+    add_module("dropout", dropout);
+    add_module("second", second);
+  }
+  Tensor forward(const Tensor& x, const Pass& pass = {}) const override {
+    return second.forward(dropout.forward(bertie::tanh(first.forward(x)), pass));
+  }
+  Linear first;
+  Dropout dropout;
+  Linear second;
+};
 
 Pass pass_of(int64_t tokens, uint64_t step = 0) { return {{{0, tokens}}, 7, step}; }
 
 TEST(Module, NamesItsParametersInOrder) {
-  auto model = two_layers();
+  TwoLayers model;
   std::vector<std::string> names;
-  for (const Parameter& parameter : model->parameters()) names.push_back(parameter.names[0]);
-  EXPECT_EQ(names, (std::vector<std::string>{"0.weight", "0.bias", "3.weight", "3.bias"}));
-  std::string summary = model->summary();
-  EXPECT_NE(summary.find("3.weight"), std::string::npos);
+  for (const Parameter& parameter : model.parameters()) names.push_back(parameter.names[0]);
+  EXPECT_EQ(names, (std::vector<std::string>{"first.weight", "first.bias", "second.weight", "second.bias"}));
+  std::string summary = model.summary();
+  EXPECT_NE(summary.find("second.weight"), std::string::npos);
   EXPECT_NE(summary.find("[2, 4]"), std::string::npos);
   EXPECT_NE(summary.find("26"), std::string::npos);  // 12 + 4 + 8 + 2
 }
@@ -48,15 +53,13 @@ TEST(Module, OneParameterMayHaveSeveralNames) {
 }
 
 TEST(Module, DropoutActsInTrainModeOnly) {
-  auto model = two_layers();
+  TwoLayers model;
   Tensor x = Array::full({5, 3}, 1, DType::f64);
-  auto values = [&](uint64_t step) {
-    return model->forward(x, pass_of(5, step)).array().to_vector<double>();
-  };
+  auto values = [&](uint64_t step) { return model.forward(x, pass_of(5, step)).array().to_vector<double>(); };
   EXPECT_EQ(values(0), values(0));
   EXPECT_NE(values(0), values(1));
-  model->eval();
-  EXPECT_FALSE(model->training());
+  model.eval();
+  EXPECT_FALSE(model.training());
   EXPECT_EQ(values(0), values(1));
 }
 
@@ -95,20 +98,21 @@ TEST(Initializer, HasTheRightSpread) {
 }
 
 TEST(ParameterBlock, HoldsValuesAndGradientsInModuleOrder) {
-  auto model = two_layers();
-  double before = model->parameters()[2].tensor.array().item(3);
-  ParameterBlock block(*model);
+  TwoLayers model;
+  double before = model.parameters()[2].tensor.array().item(3);
+  ParameterBlock block(model);
   EXPECT_EQ(block.size(), 26);
   EXPECT_EQ(block.values().item(12 + 4 + 3), before);
-  model->eval();
-  backward(sum(model->forward(Array::full({5, 3}, 1, DType::f64))));
+  model.eval();
+  backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
   EXPECT_EQ(block.gradients().item(25), 5);  // of the last bias
   double squares = 0;
   for (double g : block.gradients().to_vector<double>()) squares += g * g;
   EXPECT_DOUBLE_EQ(block.gradient_norm(), std::sqrt(squares));
   block.zero_grad();
   EXPECT_EQ(message_of([&] { block.gradient_norm(); }),
-            "[gradient_norm] the loss doesn't reach these parameters: 0.weight, 0.bias, 3.weight, 3.bias");
+            "[gradient_norm] the loss doesn't reach these parameters: first.weight, first.bias, "
+            "second.weight, second.bias");
 }
 
 // A model with one parameter of two axes and one of one axis, and gradients set by hand.
@@ -190,8 +194,8 @@ TEST(Schedule, RisesAndFalls) {
 }
 
 TEST(Train, StopsWhenAskedAndRefusesNaN) {
-  auto model = two_layers();
-  ParameterBlock block(*model);
+  TwoLayers model;
+  ParameterBlock block(model);
   SGD optimizer(block);
   TrainingOptions options;
   options.steps = 10;
@@ -199,7 +203,7 @@ TEST(Train, StopsWhenAskedAndRefusesNaN) {
   Tensor x = Array::full({5, 3}, 1, DType::f64);
   double first = 0, last = 0;
   int64_t steps = train(
-      block, optimizer, options, [&](int64_t) { return mean(model->forward(x, pass_of(5))); },
+      block, optimizer, options, [&](int64_t) { return mean(model.forward(x, pass_of(5))); },
       [&](const StepReport& report) {
         (report.step == 0 ? first : last) = report.loss;
         return report.step < 4;
@@ -209,7 +213,7 @@ TEST(Train, StopsWhenAskedAndRefusesNaN) {
   EXPECT_NE(message_of([&] {
               train(
                   block, optimizer, options,
-                  [&](int64_t) { return log(scale(mean(model->forward(x, pass_of(5))), 0) - 1.0); },
+                  [&](int64_t) { return log(scale(mean(model.forward(x, pass_of(5))), 0) - 1.0); },
                   [](const StepReport&) { return true; });
             }).find("[train] the loss of step 0 is"),
             std::string::npos);

@@ -115,10 +115,183 @@ TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
 TEST_F(Pretrained, RefusesMissingFilesAndLargerVocabularies) {
   std::ofstream(path_ + "/vocab.txt", std::ios::app) << "one\nmore\n";
   EXPECT_EQ(message_of([&] { load_pretrained<BertForMaskedLM>(path_); }),
-            "[load] " + path_ + "/vocab.txt has 14 tokens, config.json allows 12");
+            "[load] " + path_ + ": the vocabulary has 14 tokens, config.json allows 12");
   EXPECT_NE(
       message_of([&] { load_pretrained<BertForMaskedLM>(path_ + "/nowhere"); }).find("nowhere/config.json"),
       std::string::npos);
+}
+
+TEST_F(Pretrained, ParametersAreTheMappedFileUntilTrained) {
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  int mapped = 0, copied = 0;
+  for (const Parameter& parameter : read.model->parameters()) {
+    bool own = !parameter.tensor.array().storage()->owner;
+    (own ? copied : mapped) += 1;
+    EXPECT_EQ(own, parameter.names.size() == 3) << parameter.names[0];  // query, key and value made one
+  }
+  EXPECT_GT(mapped, 10);
+  EXPECT_EQ(copied, 4);
+  Tensor words = read.model->bert().word_embeddings();
+  EXPECT_EQ(message_of([&] { words.mutable_array().mutable_data<float>()[0] = 1; }),
+            "[array] this array is read-only memory of a file");
+  float first = words.array().data<float>()[0];
+  ParameterBlock block(*read.model);
+  block.values().mutable_data<float>()[0] = first + 1;
+  EXPECT_EQ(words.array().data<float>()[0], first + 1);
+  EXPECT_EQ(read_weights(path_).find("bert.embeddings.word_embeddings.weight")->item(), first);
+  EXPECT_EQ(message_of([&] { load_parameters(*read.model, read_weights(path_)); }),
+            "[replace] this parameter's place is bound: copy into mutable_array() instead");
+}
+
+TEST_F(Pretrained, IsWrittenWhereItCameFrom) {
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  std::string was = read_file(path_ + "/model.safetensors");
+  std::ofstream(path_ + "/tokenizer.json") << "{}";  // of another tokenizer; transformers would prefer it
+  save_pretrained(*read.model, read.tokenizer, path_);
+  EXPECT_EQ(read_file(path_ + "/model.safetensors"), was);
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/tokenizer.json"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/model.safetensors.new"));
+  read.model->bert().word_embeddings().replace(Array::zeros({12, 32}, DType::f32));
+  save_pretrained(*read.model, read.tokenizer, path_);
+  auto changed = load_pretrained<BertForMaskedLM>(path_);
+  EXPECT_EQ(changed.model->bert().word_embeddings().array().item(), 0);
+  EXPECT_EQ(changed.model->parameters()[1].tensor.array().to_vector<float>(),
+            model_.parameters()[1].tensor.array().to_vector<float>());
+}
+
+TEST_F(Pretrained, ANewHeadIsMadeOnlyWhenAsked) {
+  std::string message = message_of([&] { load_pretrained<BertForSequenceClassification>(path_); });
+  EXPECT_NE(message.find("missing: bert.pooler.dense.weight [32, 32]"), std::string::npos) << message;
+  EXPECT_NE(message.find("missing: classifier.bias [2]\nOnly the head is missing; --allow-new-head"),
+            std::string::npos)
+      << message;
+  auto read = load_pretrained<BertForSequenceClassification>(path_, {DType::f32, true});
+  ASSERT_EQ(read.notes.size(), 2u);
+  EXPECT_EQ(read.notes[0],
+            "Not in the weights, so started at random: bert.pooler.dense.weight bert.pooler.dense.bias "
+            "classifier.weight classifier.bias");
+  EXPECT_NE(read.notes[1].find("Not used by this model: cls.predictions."), std::string::npos);
+  for (const Parameter& parameter : read.model->parameters()) {
+    std::vector<float> values = parameter.tensor.array().to_vector<float>();
+    double squares = 0;
+    for (float value : values)
+      squares += static_cast<double>(value) * value / static_cast<double>(values.size());
+    if (parameter.names[0] == "classifier.bias") {
+      EXPECT_EQ(squares, 0);
+    }
+    if (parameter.names[0] == "bert.pooler.dense.weight") {
+      EXPECT_NEAR(std::sqrt(squares), 0.02, 0.002);
+    }
+  }
+  // A layer of the encoder is no head.
+  replace_in(path_ + "/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
+  message = message_of([&] { load_pretrained<BertForMaskedLM>(path_, {DType::f32, true}); });
+  EXPECT_NE(message.find("missing: bert.encoder.layer.2."), std::string::npos) << message;
+  EXPECT_EQ(message.find("--allow-new-head"), std::string::npos) << message;
+}
+
+// A BertModel's file has no prefix, a head's has one; either serves both.
+TEST_F(Pretrained, ThePrefixMayBeThereOrNot) {
+  auto bare = load_pretrained<BertModel>(path_, {}, /*with_pooler=*/false);
+  EXPECT_EQ(bare.model->parameters()[0].names[0], "embeddings.word_embeddings.weight");
+  save_pretrained(*bare.model, bare.tokenizer, path_ + "/bare");
+  auto again = load_pretrained<BertForMaskedLM>(path_ + "/bare", {DType::f32, true});
+  EXPECT_EQ(again.model->bert().word_embeddings().array().to_vector<float>(),
+            model_.bert().word_embeddings().array().to_vector<float>());
+  Safetensors file = read_weights(path_);
+  file.tensors.push_back({"embeddings.word_embeddings.weight", file.tensors[0].array});
+  EXPECT_EQ(message_of([&] { load_parameters(*bare.model, file); }),
+            "[load] " + path_ + "/model.safetensors has the same tensor as " +
+                "bert.embeddings.word_embeddings.weight and as embeddings.word_embeddings.weight");
+}
+
+TEST_F(Pretrained, ADecoderOfOtherValuesIsItsOwn) {
+  std::vector<NamedArray> tensors = read_weights(path_).tensors;
+  Array words = *read_weights(path_).find("bert.embeddings.word_embeddings.weight");
+  auto tied_with = [&](const Array& decoder) {
+    std::vector<NamedArray> all = tensors;
+    all.push_back({"cls.predictions.decoder.weight", decoder});
+    write_safetensors(path_ + "/model.safetensors", all);
+    auto read = load_pretrained<BertForMaskedLM>(path_);
+    EXPECT_TRUE(read.notes.empty());
+    return read.model->config().tie_word_embeddings;
+  };
+  EXPECT_TRUE(tied_with(words));
+  EXPECT_FALSE(tied_with(Array::full(words.shape(), 1, DType::f32)));
+}
+
+TEST_F(Pretrained, RefusesHostileIndexes) {
+  std::filesystem::rename(path_ + "/model.safetensors", path_ + "/one.safetensors");
+  std::filesystem::copy_file(path_ + "/one.safetensors", path_ + "/two.safetensors");
+  std::string index = path_ + "/model.safetensors.index.json";
+  auto message = [&](const std::string& map) {
+    std::ofstream(index) << "{\"weight_map\": " << map << "}";
+    std::string text = message_of([&] { load_pretrained<BertForMaskedLM>(path_); });
+    std::string prefix = "[safetensors] " + index + ": ";
+    return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+  };
+  EXPECT_EQ(message("{\"cls.predictions.bias\": \"one.safetensors\"}"), "no error");  // all its tensors serve
+  EXPECT_EQ(message("{\"a\": \"three.safetensors\"}"),
+            "[read] can't read '" + path_ + "/three.safetensors': No such file or directory");
+  for (std::string file : {"../model/one.safetensors", "/one.safetensors", "..", "", "vocab.txt"})
+    EXPECT_EQ(message("{\"a\": \"" + file + "\"}"),
+              "'" + file + "' must be the name of a .safetensors file in the same folder");
+  EXPECT_EQ(message("{\"a\": \"one.safetensors\"}"), "the tensor 'a' must be in one.safetensors, but isn't");
+  EXPECT_EQ(message("{\"a\": \"one.safetensors\", \"a\": \"two.safetensors\"}"),
+            "the index has the key 'a' twice");
+  EXPECT_NE(message("{\"cls.predictions.bias\": \"one.safetensors\", \"bert.embeddings.LayerNorm.bias\": "
+                    "\"two.safetensors\"}")
+                .find("the files one.safetensors and two.safetensors both have the tensor"),
+            std::string::npos);
+  EXPECT_EQ(message("{\"a\": 1}"), "weight_map must map 'a' to a file's name");
+  EXPECT_EQ(message("[]"), "the index must have an object weight_map");
+  std::filesystem::remove(index);
+  std::ofstream(path_ + "/pytorch_model.bin") << "";
+  EXPECT_EQ(message_of([&] { load_pretrained<BertForMaskedLM>(path_); }),
+            "[load] " + path_ + " has no model.safetensors; scripts/convert_pytorch_bin.py " + path_ +
+                " makes it of pytorch_model.bin");
+}
+
+TEST_F(Pretrained, ConfigurationsKeepWhatTheySay) {
+  std::string path = path_ + "/config.json";
+  BertConfig config = small_config(12);
+  config.labels = {"no", "yes", "Straße"};
+  config.problem_type = "multi_label_classification";
+  config.classifier_dropout = 0.25;
+  config.tie_word_embeddings = false;
+  config.hidden_act = "gelu_new";
+  write_bert_config(path, config, "BertForSequenceClassification");
+  BertConfig read = read_bert_config(path);
+  EXPECT_EQ(read.labels, config.labels);
+  EXPECT_EQ(read.problem_type, config.problem_type);
+  EXPECT_EQ(read.classifier_dropout, config.classifier_dropout);
+  EXPECT_FALSE(read.tie_word_embeddings);
+  EXPECT_EQ(read.hidden_act, "gelu_new");
+  std::string whole = read_file(path);
+  auto with = [&](const std::string& from, const std::string& to) {
+    std::ofstream(path) << whole;
+    replace_in(path, from, to);
+    std::string text = message_of([&] { read_bert_config(path); }), prefix = "[config] " + path + ": ";
+    return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+  };
+  EXPECT_EQ(with("{", "{\"is_decoder\": true, "), "is_decoder must be false, got true");
+  EXPECT_EQ(with("{", "{\"pruned_heads\": {\"1\": [0]}, "), "pruned_heads must be {}, got {\"1\":[0]}");
+  EXPECT_EQ(with("{", "{\"pruned_heads\": {}, \"chunk_size_feed_forward\": 2, "), "no error");
+  EXPECT_EQ(with("{", "{\"quantization_config\": {\"bits\": 4}, "),
+            "quantization_config must be null, got {\"bits\":4}");
+  EXPECT_EQ(with("{", "{\"num_labels\": 5, "), "num_labels is 5, but id2label has 3 entries");
+  EXPECT_EQ(with("\"2\"", "\"3\""), "id2label has 3 entries, but no name for \"2\"");
+  EXPECT_EQ(with("multi_label_", "many_label_"),
+            "problem_type must be single_label_classification, multi_label_classification or regression, got "
+            "'many_label_classification'");
+  EXPECT_EQ(with("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": 0"),
+            "tie_word_embeddings must be true or false, got 0");
+  EXPECT_EQ(with("\"classifier_dropout\": 0.25", "\"classifier_dropout\": 1"),
+            "a dropout rate must be in 0 … 1 (1 excluded), got 1");
+  EXPECT_NE(with("\"hidden_size\": 32", "\"hidden_size\": 65536").find("GB, this machine has"),
+            std::string::npos);
+  EXPECT_NE(with("\"vocab_size\": 12", "\"vocab_size\": 9999999999999").find("vocab_size must be in"),
+            std::string::npos);
 }
 
 TEST(Bert, RefusesWrongInput) {
