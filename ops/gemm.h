@@ -1,8 +1,9 @@
 // Matrix products on memory, row-major, in f32 or f64: what matmul and linear compute with.
 //
-// Two libraries serve: OpenBLAS and oneDNN (f32 only). A product is cut into tiles by its shape and layout
-// alone; each tile is one single-threaded library call, and a sum over K stays within its tile. So the result
-// has the same bits on any number of threads, for one CPU type and one set of library versions.
+// Two libraries serve, OpenBLAS and oneDNN (f32 only), and our own loops where x Wᵀ has few rows. A product
+// is cut into tiles by its shape and layout alone; each tile is one single-threaded call, and a sum over K
+// stays within its tile. So the result has the same bits on any number of threads, for one CPU type and one
+// set of library versions.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -40,8 +41,9 @@ struct Product {
 template <class T>
 void gemm(const Product<T>& product);
 
-// `plain` is the textbook's triple loop: the yardstick of the tests.
-enum class GemmBackend { openblas, onednn, plain };
+// `few_rows` is our own, for a few rows times a large matrix that it reads in place. `plain` is the
+// textbook's triple loop: the yardstick of the tests. All compute every product.
+enum class GemmBackend { openblas, onednn, few_rows, plain };
 
 const char* name(GemmBackend backend);
 

@@ -1,4 +1,4 @@
-// One call of a library: what a tile of ops/gemm.cpp comes down to.
+// One call of a library, or of our own loops: what a tile of ops/gemm.cpp comes down to.
 #pragma once
 #include "ops/gemm.h"
 

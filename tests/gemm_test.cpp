@@ -1,4 +1,4 @@
-// Products on memory: both libraries against the textbook's loops, at the borders of tiles.
+// Products on memory: each backend against the textbook's loops, at the borders of tiles.
 #include "ops/gemm.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,8 @@
 namespace bertie {
 namespace {
 
-constexpr GemmBackend backends[] = {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::plain};
+constexpr GemmBackend backends[] = {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::few_rows,
+                                    GemmBackend::plain};
 
 // Puts everything back as it was.
 class Gemm : public testing::Test {
@@ -133,7 +134,8 @@ TEST_F(Gemm, EveryBackendAgreesWithTheTextbookInF32) {
 }
 
 TEST_F(Gemm, EveryBackendAgreesWithTheTextbookInF64) {
-  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::plain}) check_all_shapes<double>(backend);
+  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::few_rows, GemmBackend::plain})
+    check_all_shapes<double>(backend);
 }
 
 TEST_F(Gemm, SameBitsOnAnyNumberOfThreads) {
@@ -231,6 +233,10 @@ TEST_F(Gemm, WhoServesIsAFunctionOfTheArgumentsUnlessSetByHand) {
   EXPECT_EQ(gemm_backend(DType::f64, 100, 100, 100), GemmBackend::openblas);
   EXPECT_EQ(gemm_backend(DType::f32, 1024, 768, 768), gemm_backend(DType::f32, 1024, 768, 768));
   EXPECT_NE(gemm_backend(DType::f32, 1024, 768, 768), GemmBackend::plain);
+  if (isa() != Isa::baseline) {
+    EXPECT_EQ(gemm_backend(DType::f32, 16, 768, 768), GemmBackend::few_rows);
+    EXPECT_NE(gemm_backend(DType::f32, 128, 768, 768), GemmBackend::few_rows);
+  }
   set_gemm_backend(GemmBackend::onednn);
   EXPECT_EQ(gemm_backend(DType::f32, 1, 1, 1), GemmBackend::onednn);
   EXPECT_EQ(gemm_backend(DType::f64, 1, 1, 1), GemmBackend::openblas);

@@ -183,7 +183,7 @@ TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
       EXPECT_TRUE(largest_difference(yardstick[i], exact[i]) <= 1e-5 * largest(exact[i]))
           << title(op, sizes) << ", gradient of input " << i - 1;
     for (Isa instructions : available_isas()) {
-      for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn}) {
+      for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::few_rows}) {
         set_isa(instructions);
         set_gemm_backend(backend);
         std::vector<std::vector<double>> result = run(op, sizes, DType::f32);

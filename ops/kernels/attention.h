@@ -1,4 +1,4 @@
-// The inner loops of attention: products too small for a library's packing, and passes over rows of scores.
+// Products too small or too flat for a library's packing, and the passes of attention over rows of scores.
 #pragma once
 #include <cstdint>
 
@@ -19,6 +19,7 @@ struct SmallProduct {
   T* c;
   int64_t c_stride;
   bool accumulate = false;
+  bool fetch_rows = false;  // A comes from memory: ask for a tile's rows one tile ahead
 };
 
 template <class T>

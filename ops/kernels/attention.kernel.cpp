@@ -6,14 +6,16 @@
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
 
-// A tile of C is held in registers: 24 of 32, or 12 of 16.
+// A tile of C is held in registers: 24 of 32, or 12 of 16; narrow ones are taller, since fewer than 8 sums
+// under way leave the multipliers waiting.
 #if defined(__AVX512F__)
-constexpr int vector_bytes = 64, tile_rows = 6, tile_vectors = 4;
+constexpr int vector_bytes = 64, tile_vectors = 4, tile_sums = 24;
 #elif defined(__AVX2__)
-constexpr int vector_bytes = 32, tile_rows = 6, tile_vectors = 2;
+constexpr int vector_bytes = 32, tile_vectors = 2, tile_sums = 12;
 #else
-constexpr int vector_bytes = 16, tile_rows = 6, tile_vectors = 2;
+constexpr int vector_bytes = 16, tile_vectors = 2, tile_sums = 12;
 #endif
+constexpr int tile_rows(int vectors) { return tile_sums / vectors < 12 ? tile_sums / vectors : 12; }
 constexpr int chunk = attention_chunk;
 
 template <class T>
@@ -32,25 +34,34 @@ inline void store(T* to, V v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
-// `rows` rows from m on, `vectors` vectors from column n on
-template <class T, int rows, int vectors, bool transposed>
+// `rows` rows from m on, `vectors` vectors from column n on. `fetches`: asks for the next `rows` rows of A.
+template <class T, int rows, int vectors, bool transposed, bool fetches>
 void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
   constexpr int width = lanes_of<T>;
   int64_t a_row = transposed ? 1 : p.a_row, a_column = transposed ? p.a_column : 1;
   const T *a = p.a + m * a_row, *b = p.b + n;
   T* c = p.c + m * p.c_stride + n;
   Vector<T> sums[rows][vectors] = {};
-  for (int64_t k = 0; k < p.K; ++k, a += a_column, b += p.b_stride) {
-    Vector<T> factor[vectors];
+  for (int64_t k = 0, end; k < p.K; k = end) {
+    end = p.K;
+    if constexpr (fetches) {
+      constexpr int64_t line = 64 / sizeof(T);
+      end = p.K - k < line ? p.K : k + line;
+#pragma GCC unroll 12
+      for (int row = 0; row < rows; ++row) __builtin_prefetch(a + (rows + row) * a_row);
+    }
+    for (int64_t i = k; i < end; ++i, a += a_column, b += p.b_stride) {
+      Vector<T> factor[vectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < vectors; ++v) factor[v] = load(b + v * width);
+      for (int v = 0; v < vectors; ++v) factor[v] = load(b + v * width);
+#pragma GCC unroll 12
+      for (int row = 0; row < rows; ++row)
 #pragma GCC unroll 8
-    for (int row = 0; row < rows; ++row)
-#pragma GCC unroll 8
-      for (int v = 0; v < vectors; ++v) sums[row][v] += a[row * a_row] * factor[v];
+        for (int v = 0; v < vectors; ++v) sums[row][v] += a[row * a_row] * factor[v];
+    }
   }
   int64_t columns = p.N - n < vectors * width ? p.N - n : vectors * width;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int row = 0; row < rows; ++row, c += p.c_stride) {
     if (columns == vectors * width) {
 #pragma GCC unroll 8
@@ -65,26 +76,28 @@ void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
   }
 }
 
-template <class T, int vectors, bool transposed, int rows = tile_rows>
+template <class T, int vectors, bool transposed, bool fetches, int rows = tile_rows(vectors)>
 inline void column_of_tiles(const SmallProduct<T>& p, int64_t m, int64_t n) {
-  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed>(p, m, n);
-  if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, rows - 1>(p, m, n);
+  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed, fetches>(p, m, n);
+  if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, fetches, rows - 1>(p, m, n);
 }
 
-template <class T, bool transposed, int vectors = tile_vectors>
+template <class T, bool transposed, bool fetches, int vectors = tile_vectors>
 inline void all_tiles(const SmallProduct<T>& p, int64_t n) {
   constexpr int width = vectors * lanes_of<T>;
   int64_t end = (p.N + lanes_of<T> - 1) / lanes_of<T> * lanes_of<T>;
-  for (; n + width <= end; n += width) column_of_tiles<T, vectors, transposed>(p, 0, n);
-  if constexpr (vectors > 1) all_tiles<T, transposed, vectors - 1>(p, n);
+  for (; n + width <= end; n += width) column_of_tiles<T, vectors, transposed, fetches>(p, 0, n);
+  if constexpr (vectors > 1) all_tiles<T, transposed, fetches, vectors - 1>(p, n);
 }
 
 template <class T>
 void multiply(const SmallProduct<T>& p) {
-  if (p.a_column == 1)
-    all_tiles<T, false>(p, 0);
+  if (p.a_column != 1)
+    all_tiles<T, true, false>(p, 0);
+  else if (p.fetch_rows)
+    all_tiles<T, false, true>(p, 0);
   else
-    all_tiles<T, true>(p, 0);
+    all_tiles<T, false, false>(p, 0);
 }
 
 template <class T>
