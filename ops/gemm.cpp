@@ -59,11 +59,12 @@ struct Tile {
 };
 
 // Large tiles, above all tall ones, spend less on packing their factors; many tiles keep many threads busy to
-// the end; and none should be shorter than waking a thread takes. Below 128 columns oneDNN doesn't pack a
-// transposed B, which halves its speed with AVX-512. Multiples of 8 rows and 48 columns suit the libraries'
-// inner kernels.
+// the end; and none should be shorter than waking a thread takes. Two tiles one below the other pack the same
+// part of B twice, which for up to 128 rows costs more than it brings (base on one text of 128 tokens: a
+// tenth). Below 128 columns oneDNN doesn't pack a transposed B, which halves its speed with AVX-512.
+// Multiples of 8 rows and 48 columns suit the libraries' inner kernels.
 Tile tile_of(int64_t M, int64_t N, int64_t K, bool b_transposed) {
-  constexpr int64_t wanted_tiles = 8, least_work = int64_t{1} << 21, least_rows = 32;
+  constexpr int64_t wanted_tiles = 8, least_work = int64_t{1} << 21, least_rows = 128;
   const int64_t least_columns = b_transposed ? 128 : 64;
   int64_t rows = 512, columns = 384;
   auto work = [&] { return std::min(rows, M) * std::min(columns, N) * K; };
