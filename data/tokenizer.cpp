@@ -179,7 +179,8 @@ int64_t Tokenizer::encode_text(std::string_view text, Output& output) const {
 void Tokenizer::encode(const TextInput& input, const EncodeOptions& options, Encoding& out) const {
   int64_t special_count = !options.add_special_tokens ? 0 : input.second ? 3 : 2;
   check(!options.max_length || *options.max_length >= special_count, "tokenizer",
-        "max_length must leave room for {} special tokens, got {}", special_count, options.max_length.value_or(0));
+        "max_length must leave room for {} special tokens, got {}", special_count,
+        options.max_length.value_or(0));
 
   out.ids.clear();
   out.offsets.clear();

@@ -1,7 +1,8 @@
-// What a pretrained directory computes, whatever head its configuration names, for scripts/prove_pretrained.py; and the
-// directory written again.
+// What a pretrained directory computes, whatever head its configuration names, for
+// scripts/prove_pretrained.py; and the directory written again.
 //   bert_outputs MODEL BATCH.safetensors OUTPUTS.safetensors COPY
-// BATCH holds ids and token_type_ids [T] i32 and offsets [N+1] i64. COPY is a folder to write, MODEL itself perhaps.
+// BATCH holds ids and token_type_ids [T] i32 and offsets [N+1] i64. COPY is a folder to write, MODEL itself
+// perhaps.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -72,8 +73,9 @@ int main(int argc, char** argv) {
     std::string name = config.at("architectures").at(0);
     bool known = run<BertModel>(name, argv) || run<BertForPreTraining>(name, argv) ||
                  run<BertForMaskedLM>(name, argv) || run<BertForNextSentencePrediction>(name, argv) ||
-                 run<BertForSequenceClassification>(name, argv) || run<BertForTokenClassification>(name, argv) ||
-                 run<BertForQuestionAnswering>(name, argv) || run<BertForMultipleChoice>(name, argv);
+                 run<BertForSequenceClassification>(name, argv) ||
+                 run<BertForTokenClassification>(name, argv) || run<BertForQuestionAnswering>(name, argv) ||
+                 run<BertForMultipleChoice>(name, argv);
     check(known, "bert_outputs", "doesn't know {}", name);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bert_outputs: %s\n", error.what());
