@@ -7,6 +7,7 @@
 #include <set>
 
 #include "data/atomic_file.h"
+#include "data/json_object.h"
 #include "data/mapped_file.h"
 
 namespace bertie {
@@ -41,32 +42,6 @@ struct Entry {
   uint64_t begin, end;
 };
 
-// A JSON object, at most `max_depth` levels deep and without repeated keys. `what` it is goes into messages.
-nlohmann::json parse_object(const std::string& path, const char* what, std::string_view text, int max_depth) {
-  check(text.starts_with('{'), "safetensors", "{}: {} must be a JSON object", path, what);
-  std::vector<std::set<std::string>> open_objects;  // the keys seen in each
-  auto check_structure = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    check(depth <= max_depth, "safetensors", "{}: {} must be nested at most {} levels deep", path, what,
-          max_depth);
-    if (event == Event::object_start) open_objects.emplace_back();
-    if (event == Event::object_end) open_objects.pop_back();
-    if (event == Event::key) {
-      std::string key = parsed.get<std::string>();
-      check(open_objects.back().insert(key).second, "safetensors", "{}: {} has the key '{}' twice", path,
-            what, key);
-    }
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text, check_structure);
-  } catch (const nlohmann::json::parse_error& error) {
-    fail("safetensors", "{}: {} must be valid JSON, its byte {} breaks it", path, what, error.byte);
-  } catch (const nlohmann::json::out_of_range&) {  // a number that no double can hold
-    fail("safetensors", "{}: {} holds a number out of range", path, what);
-  }
-}
-
 // Reads one header. All its errors name the file.
 class HeaderReader {
  public:
@@ -74,7 +49,8 @@ class HeaderReader {
 
   // The tensors in the order of their data, checked against its size.
   std::vector<Entry> read(std::string_view header, uint64_t data_bytes) {
-    nlohmann::json json = parse_object(path_, "the header", header, 3);
+    require(header.starts_with('{'), "the header must be a JSON object");
+    nlohmann::json json = parse_json_object("safetensors", path_ + ": the header", header, 3);
     std::vector<Entry> entries;
     for (auto& [name, value] : json.items()) {
       if (name == metadata_key) {
@@ -232,7 +208,7 @@ Safetensors read_safetensors(const std::string& path) {
 
 Safetensors read_safetensors_shards(const std::string& index_path) {
   std::string text = read_file(index_path), folder = index_path.substr(0, index_path.rfind('/') + 1);
-  nlohmann::json index = parse_object(index_path, "the index", text, 3);
+  nlohmann::json index = parse_json_object("safetensors", index_path + ": the index", text);
   auto map = index.find("weight_map");
   check(map != index.end() && map->is_object(), "safetensors", "{}: the index must have an object weight_map",
         index_path);

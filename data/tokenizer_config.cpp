@@ -8,6 +8,7 @@
 
 #include "autograd/error.h"
 #include "data/atomic_file.h"
+#include "data/json_object.h"
 #include "data/mapped_file.h"
 
 namespace bertie {
@@ -16,7 +17,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* where = "tokenizer_config";
-constexpr int max_depth = 64;  // of nested values; without a bound, dump() would overflow the stack
 // What transformers writes for "no limit": a number that is no exact integer, so a double carries it.
 constexpr double no_limit = 1e30;
 
@@ -63,19 +63,7 @@ void check_no_other_tokens(const Json& json, const std::string& path) {
 }
 
 Json read_object(const std::string& path) {
-  std::string text = read_file(path);
-  Json json;
-  auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
-    check(depth <= max_depth, where, "'{}' must not nest values deeper than {}", path, max_depth);
-    return true;
-  };
-  try {
-    json = Json::parse(text, check_depth);
-  } catch (const Json::exception& error) {  // bad syntax, or a number that no double can hold
-    fail(where, "'{}' must be JSON: {}", path, error.what());
-  }
-  check(json.is_object(), where, "'{}' must hold a JSON object, it holds {}", path, json.type_name());
-  return json;
+  return parse_json_object(where, "'" + path + "'", read_file(path));
 }
 
 // From tokenizer.json, which is all that transformers 5 writes of a vocabulary.

@@ -7,14 +7,13 @@
 
 #include "autograd/error.h"
 #include "data/atomic_file.h"
+#include "data/json_object.h"
 #include "data/mapped_file.h"
 
 namespace bertie {
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr int max_depth = 64;  // of nested values; without a bound, dump() would overflow the stack
 
 constexpr int64_t max_labels = 1'000'000;
 
@@ -163,12 +162,7 @@ BertConfig bert_preset(const std::string& name) {
 }
 
 BertConfig read_bert_config(const std::string& path) {
-  auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
-    check(depth <= max_depth, "config", "{}: values must not be nested deeper than {}", path, max_depth);
-    return true;
-  };
-  Json json = Json::parse(read_file(path), check_depth, false);
-  check(json.is_object(), "config", "{}: expected a JSON object", path);
+  Json json = parse_json_object("config", path, read_file(path));
   BertConfig config;
   for_each_key(config, [&](const char* key, auto& field, bool required) {
     if (!json.contains(key) || json[key].is_null()) {

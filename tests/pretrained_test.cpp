@@ -106,10 +106,10 @@ TEST_F(Pretrained, RefusesConfigurationsItCannotCompute) {
             "[config] " + config + ": model_type must be \"bert\", got \"roberta\"");
   EXPECT_EQ(message_with("\"hidden_act\": \"gelu\"", "\"hidden_act\": \"swish\""),
             "[config] " + config + ": hidden_act must be gelu, gelu_new, relu or tanh, got 'swish'");
-  EXPECT_EQ(message_with("{", "["), "[config] " + config + ": expected a JSON object");
+  EXPECT_EQ(message_with("{", "[").find("[config] " + config + " must be valid JSON, its byte "), 0u);
   std::string deep = std::string(1000000, '[') + std::string(1000000, ']');
   EXPECT_EQ(message_with("\"hidden_size\": 32", "\"hidden_size\": " + deep),
-            "[config] " + config + ": values must not be nested deeper than 64");
+            "[config] " + config + " must be nested at most 64 levels deep");
 }
 
 TEST_F(Pretrained, RefusesMissingFilesAndLargerVocabularies) {
