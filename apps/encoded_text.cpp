@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <numeric>
 
 #include "apps/program.h"
 
@@ -16,22 +15,13 @@ constexpr int64_t batch_tokens = 2048;
 
 // Every line that has tokens, the shortest first, in batches of up to batch_tokens.
 BatchPlan plan(const std::vector<Encoding>& lines) {
-  BatchPlan plan;
+  std::vector<int64_t> order, lengths;
   for (size_t i = 0; i < lines.size(); ++i)
-    if (!lines[i].ids.empty()) plan.order.push_back(static_cast<int64_t>(i));
-  std::stable_sort(plan.order.begin(), plan.order.end(),
+    if (!lines[i].ids.empty()) order.push_back(static_cast<int64_t>(i));
+  std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return lines[a].ids.size() < lines[b].ids.size(); });
-  int64_t tokens = 0;
-  for (size_t i = 0; i < plan.order.size(); ++i) {
-    auto length = static_cast<int64_t>(lines[plan.order[i]].ids.size());
-    if (tokens > 0 && tokens + length > batch_tokens) {
-      plan.offsets.push_back(static_cast<int64_t>(i));
-      tokens = 0;
-    }
-    tokens += length;
-  }
-  if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
-  return plan;
+  for (int64_t line : order) lengths.push_back(static_cast<int64_t>(lines[line].ids.size()));
+  return plan_batches(std::move(order), lengths, batch_tokens);
 }
 
 }  // namespace
@@ -77,6 +67,7 @@ bool EncodedText::next_line(std::string_view& line) {
 }
 
 bool EncodedText::next(EncodedLines& block) {
+  if (!failure_.empty()) throw Error(failure_);
   block.first_line = lines_ + 1;
   block.lines.clear();
   std::string_view line;
@@ -85,7 +76,15 @@ bool EncodedText::next(EncodedLines& block) {
     if ((would_wait && !block.lines.empty()) || !next_line(line)) break;
     ++lines_;
     Encoding& encoding = block.lines.emplace_back();
-    tokenizer_.encode(text_.pairs ? split_pair(line) : TextInput{line}, options_, encoding);
+    try {
+      tokenizer_.encode(text_.pairs ? split_pair(line) : TextInput{line}, options_, encoding);
+    } catch (const Error& error) {
+      failure_ =
+          reader_ ? fmt::format("{}, in line {} of '{}'", error.what(), lines_, text_.input) : error.what();
+      block.lines.pop_back();
+      if (block.lines.empty()) throw Error(failure_);
+      break;
+    }
     tokens += static_cast<int64_t>(encoding.ids.size());
     if (encoding.cut_off > 0 && !std::exchange(told_cut_, true))
       message("Note: line {} is cut to {} tokens, {} are lost (said once)", lines_,

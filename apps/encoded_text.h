@@ -52,6 +52,7 @@ class EncodedText {
   std::span<const std::string_view> read_;
   size_t used_ = 0;  // of these lines
   int64_t lines_ = 0;
+  std::string failure_;  // of the line behind those that were given last
   bool told_cut_ = false, told_replaced_ = false;
 };
 

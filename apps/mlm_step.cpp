@@ -47,6 +47,9 @@ int main(int argc, char** argv) {
     // Text to token ids: [CLS] i love [MASK] soccer . [SEP]
     Encoding encoding;
     tokenizer.encode({text}, {.max_length = max_length}, encoding);
+    if (encoding.cut_off > 0)
+      message("Note: the text is cut to {} tokens, {} are lost", max_length, encoding.cut_off);
+    if (encoding.replaced > 0) message("Note: the text has invalid UTF-8, read as U+FFFD");
     std::vector<int64_t> masked;
     for (size_t i = 0; i < encoding.ids.size(); ++i)
       if (encoding.ids[i] == vocabulary.mask_id()) masked.push_back(static_cast<int64_t>(i));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "autograd/memory.h"
+#include "autograd/threads.h"
 
 namespace bertie {
 namespace {
@@ -226,7 +227,10 @@ Array Array::cast(DType type) const {
   if (type == dtype_) return clone();
   Array result = empty(shape_, type);
   const void* from = bytes_begin();
-  for (int64_t i = 0; i < size_; ++i) set_value(type, result.storage_->data, i, value_at(dtype_, from, i));
+  parallel_ranges(size_, 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      set_value(type, result.storage_->data, i, value_at(dtype_, from, i));
+  });
   return result;
 }
 

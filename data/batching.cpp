@@ -24,20 +24,27 @@ std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int
   return sequences;
 }
 
-BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens) {
+BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens) {
   check(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  check(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
+        lengths.size());
   BatchPlan plan{std::move(order), {0}};
   int64_t tokens = 0;
-  for (size_t i = 0; i < plan.order.size(); i++) {
-    int64_t length = length_of(lines, plan.order[i]);
-    if (tokens > 0 && tokens + length > batch_tokens) {
+  for (size_t i = 0; i < lengths.size(); i++) {
+    if (tokens > 0 && tokens + lengths[i] > batch_tokens) {
       plan.offsets.push_back(static_cast<int64_t>(i));
       tokens = 0;
     }
-    tokens += length;
+    tokens += lengths[i];
   }
   if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
   return plan;
+}
+
+BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens) {
+  std::vector<int64_t> lengths;
+  for (int64_t sequence : order) lengths.push_back(length_of(lines, sequence));
+  return plan_batches(std::move(order), lengths, batch_tokens);
 }
 
 TokenBatch make_batch(const TokenizedLines& lines, std::span<const int64_t> sequences,

@@ -204,7 +204,8 @@ const char* name(GemmBackend backend) {
 
 GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step, int64_t b_step) {
   std::optional<GemmBackend> wanted = set_by_hand();
-  if (type == DType::f64) return wanted == GemmBackend::plain ? GemmBackend::plain : GemmBackend::openblas;
+  if (type == DType::f64)
+    return wanted == GemmBackend::plain || wanted == GemmBackend::few_rows ? *wanted : GemmBackend::openblas;
   if (wanted) return *wanted;
   if (isa() != Isa::baseline && M >= least_rows && M <= most_rows && K >= least_depth && a_step == 1 &&
       b_step == 1)

@@ -60,6 +60,9 @@ refused 1 "safetensors" bert_embed --model model --input lines.txt --output refu
 refused 1 ".npy" bert_embed --model model --text x --output refused.txt
 refused 1 "line 2 no tokens" bert_embed --model model --input lines.txt --pool mean --no-special-tokens --output refused.npy
 [[ ! -e refused.npy ]] || wrong "a refused run left a file"
+printf 'a cat\nthe\tdog\na\tb\tc\n' >tabs.txt
+expect 1 bert_embed --model model --input tabs.txt --pairs --json
+[[ $(wc -l <out) -eq 2 ]] && grep --quiet "2 tabs.*line 3 of 'tabs.txt'" err || wrong "lines before a bad one are answered"
 refused 1 "layers 2" bert_embed --model model --text x --layer 3
 refused 1 "pooler" bert_embed --model model --text x --pool pooler --layer 1 --allow-new-head
 refused 1 "512 513" bert_embed --model model --text x --max-length 513
@@ -88,6 +91,8 @@ awk -v before="$(probability before)" -v after="$(probability after)" 'BEGIN { e
 after=$(probability after)
 expect 0 mlm_step --model tuned --text "the [MASK] sat" --target cat
 [[ $(probability before) == "$after" ]] || wrong "the trained model should come back as it was: $(cat out), not $after"
+expect 0 mlm_step --model model --text "[MASK] $(printf 'cat \xff %.0s' {1..600})" --target cat
+grep --quiet "cut to 512 tokens" err && grep --quiet UTF-8 err || wrong "a text that is cut or invalid should be told"
 refused 1 "[MASK] got 0" mlm_step --model model --text "the cat sat" --target cat
 refused 1 "[MASK] got 2" mlm_step --model model --text "[MASK] [MASK]" --target cat
 refused 1 "zebra" mlm_step --model model --text "the [MASK] sat" --target zebra
