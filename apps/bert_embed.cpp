@@ -10,12 +10,11 @@
 #include "data/embedding_file.h"
 #include "models/bert.h"
 #include "models/pretrained.h"
+#include "ops/reduce.h"
 
 using namespace bertie;
 
 namespace {
-
-enum class Pool { tokens, cls, mean, pooler };
 
 // The mean of each sequence's rows.    x [T, H] → [N, H]
 Array mean_rows(const Array& x, const Packing& packing) {
@@ -47,7 +46,7 @@ void normalize_rows(Array& x) {
 
 struct Embedder {
   const BertModel& model;
-  Pool pool;
+  std::string pool;
   int64_t layer;
   bool normalize;
 
@@ -59,16 +58,17 @@ struct Embedder {
       BertInput input = block.input(b);
       const Packing& packing = input.pass.packing;
       Tensor hidden = model.hidden_state(input, layer);
+      check(std::isfinite(sum(hidden).item()), "model", "its results aren't finite: are its weights broken?");
       Array rows = hidden.array();
-      if (pool == Pool::pooler) rows = model.pooler_output(hidden, packing).array();
-      if (pool == Pool::mean) rows = mean_rows(rows, packing);
+      if (pool == "pooler") rows = model.pooler_output(hidden, packing).array();
+      if (pool == "mean") rows = mean_rows(rows, packing);
       if (normalize) normalize_rows(rows);
       for (int64_t n = 0; n < packing.sequences(); ++n) {
         Array& result = results[block.batches[b][n]];
         int64_t begin = packing.offsets[n];
-        result = pool == Pool::tokens ? rows.rows(begin, packing.offsets[n + 1])
-                 : pool == Pool::cls  ? rows.rows(begin, begin + 1)
-                                      : rows.rows(n, n + 1);
+        result = pool == "tokens" ? rows.rows(begin, packing.offsets[n + 1])
+                 : pool == "cls"  ? rows.rows(begin, begin + 1)
+                                  : rows.rows(n, n + 1);
       }
     }
     return results;
@@ -89,6 +89,7 @@ std::string components(std::span<const float> row) {
 // Numbers as short as they can be while giving the same f32 again.
 std::string json_of(const std::vector<std::string_view>& tokens, const Array& embeddings, bool pooled) {
   std::string text = "{\"tokens\":" + nlohmann::json(tokens).dump();
+  if (pooled && !embeddings) return text + ",\"embedding\":null}";  // there was nothing to pool
   text += pooled ? ",\"embedding\":" : ",\"embeddings\":[";
   int64_t rows = embeddings ? embeddings.shape()[0] : 0;
   for (int64_t r = 0; r < rows; ++r)
@@ -108,42 +109,44 @@ int main(int argc, char** argv) {
   std::string directory, output;
   TextOptions text;
   PretrainedOptions load;
-  Pool pool = Pool::tokens;
+  std::string pool = "tokens";
   std::optional<int64_t> layer, max_length;
   bool normalize = false, no_special_tokens = false, json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
       ->required();
   add_text_options(app, text);
   app.add_flag("--pairs", text.pairs, "A tab separates two segments");
-  const std::map<std::string, Pool> pools{
-      {"tokens", Pool::tokens}, {"cls", Pool::cls}, {"mean", Pool::mean}, {"pooler", Pool::pooler}};
   app.add_option("--pool", pool,
                  "tokens: one embedding per token; or one per text: cls (of its first token), mean, pooler")
-      ->transform(CLI::CheckedTransformer(pools))
-      ->default_str("tokens");
+      ->check(CLI::IsMember({"tokens", "cls", "mean", "pooler"}))
+      ->capture_default_str();
   app.add_option("--layer", layer,
                  "Take this layer's output; 0: the input embeddings (default: the last layer)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1000));
   app.add_flag("--normalize", normalize, "Scales every embedding to length 1");
   app.add_flag("--no-special-tokens", no_special_tokens, "No [CLS] in front, no [SEP] behind");
   app.add_option("--max-length", max_length, "Cut texts to this many tokens (default: what the model takes)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1'000'000));
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   auto* json_flag = app.add_flag("--json", json, "One JSON object per text");
   app.add_option("--output", output, "Write the embeddings to a .npy or .safetensors file")
+      ->check(check_file_name)
       ->excludes(json_flag);
 
   return run_program(app, argc, argv, [&] {
-    auto [model, tokenizer, longest, notes] =
-        load_pretrained<BertModel>(directory, load, pool == Pool::pooler);
+    auto [model, tokenizer, longest, notes] = load_pretrained<BertModel>(directory, load, pool == "pooler");
     for (const std::string& note : notes) message("Note: {}", note);
     int64_t last = model->config().num_hidden_layers, width = model->config().hidden_size;
     check(layer.value_or(0) <= last, "layer", "this model has {} layers, got {}", last, *layer);
-    check(pool != Pool::pooler || layer.value_or(last) == last, "layer",
-          "the pooler sees the last layer only");
+    check(pool != "pooler" || layer.value_or(last) == last, "layer", "the pooler sees the last layer only");
     check(max_length.value_or(1) <= longest, "max-length", "this model takes {} tokens, got {}", longest,
           *max_length);
-    bool pooled = pool != Pool::tokens, npy = output.ends_with(".npy");
+    check(!text.pairs || model->config().type_vocab_size >= 2, "pairs",
+          "this model has one type of segment only");
+    int64_t room = no_special_tokens ? 1 : text.pairs ? 3 : 2;
+    check(max_length.value_or(longest) >= room, "max-length", "needs room for {} tokens, got {}", room,
+          max_length.value_or(longest));
+    bool pooled = pool != "tokens", npy = output.ends_with(".npy");
     check(
         pooled || !npy || text.input.empty(), "output",
         "embeddings of the tokens of several texts need a .safetensors file, which also holds their offsets");
@@ -161,7 +164,7 @@ int main(int argc, char** argv) {
         const Encoding& line = block.lines[i];
         const Array& rows = embeddings[i];
         int64_t number = block.first_line + static_cast<int64_t>(i);
-        check(!pooled || rows, "text", "line {} has no tokens, so there is nothing to pool", number);
+        check(!pooled || rows || json, "text", "line {} has no tokens, so there is nothing to pool", number);
         std::vector<std::string_view> tokens;
         for (int32_t id : line.ids) tokens.push_back(tokenizer.vocabulary().token(id));
         if (file) {

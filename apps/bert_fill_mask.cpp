@@ -1,6 +1,7 @@
 // What a BERT thinks stands at [MASK].
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -8,20 +9,12 @@
 #include "apps/program.h"
 #include "models/bert_heads.h"
 #include "models/pretrained.h"
+#include "ops/reduce.h"
 #include "ops/softmax.h"
 
 using namespace bertie;
 
 namespace {
-
-// The one token that a word is.
-int32_t target_id(const Tokenizer& tokenizer, const std::string& word) {
-  if (auto id = tokenizer.vocabulary().find(word)) return *id;
-  std::vector<int32_t> ids = tokenizer.ids(word);
-  check(ids.size() == 1 && ids[0] != tokenizer.vocabulary().unk_id(), "targets",
-        "each must be one token of the vocabulary, '{}' isn't", word);
-  return ids[0];
-}
 
 // The best of `choices`, by probability, then by id.
 std::vector<int32_t> best(std::vector<int32_t> choices, const float* probabilities, int64_t count) {
@@ -66,6 +59,7 @@ std::vector<std::vector<FilledMask>> fill(const BertForMaskedLM& model, int32_t 
     for (int64_t line : block.batches[b])
       for (FilledMask& mask : filled[line]) places.push_back(&mask);
     Tensor logits = model.logits(input, Array::from(rows));
+    check(std::isfinite(sum(logits).item()), "model", "its results aren't finite: are its weights broken?");
     Array probabilities = softmax(logits).array();
     for (size_t m = 0; m < places.size(); ++m) {
       int64_t begin = static_cast<int64_t>(m) * probabilities.shape()[1];
@@ -88,15 +82,14 @@ int main(int argc, char** argv) {
   std::string directory;
   TextOptions text;
   PretrainedOptions load;
-  std::vector<std::string> targets;
+  std::string targets;
   int64_t top_k = 5;
   bool json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
       ->required();
   add_text_options(app, text);
   app.add_option("--targets", targets,
-                 "Only these words, separated by commas: each one token of the vocabulary")
-      ->delimiter(',');
+                 "Only these words, separated by commas: each one token of the vocabulary");
   app.add_option("--top-k", top_k, "Words per [MASK]")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -108,7 +101,10 @@ int main(int argc, char** argv) {
     for (const std::string& note : notes) message("Note: {}", note);
     const Vocabulary& vocabulary = tokenizer.vocabulary();
     std::vector<int32_t> choices;
-    for (const std::string& word : targets) choices.push_back(target_id(tokenizer, word));
+    for (size_t begin = 0, end; !targets.empty() && begin <= targets.size(); begin = end + 1) {
+      end = std::min(targets.find(',', begin), targets.size());
+      choices.push_back(single_token(tokenizer, "targets", targets.substr(begin, end - begin)));
+    }
     if (targets.empty()) {
       choices.resize(vocabulary.size());
       std::iota(choices.begin(), choices.end(), 0);
@@ -118,12 +114,17 @@ int main(int argc, char** argv) {
 
     EncodedText lines(text, tokenizer, {true, max_length});
     EncodedLines block;
+    bool told_unmasked = false;
     while (lines.next(block)) {
       auto filled = fill(*model, vocabulary.mask_id(), block, choices, top_k);
       for (size_t i = 0; i < filled.size() && !interrupted(); ++i) {
         int64_t line = block.first_line + static_cast<int64_t>(i);
-        check(!filled[i].empty() || !text.input.empty(), "text", "there is no [MASK] in '{}'", text.text);
-        if (filled[i].empty()) message("Note: there is no [MASK] in line {}", line);
+        if (filled[i].empty()) {
+          bool cut = block.lines[i].cut_off > 0;
+          check(!text.input.empty(), "text", "there is no [MASK] in {}'{}'", cut ? "what is left of " : "",
+                text.text);
+          if (!std::exchange(told_unmasked, true)) message("Note: line {} has no [MASK] (said once)", line);
+        }
         for (size_t m = 0; m < filled[i].size(); ++m) {
           const FilledMask& mask = filled[i][m];
           nlohmann::ordered_json candidates = nlohmann::ordered_json::array();
@@ -139,7 +140,7 @@ int main(int argc, char** argv) {
                                     {"probability", candidate.probability},
                                     {"logit", candidate.logit}});
             else
-              result("{:<20} {:.4f}", token, candidate.probability);
+              result("{:<20} {:.4g}", token, candidate.probability);
           }
           if (json)
             result("{}",

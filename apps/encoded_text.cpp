@@ -29,8 +29,16 @@ BatchPlan plan(const std::vector<Encoding>& lines) {
 void add_text_options(CLI::App& app, TextOptions& options) {
   auto* group = app.add_option_group("text");
   group->add_option("--text", options.text, "One text");
-  group->add_option("--input", options.input, "A file with a text in each line");
+  group->add_option("--input", options.input, "A file with a text in each line")->check(check_file_name);
   group->require_option(1);
+}
+
+int32_t single_token(const Tokenizer& tokenizer, const char* option, const std::string& word) {
+  if (auto id = tokenizer.vocabulary().find(word)) return *id;
+  std::vector<int32_t> ids = tokenizer.ids(word);
+  check(ids.size() == 1 && ids[0] != tokenizer.vocabulary().unk_id(), option,
+        "a word must be one token of the vocabulary, '{}' isn't", word);
+  return ids[0];
 }
 
 BertInput EncodedLines::input(int64_t batch) const {

@@ -32,6 +32,9 @@ struct EncodedLines {
   BertInput input(int64_t batch) const;
 };
 
+// The one token that a word is. Throws, as an error of `option`, where it is none or several.
+int32_t single_token(const Tokenizer& tokenizer, const char* option, const std::string& word);
+
 class EncodedText {
  public:
   // Texts are cut to options.max_length tokens. The tokenizer must outlive this. Throws where the input file

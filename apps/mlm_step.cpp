@@ -1,7 +1,10 @@
 // The smallest training there is: a pretrained BERT, one sentence, one masked word. What next_word does with
 // a toy.
 #include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
 
+#include "apps/encoded_text.h"
 #include "apps/program.h"
 #include "autograd/backward.h"
 #include "models/bert_heads.h"
@@ -35,7 +38,7 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
-  app.add_option("--output", output, "Writes the trained model to this directory");
+  app.add_option("--output", output, "Writes the trained model to this directory")->check(check_file_name);
 
   return run_program(app, argc, argv, [&] {
     // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
@@ -54,22 +57,23 @@ int main(int argc, char** argv) {
     for (size_t i = 0; i < encoding.ids.size(); ++i)
       if (encoding.ids[i] == vocabulary.mask_id()) masked.push_back(static_cast<int64_t>(i));
     check(masked.size() == 1, "text", "needs one [MASK], got {} in '{}'", masked.size(), text);
-    std::vector<int32_t> label = tokenizer.ids(target);
-    check(label.size() == 1 && label[0] != vocabulary.unk_id(), "target",
-          "must be one token of the vocabulary, '{}' isn't", target);
+    int32_t label = single_token(tokenizer, "target", target);
 
     // The batch is one sequence; the loss looks at the row of [MASK] alone.
     BertInput input{Array::from(encoding.ids), Array::from(encoding.token_type_ids), {}};
     input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
-    Array row = Array::from(masked), labels = Array::from(label);
+    Array row = Array::from(masked), labels = Array::from(std::vector<int32_t>{label});
 
     auto probability = [&] {
       NoGrad no_grad;
-      return softmax(model->logits(input, row)).array().item(label[0]);
+      return softmax(model->logits(input, row)).array().item(label);
     };
     auto show = [&](const char* when, double loss) {
-      result("{}: loss {:.4f}, probability of '{}' {:.4f}", when, loss, target, probability());
+      result("{}: loss {:.4f}, probability of '{}' {:.4g}", when, loss, target, probability());
     };
+
+    if (!output.empty())
+      std::filesystem::create_directories(output);  // fails now rather than after the training
 
     ParameterBlock parameters(*model);
     Adam optimizer(parameters);
@@ -82,7 +86,10 @@ int main(int argc, char** argv) {
       optimizer.step(learning_rate);  // each weight a little against its gradient
     }
     NoGrad no_grad;
-    show("after", cross_entropy(model->logits(input, row), labels).item());
+    double after = cross_entropy(model->logits(input, row), labels).item();
+    check(std::isfinite(after), "training",
+          "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
+    show("after", after);
     if (!output.empty()) save_pretrained(*model, tokenizer, output);
   });
 }

@@ -37,6 +37,7 @@ void watch_signals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // writing past `ulimit -f` fails instead
   std::thread([] {
     for (int received = 0;;) {
       sigwait(&signals, &received);
@@ -78,6 +79,8 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   }
   return interrupted() ? 130 : 0;
 }
+
+std::string check_file_name(const std::string& name) { return name.empty() ? "needs a name" : ""; }
 
 bool interrupted() { return interrupt_came; }
 

@@ -17,6 +17,10 @@ namespace bertie {
 // printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` is added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
+// For CLI::Option::check(): what is wrong with the name of a file or a folder. An empty one is most likely an
+// unset variable of a shell.
+std::string check_file_name(const std::string& name);
+
 // True once Ctrl-C (SIGINT) or SIGTERM has come. A program that trains then finishes its step, saves and
 // returns. A second Ctrl-C ends it at once.
 bool interrupted();

@@ -3,7 +3,7 @@
 # tokens for one sentence, and the first 20 components of one embedding, to 1e-4.
 #   scripts/check_bert_base_uncased.sh DIR [BUILD_FOLDER]
 set -euo pipefail
-[[ $# -ge 1 ]] || { echo "usage: scripts/check_bert_base_uncased.sh DIR [BUILD_FOLDER]" >&2; exit 2; }
+[[ $# -ge 1 && $# -le 2 && -d $1 ]] || { echo "usage: scripts/check_bert_base_uncased.sh DIR [BUILD_FOLDER]" >&2; exit 2; }
 build=${2:-$(dirname "${BASH_SOURCE[0]}")/../build/release}
 [[ -x $build/bert_embed ]] || { echo "check: there is no $build/bert_embed: run scripts/pretrain.sh, it builds everything" >&2; exit 2; }
 
@@ -22,9 +22,10 @@ awk -v got="$embedding" '
     for (i = 1; i <= count; ++i) {
       difference = values[i] - wanted[i]
       if (difference < 0) difference = -difference
+      if (values[i] !~ /^-?[0-9]/ || !(difference <= 1e-4)) wrong = 1
       if (difference > largest) largest = difference
       printf "%3d  %10.6f  expected %10.6f\n", i, values[i], wanted[i]
     }
     printf "largest difference %.1e, allowed 1e-4\n", largest
-    exit largest > 1e-4
+    exit wrong
   }' || { echo "check: this is not bert-base-uncased, or it is computed wrongly" >&2; exit 1; }

@@ -40,7 +40,9 @@ double error(const Array& x, const Array& exact) {
   double largest = 0, difference = 0;
   for (int64_t i = 0; i < exact.size(); ++i) {
     largest = std::max(largest, std::abs(exact.item(i)));
-    difference = std::max(difference, std::abs(x.item(i) - exact.item(i)));
+    double d = std::abs(x.item(i) - exact.item(i));
+    if (std::isnan(d)) return d;
+    difference = std::max(difference, d);
   }
   return difference / largest;
 }

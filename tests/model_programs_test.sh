@@ -63,6 +63,8 @@ refused 1 "line 2 no tokens" bert_embed --model model --input lines.txt --pool m
 printf 'a cat\nthe\tdog\na\tb\tc\n' >tabs.txt
 expect 1 bert_embed --model model --input tabs.txt --pairs --json
 [[ $(wc -l <out) -eq 2 ]] && grep --quiet "2 tabs.*line 3 of 'tabs.txt'" err || wrong "lines before a bad one are answered"
+expect 0 bert_embed --model model --input lines.txt --pool mean --no-special-tokens --json
+[[ $(sed -n 2p out) == '{"tokens":[],"embedding":null}' ]] || wrong "nothing to pool gives null: $(sed -n 2p out)"
 refused 1 "layers 2" bert_embed --model model --text x --layer 3
 refused 1 "pooler" bert_embed --model model --text x --pool pooler --layer 1 --allow-new-head
 refused 1 "512 513" bert_embed --model model --text x --max-length 513
@@ -77,11 +79,16 @@ printf 'the [MASK] sat\nno mask\na [MASK] ran to the [MASK]\n' >masked.txt
 expect 0 bert_fill_mask --model model --input masked.txt --top-k 2
 [[ $(grep -x -E 'line [0-9]+, \[MASK\] [0-9]+:' out | tr '\n' ' ') == \
    "line 1, [MASK] 1: line 3, [MASK] 1: line 3, [MASK] 2: " && $(wc -l <out) -eq 9 ]] || wrong "masks of a file: $(cat out)"
-grep --quiet "no \[MASK\] in line 2" err || wrong "a line without [MASK] should be told"
+grep --quiet "line 2 has no \[MASK\]" err || wrong "a line without [MASK] should be told"
 expect 0 bert_fill_mask --model model --input masked.txt --targets cat,dog --json
 [[ $(grep -c '^{"line":[13],"position":[0-9]*,"candidates":\[{"token":"\(cat\|dog\)","id":[0-9]*,"probability":[-0-9.e]*,"logit":' out) -eq 3 ]] ||
   wrong "--targets --json: $(cat out)"
 refused 1 "zebra" bert_fill_mask --model model --text "the [MASK]" --targets cat,zebra
+
+expect 0 bert_fill_mask --model model --text "the [MASK]" --targets "[MASK],cat"
+[[ $(cut -d' ' -f1 out | sort | tr '\n' ' ') == "[MASK] cat " ]] || wrong "--targets in brackets: $(cat out)"
+refused 1 "''" bert_fill_mask --model model --text "the [MASK]" --targets cat,,dog
+refused 2 "--input" bert_fill_mask --model model --input ""
 
 # --- mlm_step
 expect 0 mlm_step --model model --text "the [MASK] sat" --target cat --steps 3 --output tuned
@@ -96,6 +103,7 @@ grep --quiet "cut to 512 tokens" err && grep --quiet UTF-8 err || wrong "a text 
 refused 1 "[MASK] got 0" mlm_step --model model --text "the cat sat" --target cat
 refused 1 "[MASK] got 2" mlm_step --model model --text "[MASK] [MASK]" --target cat
 refused 1 "zebra" mlm_step --model model --text "the [MASK] sat" --target zebra
+refused 1 "corpus.txt" mlm_step --model model --text "the [MASK] sat" --target cat --output corpus.txt
 refused 2 "steps" mlm_step --model model --steps 0
 
 # --- standard output that can't be written
