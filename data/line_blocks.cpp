@@ -34,10 +34,12 @@ LineBlocks::LineBlocks(const std::string& path, std::function<bool()> stopped)
 
 LineBlocks::~LineBlocks() { ::close(descriptor_); }
 
-// Whether read() wouldn't wait, after at most so many milliseconds. An error is its to tell.
+// Whether read() wouldn't wait, after at most so many milliseconds. An error is its to tell; a signal, which
+// ends the waiting, is none.
 bool LineBlocks::has_input(int milliseconds) const {
   pollfd waiting{descriptor_, POLLIN, 0};
-  return ::poll(&waiting, 1, milliseconds) != 0;
+  int ready = ::poll(&waiting, 1, milliseconds);
+  return ready > 0 || (ready < 0 && errno != EINTR);
 }
 
 // False once reading is to stop.

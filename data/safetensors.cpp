@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "data/atomic_file.h"
@@ -20,24 +21,40 @@ constexpr const char* metadata_key = "__metadata__";
 constexpr uint64_t max_header_bytes = 100'000'000;     // the bound of the reference implementation
 constexpr int64_t max_array_bytes = int64_t{1} << 56;  // no more than Shape allows
 
-struct FormatName {
-  DType type;
+// The element types of the format whose elements are whole bytes.
+struct Format {
   const char* name;
+  int64_t bytes;
+  std::optional<DType> type = std::nullopt;  // none: it can't be read
 };
-constexpr FormatName format_names[] = {{DType::f32, "F32"},   {DType::f64, "F64"},      {DType::i32, "I32"},
-                                       {DType::i64, "I64"},   {DType::boolean, "BOOL"}, {DType::f16, "F16"},
-                                       {DType::bf16, "BF16"}, {DType::i8, "I8"}};
+constexpr Format formats[] = {{"F32", 4, DType::f32},
+                              {"F64", 8, DType::f64},
+                              {"F16", 2, DType::f16},
+                              {"BF16", 2, DType::bf16},
+                              {"I32", 4, DType::i32},
+                              {"I64", 8, DType::i64},
+                              {"I8", 1, DType::i8},
+                              {"BOOL", 1, DType::boolean},
+                              {"I16", 2},
+                              {"U8", 1},
+                              {"U16", 2},
+                              {"U32", 4},
+                              {"U64", 8},
+                              {"F8_E4M3", 1},
+                              {"F8_E5M2", 1},
+                              {"F8_E8M0", 1},
+                              {"C64", 8}};
 
 const char* format_name(DType type) {
-  return std::find_if(std::begin(format_names), std::end(format_names),
-                      [&](auto& entry) { return entry.type == type; })
+  return std::find_if(std::begin(formats), std::end(formats),
+                      [&](const Format& format) { return format.type == type; })
       ->name;
 }
 
 // One tensor as the header describes it; [begin, end) within the data.
 struct Entry {
   std::string name;
-  DType type;
+  const Format* format;
   Shape shape;
   uint64_t begin, end;
 };
@@ -88,8 +105,8 @@ class HeaderReader {
     for (const char* key : {"dtype", "shape", "data_offsets"}) {
       require(value.contains(key), "tensor '{}' has no {}", name, key);
     }
-    Entry entry{name, read_dtype(name, value["dtype"]), {}, 0, 0};
-    int64_t bytes = read_shape(name, value["shape"], element_size(entry.type), entry.shape);
+    Entry entry{name, &read_dtype(name, value["dtype"]), {}, 0, 0};
+    int64_t bytes = read_shape(name, value["shape"], entry.format->bytes, entry.shape);
     const nlohmann::json& offsets = value["data_offsets"];
     require(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
                 offsets[1].is_number_unsigned(),
@@ -98,19 +115,18 @@ class HeaderReader {
     entry.end = offsets[1].get<uint64_t>();
     require(entry.begin <= entry.end && entry.end - entry.begin == static_cast<uint64_t>(bytes),
             "tensor '{}': {} of shape {} takes {} bytes, but data_offsets are [{}, {}]", name,
-            format_name(entry.type), entry.shape, bytes, entry.begin, entry.end);
+            entry.format->name, entry.shape, bytes, entry.begin, entry.end);
     return entry;
   }
 
-  DType read_dtype(const std::string& name, const nlohmann::json& value) const {
+  const Format& read_dtype(const std::string& name, const nlohmann::json& value) const {
     require(value.is_string(), "tensor '{}': dtype must be a string", name);
-    std::string text = value.get<std::string>();
-    for (const FormatName& known : format_names) {
-      if (text == known.name) return known.type;
+    std::string text = value.get<std::string>(), known;
+    for (const Format& format : formats) {
+      if (text == format.name) return format;
+      known += std::string(known.empty() ? "" : ", ") + format.name;
     }
-    fail("safetensors",
-         "{}: tensor '{}': dtype must be one of F32, F64, F16, BF16, I32, I64, I8 and BOOL, got '{}'", path_,
-         name, text);
+    fail("safetensors", "{}: tensor '{}': dtype must be one of {}, got '{}'", path_, name, known, text);
   }
 
   // Returns the bytes of all elements.
@@ -155,19 +171,19 @@ class HeaderReader {
   std::map<std::string, std::string> metadata_;
 };
 
-Array wrap(const Entry& entry, const char* data, const std::shared_ptr<const void>& owner,
+Array wrap(const Entry& entry, DType type, const char* data, const std::shared_ptr<const void>& owner,
            const std::string& path) {
-  if (entry.type == DType::boolean) {
+  if (type == DType::boolean) {
     // Any other byte would be undefined behavior in a bool.
     bool valid =
         std::all_of(data, data + entry.shape.size(), [](char byte) { return byte == 0 || byte == 1; });
     check(valid, "safetensors", "{}: tensor '{}': a BOOL must be 0 or 1", path, entry.name);
   }
-  bool aligned = reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(element_size(entry.type)) == 0;
+  bool aligned = reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(element_size(type)) == 0;
   if (aligned && entry.end > entry.begin) {
-    return Array::wrap(static_cast<const void*>(data), entry.shape, entry.type, owner);
+    return Array::wrap(static_cast<const void*>(data), entry.shape, type, owner);
   }
-  Array copy = Array::empty(entry.shape, entry.type);
+  Array copy = Array::empty(entry.shape, type);
   if (copy.bytes() > 0) std::memcpy(copy.mutable_bytes(), data, static_cast<size_t>(copy.bytes()));
   return copy;
 }
@@ -200,7 +216,10 @@ Safetensors read_safetensors(const std::string& path) {
   HeaderReader reader(path);
   Safetensors result{path, {}, {}};
   for (const Entry& entry : reader.read(rest.substr(0, header_bytes), data.size())) {
-    result.tensors.push_back({entry.name, wrap(entry, data.data() + entry.begin, file.owner, path)});
+    if (std::optional<DType> type = entry.format->type)
+      result.tensors.push_back({entry.name, wrap(entry, *type, data.data() + entry.begin, file.owner, path)});
+    else
+      result.unsupported.push_back(entry.name);
   }
   result.metadata = reader.take_metadata();
   return result;
@@ -223,11 +242,19 @@ Safetensors read_safetensors_shards(const std::string& index_path) {
     check(file.ends_with(".safetensors") && file.find_first_of(std::string("/\\\0", 3)) == std::string::npos,
           "safetensors", "{}: '{}' must be the name of a .safetensors file in the same folder", index_path,
           file);
-    for (NamedArray& tensor : read_safetensors(folder + file).tensors) {
-      auto [place, is_new] = file_of.emplace(tensor.name, file);
+    auto add_name = [&, &file = file](const std::string& name) {
+      auto [place, is_new] = file_of.emplace(name, file);
       check(is_new, "safetensors", "{}: the files {} and {} both have the tensor '{}'", index_path,
-            place->second, file, tensor.name);
+            place->second, file, name);
+    };
+    Safetensors shard = read_safetensors(folder + file);
+    for (NamedArray& tensor : shard.tensors) {
+      add_name(tensor.name);
       result.tensors.push_back(std::move(tensor));
+    }
+    for (std::string& name : shard.unsupported) {
+      add_name(name);
+      result.unsupported.push_back(std::move(name));
     }
     for (const std::string& name : names) {
       auto found = file_of.find(name);

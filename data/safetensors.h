@@ -19,6 +19,7 @@ struct Safetensors {
   std::string path;                             // for messages
   std::vector<NamedArray> tensors;              // in the order of their data
   std::map<std::string, std::string> metadata;  // "__metadata__"
+  std::vector<std::string> unsupported = {};    // names of tensors of types that DType doesn't have (U8, …)
 
   const Array* find(const std::string& name) const;  // nullptr: there is none
 };
@@ -26,8 +27,9 @@ struct Safetensors {
 // The arrays are views of the mapped file, which stays mapped as long as one of them lives; they can't be
 // written into. (Data that isn't aligned to its element, which other writers may produce, is copied.) Throws
 // an Error that names the file, and the tensor where there is one, unless every rule of the format holds: the
-// header fits the file and is valid JSON without repeated keys; each dtype is one that DType names; offsets
-// are in range and span exactly shape × element; no two tensors overlap, and they fill the file.
+// header fits the file and is valid JSON without repeated keys; each dtype is one of the format's (but those
+// of 4 and 6 bits); offsets are in range and span exactly shape × element; no two tensors overlap, and they
+// fill the file.
 Safetensors read_safetensors(const std::string& path);
 
 // The tensors of several files, as an index tells it that transformers writes beside them

@@ -132,15 +132,20 @@ void cut(Encoding& encoding, size_t end, int64_t count) {
   remove(encoding.offsets);
 }
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  std::string result;
-  size_t begin = 0;
-  for (size_t at; (at = text.find(from, begin)) != std::string::npos; begin = at + from.size()) {
-    result.append(text, begin, at - begin);
-    result += to;
+// Takes away the spaces that English has not.
+void clean_up(std::string& text) {
+  static constexpr std::pair<std::string_view, std::string_view> replacements[] = {
+      {" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
+      {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (auto [from, to] : replacements) {
+    std::string result;
+    size_t begin = 0;
+    for (size_t at; (at = text.find(from, begin)) != std::string::npos; begin = at + from.size()) {
+      result.append(text, begin, at - begin);
+      result += to;
+    }
+    if (begin > 0) text = result.append(text, begin);
   }
-  result.append(text, begin);
-  text.swap(result);
 }
 
 }  // namespace
@@ -222,24 +227,24 @@ std::vector<int32_t> Tokenizer::ids(std::string_view text) const {
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
-  std::string text;
+  std::string text, piece;
   bool is_first = true;
   for (int32_t id : ids) {
     std::string_view token = vocabulary_.token(id);
     if (skip_special_tokens && vocabulary_.is_special(id)) continue;
+    piece.clear();
     if (!std::exchange(is_first, false)) {
       if (token.starts_with(continuation_prefix)) {
         token.remove_prefix(continuation_prefix.size());
       } else {
-        text += ' ';
+        piece += ' ';
       }
     }
-    text += token;
+    piece += token;
+    if (!options_.clean_up_tokenization_spaces) clean_up(piece);  // `tokenizers` always does this
+    text += piece;
   }
-  static constexpr std::pair<std::string_view, std::string_view> replacements[] = {
-      {" .", "."},     {" ?", "?"},   {" !", "!"},   {" ,", ","},     {" ' ", "'"},
-      {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-  for (auto [from, to] : replacements) replace_all(text, from, to);
+  if (options_.clean_up_tokenization_spaces) clean_up(text);
   return text;
 }
 

@@ -19,6 +19,9 @@ struct TokenizerOptions {
   WordSplitterOptions words;
   // [MASK] and the like in a text are ordinary characters, not tokens.
   bool split_special_tokens = false;
+  // decode() takes spaces around apostrophes away, too ("don't"). transformers' default was true until it
+  // became false in its version 5; a tokenizer_config.json that doesn't say gets true here.
+  bool clean_up_tokenization_spaces = true;
 };
 
 // Where a token comes from: code points [begin, end) of the text, each replaced run of invalid bytes counted
@@ -68,8 +71,8 @@ class Tokenizer {
   int64_t append_ids(std::string_view text, std::vector<int32_t>& ids) const;
   std::vector<int32_t> ids(std::string_view text) const;
 
-  // The tokens as readable text: pieces joined, other tokens separated by spaces, those before punctuation
-  // taken away as transformers' clean_up_tokenization_spaces does. Throws where an id is out of range.
+  // The tokens as readable text: pieces joined, other tokens separated by spaces, but for those before . ? !
+  // , and, with clean_up_tokenization_spaces, around apostrophes. Throws where an id is out of range.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
  private:

@@ -15,8 +15,8 @@ struct TokenizerConfig {
 
 // Keys that are missing have transformers' defaults; unknown keys are ignored. Throws where the file can't be
 // read or isn't JSON, a value has the wrong type, the class is another than BertTokenizer (or
-// BertTokenizerFast), a special token has another name than bertie's, and where there are other tokens to be
-// found in texts, or they take white space with them (lstrip and the like).
+// BertTokenizerFast), a special token has another name than bertie's or none, and where there are other
+// tokens to be found in texts, or they take white space with them (lstrip and the like).
 TokenizerConfig read_tokenizer_config(const std::string& path);
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config);
 
@@ -24,9 +24,10 @@ struct PretrainedTokenizer {
   Tokenizer tokenizer;
   std::optional<int64_t> model_max_length;
 };
-// The tokenizer of a model's directory: vocab.txt, or, where there is none, the vocabulary within
-// tokenizer.json, which is all that transformers 5 writes; and tokenizer_config.json. Without the latter,
-// which older directories lack, text is lower-cased. Throws where one of them can't be read or honored.
+// The tokenizer of a model's directory, as transformers' BertTokenizer takes it: the vocabulary of
+// tokenizer.json, or, where there is none, of vocab.txt; the settings of tokenizer_config.json (without it,
+// text is lower-cased), whatever tokenizer.json says about them. Throws where one of them can't be read or
+// honored, and where these, special_tokens_map.json or added_tokens.json add tokens to the five.
 PretrainedTokenizer load_tokenizer(const std::string& directory);
 
 }  // namespace bertie

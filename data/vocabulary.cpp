@@ -18,6 +18,8 @@ std::string place(const std::string& path, size_t id) {
   return path.empty() ? fmt::format("token {}", id) : fmt::format("line {} of '{}'", id + 1, path);
 }
 
+}  // namespace
+
 std::string_view without_white_space_at_end(std::string_view text) {
   while (!text.empty()) {
     size_t last = text.size() - 1;
@@ -27,8 +29,6 @@ std::string_view without_white_space_at_end(std::string_view text) {
   }
   return text;
 }
-
-}  // namespace
 
 Vocabulary::Vocabulary(std::vector<std::string> tokens) : Vocabulary(std::move(tokens), "") {}
 

@@ -18,6 +18,9 @@ inline constexpr std::string_view continuation_prefix = "##";
 // The special tokens, in the order in which a new vocabulary begins with them.
 inline constexpr std::string_view special_tokens[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
 
+// The text up to its last character that isn't white space.
+std::string_view without_white_space_at_end(std::string_view text);
+
 class Vocabulary {
  public:
   // tokens[i] gets id i. Throws where a token holds a line break or invalid UTF-8, ends in white space, or is

@@ -199,19 +199,22 @@ def prove_random_strings(trials, data, count):
 def prove_decoding(trials, data, count):
     rng = random.Random(trials.seed + 1)
     for name in VOCABULARIES:
-        directory, referee = trials.model(f"{data}/vocab/{name}-vocab.txt", do_lower_case="uncased" in name)
+        models = [trials.model(f"{data}/vocab/{name}-vocab.txt", do_lower_case="uncased" in name,
+                               clean_up_tokenization_spaces=clean) for clean in (True, False)]
+        referee = models[0][1]
         texts = [line.decode("utf-8", "replace") for line in random_lines(rng, count // 10)]
         lists = [e.ids for e in referee.backend_tokenizer.encode_batch(texts)]
         lists += [[rng.randrange(referee.vocab_size) for _ in range(rng.randint(0, 20))] for _ in range(count // 10)]
         lines = "\n".join(" ".join(map(str, ids)) for ids in lists).encode() + b"\n"
         for skip in (False, True):
-            came = trials.run("decode", "--model", directory, *(["--no-special-tokens"] if skip else []), data=lines)
-            expected = [referee.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=True)
-                        for ids in lists]
-            shown = [f"{ids}: {got.decode()!r}, should be {want!r}"
-                     for ids, got, want in zip(lists, came, expected) if got.decode() != want]
-            trials.report(f"{name}, decoded{' without special tokens' if skip else ''}", len(lists),
-                          len(shown) + (len(came) != len(lists)), shown[:SHOWN])
+            for directory, referee in models:
+                came = trials.run("decode", "--model", directory, *(["--no-special-tokens"] if skip else []), data=lines)
+                expected = [referee.decode(ids, skip_special_tokens=skip) for ids in lists]
+                shown = [f"{ids}: {got.decode()!r}, should be {want!r}"
+                         for ids, got, want in zip(lists, came, expected) if got.decode() != want]
+                trials.report(f"{name}, decoded{' without special tokens' if skip else ''}, clean_up_tokenization_spaces "
+                              f"{json.dumps(referee.clean_up_tokenization_spaces)}", len(lists),
+                              len(shown) + (len(came) != len(lists)), shown[:SHOWN])
 
 
 def prove_training(trials, files, size):

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <chrono>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -78,6 +80,37 @@ TEST(LineBlocks, APipesLinesComeAsTheyAreWritten) {
   EXPECT_TRUE(blocks.next().empty());
   stage = 2;
   writer.join();
+}
+
+// Ctrl-C while a pipe has nothing to read.
+TEST(LineBlocks, ASignalEndsTheWaiting) {
+  TemporaryFolder folder;
+  std::string path = folder / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  static std::atomic<bool> signaled;
+  signaled = false;
+  struct sigaction action {
+  }, before{};
+  action.sa_handler = [](int) { signaled = true; };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  std::atomic<bool> asked = false, done = false, closed = false;
+  std::thread writer([&, reader = ::pthread_self()] {
+    std::ofstream pipe(path);
+    while (!asked) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));  // the reader asks again after 100
+    ::pthread_kill(reader, SIGUSR1);
+    for (int i = 0; i < 200 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    closed = true;
+  });
+  LineBlocks blocks(path, [&] {
+    asked = true;
+    return signaled.load();
+  });
+  EXPECT_TRUE(blocks.next().empty());
+  EXPECT_FALSE(closed);
+  done = true;
+  writer.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(LineBlocks, SaysWhyItCannotRead) {

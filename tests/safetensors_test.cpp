@@ -213,10 +213,11 @@ TEST_F(SafetensorsTest, LyingTypesAndShapes) {
   };
   EXPECT_EQ(one("F64", "[1]"), "tensor 'x': F64 of shape [1] takes 8 bytes, but data_offsets are [0, 4]");
   EXPECT_EQ(one("F16", "[1]"), "tensor 'x': F16 of shape [1] takes 2 bytes, but data_offsets are [0, 4]");
-  EXPECT_EQ(one("F8_E4M3", "[4]"),
-            "tensor 'x': dtype must be one of F32, F64, F16, BF16, I32, I64, I8 and BOOL, got 'F8_E4M3'");
-  EXPECT_EQ(one("f32", "[1]"),
-            "tensor 'x': dtype must be one of F32, F64, F16, BF16, I32, I64, I8 and BOOL, got 'f32'");
+  EXPECT_EQ(one("U16", "[1]"), "tensor 'x': U16 of shape [1] takes 2 bytes, but data_offsets are [0, 4]");
+  EXPECT_EQ(
+      one("f32", "[1]"),
+      "tensor 'x': dtype must be one of F32, F64, F16, BF16, I32, I64, I8, BOOL, I16, U8, U16, U32, U64, "
+      "F8_E4M3, F8_E5M2, F8_E8M0, C64, got 'f32'");
   EXPECT_EQ(one("F32", "[-1]"), "tensor 'x': extents must be integers from 0 to 2^63 - 1");
   EXPECT_EQ(one("F32", "[1.0]"), "tensor 'x': extents must be integers from 0 to 2^63 - 1");
   EXPECT_EQ(one("F32", "[9223372036854775808]"), "tensor 'x': extents must be integers from 0 to 2^63 - 1");
@@ -227,6 +228,24 @@ TEST_F(SafetensorsTest, LyingTypesAndShapes) {
   EXPECT_EQ(one("F32", "1"), "tensor 'x': shape must be an array");
   EXPECT_EQ(refusal("{" + tensor("x", "BOOL", "[4]", 0, 4) + "}", std::string("\0\1\2\0", 4)),
             "tensor 'x': a BOOL must be 0 or 1");
+}
+
+// A buffer that nobody asks for is no reason to refuse the rest.
+TEST_F(SafetensorsTest, TensorsOfOtherTypesAreOnlyNamed) {
+  std::string header = "{" + tensor("x", "F32", "[1]", 0, 4) + "," + tensor("u", "U8", "[3]", 4, 7) + "," +
+                       tensor("f8", "F8_E4M3", "[1]", 7, 8) + "," + tensor("c", "C64", "[0]", 8, 8) + "," +
+                       tensor("y", "F32", "[1]", 8, 12) + "}";
+  Safetensors file = read(file_bytes(header, std::string(12, '\0')));
+  EXPECT_EQ(file.unsupported, (std::vector<std::string>{"u", "f8", "c"}));
+  ASSERT_EQ(file.tensors.size(), 2u);
+  EXPECT_EQ(file.find("u"), nullptr);
+  EXPECT_EQ(file.find("y")->item(), 0);
+  EXPECT_EQ(refusal(header, std::string(13, '\0')),
+            "the tensors end at byte 12 of the data, but the file has 13");
+  std::ofstream(folder_ / "index.json")
+      << R"({"weight_map": {"x": "model.safetensors", "u": "model.safetensors"}})";
+  write(file_bytes(header, std::string(12, '\0')));
+  EXPECT_EQ(read_safetensors_shards(folder_ / "index.json").unsupported, file.unsupported);
 }
 
 TEST_F(SafetensorsTest, LyingOffsets) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "data/mapped_file.h"
@@ -31,6 +32,7 @@ TEST_F(TokenizerConfigTest, MissingKeysHaveTheDefaultsOfTransformers) {
   EXPECT_EQ(config.options.words.strip_accents, std::nullopt);
   EXPECT_TRUE(config.options.words.tokenize_chinese_chars);
   EXPECT_FALSE(config.options.split_special_tokens);
+  EXPECT_TRUE(config.options.clean_up_tokenization_spaces);  // of transformers up to 4
   EXPECT_EQ(config.model_max_length, std::nullopt);
 }
 
@@ -50,6 +52,7 @@ TEST_F(TokenizerConfigTest, ComesBackFromItsFile) {
   TokenizerConfig config;
   config.options.words = {false, true, false};
   config.options.split_special_tokens = true;
+  config.options.clean_up_tokenization_spaces = false;
   config.model_max_length = 128;
   write_tokenizer_config(path_, config);
   TokenizerConfig read = read_tokenizer_config(path_);
@@ -57,9 +60,11 @@ TEST_F(TokenizerConfigTest, ComesBackFromItsFile) {
   EXPECT_EQ(read.options.words.strip_accents, true);
   EXPECT_FALSE(read.options.words.tokenize_chinese_chars);
   EXPECT_TRUE(read.options.split_special_tokens);
+  EXPECT_FALSE(read.options.clean_up_tokenization_spaces);
   EXPECT_EQ(read.model_max_length, 128);
   write_tokenizer_config(path_, TokenizerConfig());
   EXPECT_NE(read_file(path_).find(R"("strip_accents": null)"), std::string::npos);
+  EXPECT_NE(read_file(path_).find(R"("clean_up_tokenization_spaces": true)"), std::string::npos);
   EXPECT_EQ(read_tokenizer_config(path_).model_max_length, std::nullopt);
 }
 
@@ -85,7 +90,12 @@ TEST_F(TokenizerConfigTest, RefusesWhatItCannotHonor) {
     return message("tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" + path_ +
                    "' adds " + name);
   };
+  EXPECT_EQ(error(R"({"mask_token": null})"),
+            message("mask_token must be \"[MASK]\" in '" + path_ + "', it is null"));
   EXPECT_EQ(error(R"({"additional_special_tokens": ["[MASK]", "<e>"]})"), other_token("\"<e>\""));
+  EXPECT_EQ(error(R"({"bos_token": "<s>"})"), other_token("\"<s>\""));
+  EXPECT_EQ(error(R"({"model_specific_special_tokens": {"image_token": "<i>"}})"), other_token("\"<i>\""));
+  EXPECT_EQ(error(R"({"bos_token": null, "eos_token": "[SEP]", "add_bos_token": true})"), "no error");
   EXPECT_EQ(error(R"({"extra_special_tokens": {"entity": {"content": "[E]"}}})"), other_token("\"[E]\""));
   EXPECT_EQ(error(R"({"extra_special_tokens": 5})"), other_token("5"));
   EXPECT_EQ(error(R"({"added_tokens_decoder": {"0": {"content": "[PAD]"}, "9": {"content": "x"}}})"),
@@ -147,8 +157,50 @@ TEST_F(TokenizerConfigTest, LoadsTheTokenizerOfADirectory) {
   write("tokenizer.json", tokenizer_json("", R"("a": 0)"));
   EXPECT_NE(error().find("has no [PAD], [UNK], [CLS], [SEP], [MASK]"), std::string::npos);
 
-  write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nb\nA\n");  // comes first
-  EXPECT_EQ(ids("A b"), (std::vector{6, 5}));
+  // transformers takes it before vocab.txt, and its vocabulary only.
+  write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nb\nA\n");
+  write("tokenizer.json", R"({"normalizer": {"type": "BertNormalizer", "lowercase": true}, "model":
+        {"continuing_subword_prefix": "@@", "vocab": {)" +
+                              vocabulary + "}}}");
+  EXPECT_EQ(ids("A b a"), (std::vector{6, 1, 5}));
+  // As published for bert-base-chinese.
+  write("tokenizer.json", tokenizer_json("", vocabulary + R"(, "\u2028": 7, "##\u2028": 8)"));
+  EXPECT_EQ(ids("A \u2028 a\u2028"), (std::vector{6, 5}));
+  std::filesystem::remove(path);
+  EXPECT_EQ(ids("A b a"), (std::vector{6, 5, 1}));
+}
+
+// The files of older directories. transformers 5.23 finds "newword" where it is added.
+TEST_F(TokenizerConfigTest, RefusesTokensThatOtherFilesAdd) {
+  auto error = [&](const std::string& name, const std::string& contents) {
+    std::ofstream(folder_ / name, std::ios::binary) << contents;
+    return message_of([&] { load_tokenizer(folder_.path()); });
+  };
+  auto other_token = [&](const char* file, const char* name) {
+    return "[tokenizer_config] tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" +
+           (folder_ / file) + "' adds \"" + name + "\"";
+  };
+  const char *added = "added_tokens.json", *map = "special_tokens_map.json";
+  EXPECT_EQ(error("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nnew\n##word\n"), "no error");
+  EXPECT_EQ(error(added, R"({"newword": 8})"), other_token(added, "newword"));
+  EXPECT_EQ(error(added, R"({"hello": 5})"), other_token(added, "hello"));
+  EXPECT_EQ(
+      error(added, R"({"[MASK]": 4})"),
+      "[tokenizer_config] '" + (folder_ / added) +
+          "' adds [MASK], so tokenizer_config.json or special_tokens_map.json must name it as mask_token");
+  EXPECT_EQ(error(map, R"({"mask_token": "[MASK]"})"), "no error");
+  EXPECT_EQ(load_tokenizer(folder_.path()).tokenizer.ids("newword hello [MASK] [mask]"),
+            (std::vector{6, 7, 5, 4, 1, 1, 1}));
+  EXPECT_EQ(error(map, R"({"additional_special_tokens": ["newword"]})"), other_token(map, "newword"));
+  EXPECT_EQ(error(map, R"({"bos_token": {"content": "<s>"}})"), other_token(map, "<s>"));
+  EXPECT_EQ(error(map, R"({"mask_token": "hello"})"),
+            "[tokenizer_config] mask_token must be \"[MASK]\" in '" + (folder_ / map) + "', it is \"hello\"");
+  EXPECT_EQ(error(map, R"({"mask_token": {"content": "[MASK]", "lstrip": true}})"),
+            "[tokenizer_config] lstrip of mask_token must be false in '" + (folder_ / map) + "', it is true");
+  EXPECT_EQ(error(map, R"({"do_lower_case": false})"),
+            "[tokenizer_config] '" + (folder_ / map) + "' must hold tokens only, it has do_lower_case");
+  EXPECT_EQ(error(map, R"({"bos_token": "[CLS]", "cls_token": "[CLS]", "mask_token": "[MASK]"})"),
+            "no error");
 }
 
 }  // namespace

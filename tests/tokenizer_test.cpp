@@ -175,6 +175,16 @@ TEST(Tokenizer, Decodes) {
             fmt::format("[vocabulary] ids are 0 to {0}: got {1}", outside[0] - 1, outside[0]));
 }
 
+// What transformers 5.23 decodes with either setting.
+TEST(Tokenizer, DecodesWithSpacesAroundApostrophes) {
+  std::vector<std::string> tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",  ".",   "?",
+                                     ",",     "!",     "'",     "s",     "n't",    "'s", "...", "##."};
+  std::vector<int32_t> ids = {5, 6, 5, 7, 5, 8, 9, 5, 10, 11, 5, 10, 5, 12, 5, 13, 14, 15, 5};
+  EXPECT_EQ(Tokenizer(Vocabulary(tokens)).decode(ids), "a. a? a,! a's a'an't a's.... a");
+  Tokenizer plain(Vocabulary(tokens), {.words = {}, .clean_up_tokenization_spaces = false});
+  EXPECT_EQ(plain.decode(ids), "a. a? a,! a ' s a ' an't a's.... a");
+}
+
 // The published conformance cases of those models whose vocabulary is at hand.
 TEST(Tokenizer, ConformanceCases) {
   const char* data = std::getenv("BERTIE_TEST_DATA");

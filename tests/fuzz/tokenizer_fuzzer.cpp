@@ -1,10 +1,11 @@
-// A byte of options, a byte for the largest length, the tokens of a vocabulary, a line each (special tokens
-// are there anyway), an empty line, and any bytes as a text or, at a tab, as two: ids with and without
-// offsets agree, offsets lie within the text and move forward, what is cut off is the end, and what is
-// decoded is UTF-8.
+// A byte of options, a byte for the largest length and one more option, the tokens of a vocabulary, a line
+// each (special tokens are there anyway), an empty line, and any bytes as a text or, at a tab, as two: ids
+// with and without offsets agree, offsets lie within the text and move forward, what is cut off is the end,
+// and what is decoded is UTF-8.
 #include "data/tokenizer.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -89,7 +90,15 @@ void check_text(const Tokenizer& tokenizer, std::string_view text) {
 // One or two texts with special tokens and cut to a length: what is kept of each text is its beginning.
 void check_form(const Tokenizer& tokenizer, const TextInput& input, const EncodeOptions& form) {
   Encoding encoding;
-  tokenizer.encode(input, form, encoding);
+  int64_t special_count = !form.add_special_tokens ? 0 : input.second ? 3 : 2;
+  bool has_room = form.max_length.value_or(special_count) >= special_count;
+  try {
+    tokenizer.encode(input, form, encoding);
+  } catch (const Error&) {
+    promise(!has_room);
+    return;
+  }
+  promise(has_room);
   auto length = static_cast<int64_t>(encoding.ids.size());
   promise(encoding.offsets.size() == encoding.ids.size() &&
           encoding.token_type_ids.size() == encoding.ids.size());
@@ -140,13 +149,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   if (bytes[0] & 2) options.words.strip_accents = (bytes[0] & 4) != 0;
   options.words.tokenize_chinese_chars = bytes[0] & 8;
   options.split_special_tokens = bytes[0] & 16;
+  options.clean_up_tokenization_spaces = bytes[1] & 32;
   EncodeOptions form{.add_special_tokens = (bytes[0] & 32) != 0};
   if (bytes[0] & 64) form.max_length = bytes[1] % 32;
+  std::optional<Tokenizer> tokenizer;
   try {
-    Tokenizer tokenizer(take_vocabulary(text), options);
-    check_text(tokenizer, text);
-    check_form(tokenizer, bytes[0] & 128 ? split_pair(text) : TextInput{text}, form);
-  } catch (const Error&) {  // a token that no vocabulary holds, several tabs, no room for special tokens
+    tokenizer.emplace(take_vocabulary(text), options);
+  } catch (const Error&) {  // a token that no vocabulary holds
+    return 0;
   }
+  check_text(*tokenizer, text);
+  bool is_pair = bytes[0] & 128 && std::count(text.begin(), text.end(), '\t') <= 1;
+  check_form(*tokenizer, is_pair ? split_pair(text) : TextInput{text}, form);
   return 0;
 }
