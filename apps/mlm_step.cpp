@@ -90,6 +90,6 @@ int main(int argc, char** argv) {
     check(std::isfinite(after), "training",
           "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
     show("after", after);
-    if (!output.empty()) save_pretrained(*model, tokenizer, output);
+    if (!output.empty()) save_pretrained(*model, tokenizer, output, max_length);
   });
 }

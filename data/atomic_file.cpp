@@ -27,9 +27,9 @@ int write_all(int descriptor, std::string_view bytes) {
   return 0;
 }
 
-// Makes the new name itself survive a loss of power. Zero or the error of the system.
-int sync_folder_of(const std::string& path) {
-  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+}  // namespace
+
+int sync_folder(const std::string& folder) {
   int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   // A folder may be writable without being readable; then this one guarantee is not to be had.
   if (descriptor < 0) return errno == EACCES ? 0 : errno;
@@ -37,8 +37,6 @@ int sync_folder_of(const std::string& path) {
   ::close(descriptor);
   return error == EINVAL ? 0 : error;  // EINVAL: a file system that can't flush folders
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (path_.empty()) fail_with(ENOENT);
@@ -93,7 +91,7 @@ void AtomicFile::commit() {
   if (result != 0) fail_with(errno);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno);
   temporary_.clear();
-  if (int error = sync_folder_of(path_)) fail_with(error);
+  if (int error = sync_folder(std::filesystem::path(path_).parent_path().string())) fail_with(error);
 }
 
 void AtomicFile::flush() {

@@ -35,6 +35,10 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// Makes the names within a folder ("": the current one), new and old, survive a loss of power. Zero or the
+// error of the system.
+int sync_folder(const std::string& folder);
+
 void write_file_atomically(const std::string& path, std::string_view contents);
 
 }  // namespace bertie

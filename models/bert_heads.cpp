@@ -44,8 +44,10 @@ Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& 
                      double denominator) {
   check_packing("loss", packing, scores.array().size());
   int64_t sequences = packing.sequences(), longest = 0;
-  check(positions && positions.shape() == Shape{sequences}, "loss",
-        "each of the {} sequences needs one position, got {}", sequences, positions.shape());
+  bool integers = positions.dtype() == DType::i32 || positions.dtype() == DType::i64;
+  check(positions && positions.shape() == Shape{sequences} && integers, "loss",
+        "the positions must be i32 or i64 [{}], one per sequence, got {} {}", sequences,
+        name(positions.dtype()), positions.shape());
   for (int64_t n = 0; n < sequences; ++n)
     longest = std::max(longest, packing.offsets[n + 1] - packing.offsets[n]);
   // As a table [N, longest], filled up with a score that is as good as −∞ and lies behind the last token.
@@ -53,7 +55,9 @@ Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& 
   for (int64_t n = 0; n < sequences; ++n) {
     int64_t length = packing.offsets[n + 1] - packing.offsets[n];
     std::iota(rows.begin() + n * longest, rows.begin() + n * longest + length, packing.offsets[n]);
-    auto position = std::max<int64_t>(0, static_cast<int64_t>(positions.item(n)));
+    int64_t given =
+        positions.dtype() == DType::i32 ? positions.data<int32_t>()[n] : positions.data<int64_t>()[n];
+    int64_t position = std::max<int64_t>(0, given);
     if (position < length) labels[n] = position;
   }
   Tensor padded = concatenate({scores, Array::full({1}, -1e30, scores.dtype())});
@@ -155,7 +159,9 @@ Tensor BertForSequenceClassification::loss(const Tensor& logits, const Array& la
               : labels.dtype() == DType::i32 || labels.dtype() == DType::i64 ? "single_label_classification"
                                                                              : "multi_label_classification";
   if (problem == "single_label_classification") return mean_cross_entropy(logits, labels, denominator);
-  check(labels && labels.size() == logits.array().size() && labels.dtype() == logits.dtype(), "loss",
+  bool fit = labels.shape() == logits.shape() ||
+             (logits.shape()[1] == 1 && labels.shape() == Shape{logits.shape()[0]});
+  check(labels && fit && labels.dtype() == logits.dtype(), "loss",
         "for {} the labels must be like the logits {} {}, got {} {}", problem, name(logits.dtype()),
         logits.shape(), name(labels.dtype()), labels.shape());
   Array targets = labels.reshape(logits.shape());

@@ -1,6 +1,7 @@
 // BERT with each of the heads that transformers knows, under its class names. All take packed batches (T
 // tokens of N sequences), give logits and turn logits into the loss that transformers computes; `denominator`
-// is what its mean divides by, where a step's batch is computed in parts (0: this batch's own number).
+// is what its mean divides by, where a step's batch is computed in parts (0: this batch's own number; then a
+// batch whose labels are all ignored has no mean, and loss() throws, where transformers gives NaN).
 #pragma once
 #include "models/bert.h"
 

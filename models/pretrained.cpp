@@ -1,10 +1,15 @@
 #include "models/pretrained.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
+#include <system_error>
+
+#include "data/atomic_file.h"
 
 namespace bertie {
 namespace {
@@ -65,6 +70,107 @@ bool same_bytes(const Array& a, const Array& b) {
          std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
 }
 
+// A decoder of other values than the word embeddings.
+bool has_own_decoder(const std::map<std::string, const NamedArray*>& tensors) {
+  auto own = tensors.find(decoder), words = tensors.find("embeddings.word_embeddings.weight");
+  return own != tensors.end() && words != tensors.end() &&
+         !same_bytes(own->second->array, words->second->array);
+}
+
+// The files of a model, in the order in which they get their places: without config.json nothing loads a
+// directory, without vocab.txt nothing its tokenizer.
+constexpr const char* model_files[] = {"model.safetensors", "tokenizer_config.json", "vocab.txt",
+                                       "config.json"};
+constexpr const char* aside_prefix = "unfinished-save-";
+
+// Other forms of weights and vocabulary and what adds to them, of another model once a new one takes the
+// place.
+bool is_other_form(const std::string& name) {
+  bool shard =
+      name.find("-of-") < name.size() && ((name.starts_with("model-") && name.ends_with(".safetensors")) ||
+                                          (name.starts_with("pytorch_model-") && name.ends_with(".bin")));
+  return shard || name == "model.safetensors.index.json" || name == "pytorch_model.bin" ||
+         name == "pytorch_model.bin.index.json" || name == "tokenizer.json" || name == "added_tokens.json" ||
+         name == "special_tokens_map.json";
+}
+
+// A folder within a model's directory in which the new files are completed before they replace the old ones.
+class FilesAside {
+ public:
+  explicit FilesAside(const std::string& directory)
+      : directory_(directory), path_(directory + "/" + aside_prefix + "XXXXXX") {
+    check(::mkdtemp(path_.data()) != nullptr, "save", "can't write into {}: {}", directory,
+          std::generic_category().message(errno));
+  }
+  FilesAside(const FilesAside&) = delete;
+  FilesAside& operator=(const FilesAside&) = delete;
+  // Once the old model is being taken apart, nothing may go before the new one is in place.
+  ~FilesAside() {
+    std::error_code ignored;
+    if (!exchanging_) fs::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+  void take_their_places() {
+    std::vector<std::string> old(std::rbegin(model_files), std::rend(model_files));
+    std::error_code error;
+    fs::directory_iterator entries(directory_, error);
+    check(!error, "save", "can't list the folder {}: {}", directory_, error.message());
+    for (const fs::directory_entry& entry : entries)
+      if (std::string name = entry.path().filename().string(); is_other_form(name)) old.push_back(name);
+    std::erase_if(old, [&](const std::string& name) {
+      std::string place = directory_ + "/" + name;
+      fs::file_status status = fs::status(place);
+      check(!fs::exists(status) || fs::is_regular_file(status), "save",
+            "can replace only regular files, and {} is none", place);
+      return !fs::exists(fs::symlink_status(place));
+    });
+    std::string replaced = path_ + "/replaced";
+    fs::create_directory(replaced, error);
+    check(!error, "save", "can't make the folder {}: {}", replaced, error.message());
+
+    for (const std::string& name : old) {
+      move(directory_, replaced, name);
+      exchanging_ = true;
+    }
+    sync(replaced);
+    sync(directory_);
+    for (const char* name : model_files) {
+      if (name == std::string("config.json")) sync(directory_);
+      move(path_, directory_, name);
+    }
+    sync(directory_);
+    exchanging_ = false;
+  }
+
+ private:
+  static void move(const std::string& from, const std::string& to, const std::string& name) {
+    std::error_code error;
+    fs::rename(from + "/" + name, to + "/" + name, error);
+    check(!error, "save", "can't move {} from {} to {}, so the model there is incomplete: {}", name, from, to,
+          error.message());
+  }
+  static void sync(const std::string& folder) {
+    int error = sync_folder(folder);
+    check(error == 0, "save", "can't flush the folder {}: {}", folder,
+          std::generic_category().message(error));
+  }
+
+  std::string directory_, path_;
+  bool exchanging_ = false;
+};
+
+// Of an interrupted exchange, the way out.
+void check_complete(const std::string& directory) {
+  std::error_code error;
+  if (fs::exists(directory + "/config.json", error)) return;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error))
+    check(!entry.path().filename().string().starts_with(aside_prefix), "load",
+          "{} has no config.json: a save into it was interrupted. The model's new files that hadn't their "
+          "place yet are in {}, the old ones in replaced/ within it",
+          directory, entry.path().string());
+}
+
 }  // namespace
 
 Safetensors read_weights(const std::string& directory) {
@@ -97,15 +203,25 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
       } else if (const Array& array = found->second->array;
                  array.shape() != shape || !is_number(array.dtype())) {
         problems +=
-            fmt::format("\n  wrong shape: {} is {} {}, the model has {} {}", found->second->name,
+            fmt::format("\n  wrong {}: {} is {} {}, the model has {} {}",
+                        array.shape() != shape ? "shape" : "type", found->second->name,
                         bertie::name(array.dtype()), array.shape(), bertie::name(options.type), shape);
       }
     }
   }
-  bool new_head = options.allow_new_head && only_head && !missing.empty();
-  if (!new_head) problems = missing + problems;
-  if (!options.allow_new_head && only_head && !missing.empty())
-    problems += "\nOnly the head is missing; --allow-new-head starts it at random";
+  auto has = [&](const char* name) {
+    return std::any_of(parameters.begin(), parameters.end(),
+                       [&](const Parameter& p) { return canonical(p.names[0]) == name; });
+  };
+  bool tied = has(mlm_bias) && !has(decoder);
+  if (tied && has_own_decoder(tensors))
+    problems +=
+        fmt::format("\n  wrong values: {} differs from the word embeddings, which the model has for it",
+                    tensors.at(decoder)->name);
+  bool may_be_new = only_head && problems.empty() && !missing.empty();
+  if (may_be_new && !options.allow_new_head)
+    missing += "\nOnly the head is missing; --allow-new-head starts it at random";
+  if (!may_be_new || !options.allow_new_head) problems = missing + problems;
   check(problems.empty(), "load", "{} doesn't fit the model:{}", weights.path, problems);
 
   std::vector<std::string> notes;
@@ -127,6 +243,7 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
   for (const NamedArray& tensor : weights.tensors)
     if (!used.contains(canonical(tensor.name))) unused += " " + tensor.name;
   if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made);
+  for (const std::string& name : weights.unsupported) unused += " " + name;
   if (!unused.empty()) notes.push_back("Not used by this model:" + unused);
   return notes;
 }
@@ -146,42 +263,36 @@ void save_parameters(const Module& model, const std::string& safetensors_path) {
 }
 
 PretrainedFiles read_pretrained_files(const std::string& directory) {
+  check_complete(directory);
   BertConfig config = read_bert_config(directory + "/config.json");
   PretrainedTokenizer tokenizer = load_tokenizer(directory);
   int32_t tokens = tokenizer.tokenizer.vocabulary().size();
   check(tokens <= config.vocab_size, "load", "{}: the vocabulary has {} tokens, config.json allows {}",
         directory, tokens, config.vocab_size);
   Safetensors weights = read_weights(directory);
-  // A decoder of other values than the word embeddings is a decoder of its own, whatever the configuration
-  // says: transformers takes it for one, too.
-  std::map<std::string, const NamedArray*> tensors = by_name(weights);
-  auto own = tensors.find(decoder), words = tensors.find("embeddings.word_embeddings.weight");
-  if (own != tensors.end() && words != tensors.end() && !same_bytes(own->second->array, words->second->array))
+  // A decoder of its own is one, whatever the configuration says: transformers takes it for one, too.
+  std::vector<std::string> notes;
+  if (config.tie_word_embeddings && has_own_decoder(by_name(weights))) {
     config.tie_word_embeddings = false;
+    notes.push_back("The weights' decoder differs from the word embeddings, so tie_word_embeddings is false");
+  }
   int64_t max_length = std::min(tokenizer.model_max_length.value_or(config.max_position_embeddings),
                                 config.max_position_embeddings);
-  return {std::move(config), std::move(tokenizer.tokenizer), max_length, std::move(weights)};
+  return {std::move(config), std::move(tokenizer.tokenizer), max_length, std::move(weights),
+          std::move(notes)};
 }
 
 void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
-                            const Tokenizer& tokenizer, const std::string& directory) {
-  std::string weights = directory + "/model.safetensors", aside = weights + ".new";
+                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length) {
   std::error_code error;
   fs::create_directories(directory, error);
   check(!error, "save", "can't make the folder {}: {}", directory, error.message());
-  save_parameters(model, aside);
-  // tokenizer.json is another form of vocab.txt that transformers prefers to it; one of before is out of
-  // date.
-  for (const std::string& old : {weights, directory + "/tokenizer.json"}) {
-    fs::remove(old, error);
-    check(!error, "save", "can't replace {}: {}", old, error.message());
-  }
-  write_bert_config(directory + "/config.json", config, architecture);
-  tokenizer.vocabulary().write(directory + "/vocab.txt");
-  write_tokenizer_config(directory + "/tokenizer_config.json",
-                         {tokenizer.options(), config.max_position_embeddings});
-  fs::rename(aside, weights, error);
-  check(!error, "save", "can't give {} its name {}: {}", aside, weights, error.message());
+  FilesAside aside(directory);
+  write_bert_config(aside.path() + "/config.json", config, architecture);
+  tokenizer.vocabulary().write(aside.path() + "/vocab.txt");
+  write_tokenizer_config(aside.path() + "/tokenizer_config.json", {tokenizer.options(), max_length});
+  save_parameters(model, aside.path() + "/model.safetensors");
+  aside.take_their_places();
 }
 
 }  // namespace bertie

@@ -2,6 +2,7 @@
 // in model.safetensors or in shards with model.safetensors.index.json.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,26 +31,35 @@ struct Pretrained {
 
 // Any of BertModel and models/bert_heads.h; further arguments go to the model's constructor behind config and
 // initializer. Weights of the wanted type are used where the file is mapped into memory, so they cost nothing
-// before they are read, and must not be written to: a ParameterBlock takes them along. Others are converted.
+// before they are read, and must not be written to: a ParameterBlock takes them along. Query, key and value,
+// which are one parameter here, are copied (of BERT-base 85 MB of 440), and others are converted.
 // Names may have the model's prefix `bert.` or lack it, and may be the old `gamma` and `beta`. Throws, naming
 // the file, where one is missing or doesn't fit the others; all names that the weights lack, and all of
-// another shape, are listed. Without tokenizer_config.json, which older directories lack, text is
-// lower-cased.
+// another shape or of no number type, are listed. A decoder of other values than the word embeddings makes
+// tie_word_embeddings false, with a note. Without tokenizer_config.json, which older directories lack, text
+// is lower-cased.
 template <class Model, class... Arguments>
 Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options = {},
                                   Arguments&&... arguments);
 
-// Writes what transformers loads as Model::architecture; the folder is made where it isn't there. May be the
-// directory that the model came from. The new weights are written aside first and get their name last, so
-// whatever interrupts this, nothing is lost, and a directory that has weights is complete.
+// Writes what transformers loads as Model::architecture; the folder is made where it isn't there.
+// `max_length` is Pretrained's, in tokens; none: max_position_embeddings. May be the directory that the model
+// came from. All files are written and flushed in a folder aside, unfinished-save-XXXXXX within the
+// directory, before the old ones go: config.json first and the other forms of weights and vocabulary (shards,
+// pytorch_model.bin, tokenizer.json) with it; the new config.json comes last. So an error before that leaves
+// the old model as it was, and a directory that loads is one model, whole. After an interruption amid the
+// exchange load_pretrained() refuses it and says that old and new files are in the folder aside. (Such a
+// folder beside a config.json is what an interrupted save has left, and may be deleted.)
 template <class Model>
-void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory);
+void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory,
+                     std::optional<int64_t> max_length = {});
 
 // The weights of a directory: model.safetensors, or else the shards of model.safetensors.index.json. Throws
 // where there are none, naming the way out if there is a pytorch_model.bin.
 Safetensors read_weights(const std::string& directory);
 
-// Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes.
+// Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes. Throws,
+// too, where the model ties the decoder to the word embeddings and the weights have another one.
 std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
                                          const PretrainedOptions& options = {},
                                          double initializer_range = 0.02);
@@ -63,10 +73,11 @@ struct PretrainedFiles {
   Tokenizer tokenizer;
   int64_t max_length;
   Safetensors weights;
+  std::vector<std::string> notes;
 };
 PretrainedFiles read_pretrained_files(const std::string& directory);
 void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
-                            const Tokenizer& tokenizer, const std::string& directory);
+                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length);
 
 template <class Model, class... Arguments>
 Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options,
@@ -74,15 +85,17 @@ Pretrained<Model> load_pretrained(const std::string& directory, const Pretrained
   PretrainedFiles files = read_pretrained_files(directory);
   Initializer init = Initializer::unset(options.type);
   auto model = std::make_unique<Model>(files.config, init, std::forward<Arguments>(arguments)...);
-  std::vector<std::string> notes =
-      load_parameters(*model, files.weights, options, files.config.initializer_range);
+  for (std::string& note : load_parameters(*model, files.weights, options, files.config.initializer_range))
+    files.notes.push_back(std::move(note));
   model->eval();
-  return {std::move(model), std::move(files.tokenizer), files.max_length, std::move(notes)};
+  return {std::move(model), std::move(files.tokenizer), files.max_length, std::move(files.notes)};
 }
 
 template <class Model>
-void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory) {
-  write_pretrained_files(model, model.config(), Model::architecture, tokenizer, directory);
+void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory,
+                     std::optional<int64_t> max_length) {
+  write_pretrained_files(model, model.config(), Model::architecture, tokenizer, directory,
+                         max_length.value_or(model.config().max_position_embeddings));
 }
 
 }  // namespace bertie

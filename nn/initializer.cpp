@@ -1,6 +1,10 @@
 #include "nn/initializer.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "autograd/random.h"
 #include "autograd/threads.h"
@@ -32,6 +36,15 @@ Array fill(const Shape& shape, uint64_t seed, uint64_t stream, DType type, Make 
   return array;
 }
 
+// Zeros that take address space but no memory, as long as nobody writes.
+Array untouched(const Shape& shape, DType type) {
+  auto bytes = static_cast<size_t>(std::max<int64_t>(1, shape.size() * element_size(type)));
+  const void* data = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(data != MAP_FAILED, "initializer", "the system has no {} bytes more", bytes);
+  std::shared_ptr<const void> owner(data, [bytes](const void* p) { munmap(const_cast<void*>(p), bytes); });
+  return Array::wrap(data, shape, type, std::move(owner));
+}
+
 }  // namespace
 
 Array normal(const Shape& shape, double mean, double stddev, uint64_t seed, uint64_t stream, DType type) {
@@ -52,7 +65,7 @@ double xavier_bound(int64_t in, int64_t out) { return std::sqrt(6.0 / static_cas
 double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(in)); }
 
 Array Initializer::weight(const Shape& shape, int64_t in) {
-  if (kind_ == Kind::unset) return Array::empty(shape, type_);
+  if (kind_ == Kind::unset) return untouched(shape, type_);
   if (kind_ == Kind::normal) return bertie::normal(shape, 0, stddev_, seed_, stream_++, type_);
   if (kind_ != Kind::xavier && kind_ != Kind::kaiming) return bias(shape, in);
   double bound = kind_ == Kind::xavier ? xavier_bound(in, shape[0]) : kaiming_bound(in);
@@ -66,7 +79,7 @@ Array Initializer::bias(const Shape& shape, int64_t in) {
 }
 
 Array Initializer::embedding(const Shape& shape) {
-  if (kind_ == Kind::unset) return Array::empty(shape, type_);
+  if (kind_ == Kind::unset) return untouched(shape, type_);
   return bertie::normal(shape, 0, kind_ == Kind::normal ? stddev_ : 1, seed_, stream_++, type_);
 }
 

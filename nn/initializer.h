@@ -26,8 +26,8 @@ class Initializer {
   static Initializer normal(double stddev, uint64_t seed, DType type = DType::f32) {
     return {Kind::normal, stddev, seed, type};
   }
-  // For a model whose parameters come from a file: weights and embeddings are undefined until then, and their
-  // memory isn't touched. Biases are 0, as everywhere.
+  // For a model whose parameters come from a file: until they are replaced, weights and embeddings are zeros
+  // that take no memory and can't be written to. Biases are 0, as everywhere.
   static Initializer unset(DType type = DType::f32) { return {Kind::unset, 0, 0, type}; }
 
   Array weight(const Shape& shape, int64_t in);  // [out, in]

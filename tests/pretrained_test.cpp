@@ -1,11 +1,15 @@
 #include "models/pretrained.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
+#include "autograd/memory.h"
 #include "autograd/random.h"
 #include "autograd/threads.h"
 #include "data/mapped_file.h"
@@ -40,6 +44,15 @@ void replace_in(const std::string& path, const std::string& from, const std::str
   ASSERT_NE(at, std::string::npos) << from;
   std::ofstream(path) << text.replace(at, from.size(), to);
 }
+
+std::set<std::string> names_in(const std::string& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.insert(entry.path().filename().string());
+  return names;
+}
+const std::set<std::string> model_files{"config.json", "model.safetensors", "tokenizer_config.json",
+                                        "vocab.txt"};
 
 class Pretrained : public testing::Test {
  protected:
@@ -143,6 +156,19 @@ TEST_F(Pretrained, ParametersAreTheMappedFileUntilTrained) {
             "[replace] this parameter's place is bound: copy into mutable_array() instead");
 }
 
+TEST(UnsetInitializer, WeightsTakeNoMemory) {
+  BertConfig config = small_config(30000);
+  int64_t before = memory_counters().live_bytes;
+  BertForMaskedLM model(config, Initializer::unset());
+  int64_t rank_one = 0;  // biases and scales
+  for (const Parameter& parameter : model.parameters())
+    if (parameter.tensor.shape().rank() == 1) rank_one += parameter.tensor.array().bytes() + 63;
+  EXPECT_LE(memory_counters().live_bytes - before, rank_one);
+  Tensor words = model.bert().word_embeddings();
+  EXPECT_EQ(words.array().item(30000 * 32 - 1), 0);
+  EXPECT_NE(message_of([&] { words.mutable_array().mutable_data<float>(); }), "no error");
+}
+
 TEST_F(Pretrained, IsWrittenWhereItCameFrom) {
   auto read = load_pretrained<BertForMaskedLM>(path_);
   std::string was = read_file(path_ + "/model.safetensors");
@@ -150,13 +176,118 @@ TEST_F(Pretrained, IsWrittenWhereItCameFrom) {
   save_pretrained(*read.model, read.tokenizer, path_);
   EXPECT_EQ(read_file(path_ + "/model.safetensors"), was);
   EXPECT_FALSE(std::filesystem::exists(path_ + "/tokenizer.json"));
-  EXPECT_FALSE(std::filesystem::exists(path_ + "/model.safetensors.new"));
+  EXPECT_EQ(names_in(path_), model_files);
   read.model->bert().word_embeddings().replace(Array::zeros({12, 32}, DType::f32));
   save_pretrained(*read.model, read.tokenizer, path_);
   auto changed = load_pretrained<BertForMaskedLM>(path_);
   EXPECT_EQ(changed.model->bert().word_embeddings().array().item(), 0);
   EXPECT_EQ(changed.model->parameters()[1].tensor.array().to_vector<float>(),
             model_.parameters()[1].tensor.array().to_vector<float>());
+}
+
+// Writing beyond so many bytes of a file fails, as on a full disk.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_;
+  void (*handler_)(int);
+};
+
+TEST_F(Pretrained, AFailedSaveLeavesTheOldModel) {
+  BertConfig config = small_config(12);
+  config.hidden_size = 16;
+  BertForMaskedLM other(config, Initializer::normal(0.1, 4));
+  std::vector<float> was = model_.bert().word_embeddings().array().to_vector<float>();
+  // The vocabulary's place is taken by a folder; the old one is in tokenizer.json, as transformers 5 has it.
+  std::string tokenizer_json = "{\"model\": {\"type\": \"WordPiece\", \"vocab\": {";
+  const Vocabulary vocabulary = small_tokenizer().vocabulary();
+  for (int32_t id = 0; id < vocabulary.size(); ++id)
+    tokenizer_json += (id ? ", \"" : "\"") + std::string(vocabulary.token(id)) + "\": " + std::to_string(id);
+  for (std::string blocked : {"tokenizer.json", "pytorch_model.bin", "model.safetensors.index.json"}) {
+    std::filesystem::create_directory(path_ + "/" + blocked);
+    std::set<std::string> names = names_in(path_);
+    EXPECT_EQ(message_of([&] { save_pretrained(other, small_tokenizer(), path_); }),
+              "[save] can replace only regular files, and " + path_ + "/" + blocked + " is none");
+    EXPECT_EQ(names_in(path_), names);
+    EXPECT_EQ(
+        load_pretrained<BertForMaskedLM>(path_).model->bert().word_embeddings().array().to_vector<float>(),
+        was);
+    std::filesystem::remove(path_ + "/" + blocked);
+  }
+  {
+    FileSizeLimit limit(4096);
+    std::set<std::string> names = names_in(path_);
+    std::string message = message_of([&] { save_pretrained(other, small_tokenizer(), path_); });
+    EXPECT_NE(message.find("model.safetensors': File too large"), std::string::npos) << message;
+    EXPECT_EQ(names_in(path_), names);
+  }
+  EXPECT_EQ(
+      load_pretrained<BertForMaskedLM>(path_).model->bert().word_embeddings().array().to_vector<float>(),
+      was);
+  std::filesystem::remove(path_ + "/vocab.txt");
+  std::filesystem::create_directory(path_ + "/vocab.txt");
+  std::ofstream(path_ + "/tokenizer.json") << tokenizer_json + "}}}";
+  std::set<std::string> names = names_in(path_);
+  std::string weights = read_file(path_ + "/model.safetensors");
+  EXPECT_EQ(message_of([&] { save_pretrained(other, small_tokenizer(), path_); }),
+            "[save] can replace only regular files, and " + path_ + "/vocab.txt is none");
+  EXPECT_EQ(names_in(path_), names);
+  std::filesystem::remove(path_ + "/vocab.txt");
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  EXPECT_EQ(read.model->bert().word_embeddings().array().to_vector<float>(), was);
+  EXPECT_EQ(read.tokenizer.vocabulary().tokens(), vocabulary.tokens());
+}
+
+TEST_F(Pretrained, ReplacesShardsAndOtherForms) {
+  std::filesystem::rename(path_ + "/model.safetensors", path_ + "/model-00001-of-00001.safetensors");
+  std::ofstream(path_ + "/model.safetensors.index.json")
+      << "{\"weight_map\": {\"cls.predictions.bias\": \"model-00001-of-00001.safetensors\"}}";
+  for (std::string name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "tokenizer.json",
+                           "pytorch_model-00001-of-00002.bin", "README.md", "model-notes.txt"})
+    std::ofstream(path_ + "/" + name) << "{}";
+  auto sharded = load_pretrained<BertForMaskedLM>(path_);  // mapped: saved from the file it replaces
+  save_pretrained(*sharded.model, sharded.tokenizer, path_);
+  std::set<std::string> expected = model_files;
+  expected.insert({"README.md", "model-notes.txt"});
+  EXPECT_EQ(names_in(path_), expected);
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  std::vector<Parameter> was = model_.parameters(), is = read.model->parameters();
+  ASSERT_EQ(was.size(), is.size());
+  for (size_t i = 0; i < was.size(); ++i)
+    EXPECT_EQ(was[i].tensor.array().to_vector<float>(), is[i].tensor.array().to_vector<float>());
+}
+
+TEST_F(Pretrained, AnInterruptedExchangeIsRefused) {
+  std::string aside = path_ + "/unfinished-save-abcdef";
+  std::filesystem::create_directory(aside);  // all was still being written: the old model is whole
+  EXPECT_TRUE(load_pretrained<BertForMaskedLM>(path_).notes.empty());
+  std::filesystem::rename(path_ + "/config.json", aside + "/config.json");
+  EXPECT_EQ(
+      message_of([&] { load_pretrained<BertForMaskedLM>(path_); }),
+      "[load] " + path_ +
+          " has no config.json: a save into it was interrupted. The model's new files that hadn't their "
+          "place yet are in " +
+          aside + ", the old ones in replaced/ within it");
+}
+
+TEST_F(Pretrained, TheLargestLengthIsKept) {
+  EXPECT_EQ(load_pretrained<BertForMaskedLM>(path_).max_length, 16);  // max_position_embeddings
+  save_pretrained(model_, small_tokenizer(), path_, 7);
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  EXPECT_EQ(read.max_length, 7);
+  save_pretrained(*read.model, read.tokenizer, path_, read.max_length);
+  EXPECT_EQ(read_tokenizer_config(path_ + "/tokenizer_config.json").model_max_length, 7);
 }
 
 TEST_F(Pretrained, ANewHeadIsMadeOnlyWhenAsked) {
@@ -182,6 +313,19 @@ TEST_F(Pretrained, ANewHeadIsMadeOnlyWhenAsked) {
     if (parameter.names[0] == "bert.pooler.dense.weight") {
       EXPECT_NEAR(std::sqrt(squares), 0.02, 0.002);
     }
+  }
+  // Nor does a new head help where something else is wrong.
+  Safetensors weights = read_weights(path_);
+  weights.tensors[0].array = Array::zeros(weights.tensors[0].array.shape(), DType::i32);
+  std::string first = weights.tensors[0].name;
+  ASSERT_EQ(first, "bert.embeddings.word_embeddings.weight");
+  for (bool allowed : {false, true}) {
+    message = message_of([&] { load_parameters(*read.model, weights, {DType::f32, allowed}); });
+    EXPECT_NE(message.find("\n  wrong type: " + first + " is i32 [12, 32], the model has f32 [12, 32]"),
+              std::string::npos)
+        << message;
+    EXPECT_NE(message.find("\n  missing: classifier.bias [2]\n  wrong type"), std::string::npos) << message;
+    EXPECT_EQ(message.find("--allow-new-head"), std::string::npos) << message;
   }
   // A layer of the encoder is no head.
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3");
@@ -213,11 +357,18 @@ TEST_F(Pretrained, ADecoderOfOtherValuesIsItsOwn) {
     all.push_back({"cls.predictions.decoder.weight", decoder});
     write_safetensors(path_ + "/model.safetensors", all);
     auto read = load_pretrained<BertForMaskedLM>(path_);
-    EXPECT_TRUE(read.notes.empty());
-    return read.model->config().tie_word_embeddings;
+    bool tied = read.model->config().tie_word_embeddings;
+    EXPECT_EQ(read.notes, tied ? std::vector<std::string>{}
+                               : std::vector<std::string>{"The weights' decoder differs from the word "
+                                                          "embeddings, so tie_word_embeddings is false"});
+    return tied;
   };
   EXPECT_TRUE(tied_with(words));
   EXPECT_FALSE(tied_with(Array::full(words.shape(), 1, DType::f32)));
+  EXPECT_EQ(message_of([&] { load_parameters(model_, read_weights(path_)); }),
+            "[load] " + path_ +
+                "/model.safetensors doesn't fit the model:\n  wrong values: cls.predictions.decoder.weight "
+                "differs from the word embeddings, which the model has for it");
 }
 
 TEST_F(Pretrained, RefusesHostileIndexes) {

@@ -57,7 +57,7 @@ bool run(const std::string& architecture, char** arguments) {
   input.pass.packing.offsets = batch.find("offsets")->to_vector<int64_t>();
   NoGrad no_grad;
   write_safetensors(arguments[3], outputs(*pretrained.model, input));
-  save_pretrained(*pretrained.model, pretrained.tokenizer, arguments[4]);
+  save_pretrained(*pretrained.model, pretrained.tokenizer, arguments[4], pretrained.max_length);
   return true;
 }
 
