@@ -188,7 +188,7 @@ void add_source_options(CLI::App& command, Options& o, const char* text_option, 
   tokenizer->require_option(1);
   auto* source = command.add_option_group("source", "What to read");
   source->add_option(text_option, o.text, text_help);
-  source->add_option("--input", o.input, input_help);
+  source->add_option("--input", o.input, input_help)->check(check_file_name);
   source->require_option(1);
 }
 
