@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <exception>
+#include <vector>
 
 #include "autograd/error.h"
 
@@ -23,15 +24,31 @@ void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t)) {
     for (int64_t index = 0; index < count; ++index) task(context, index);
     return;
   }
+  // Each thread has a part of its own, the same one for the same count, so that what it wrote in one
+  // operation is in its core's cache in the next; then it helps the others. Cores may lie far apart.
+  struct alignas(64) Part {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  int64_t threads = thread_count();
+  std::vector<Part> parts(threads);
+  for (int64_t i = 0; i < threads; ++i) {
+    parts[i].next = count * i / threads;
+    parts[i].end = count * (i + 1) / threads;
+  }
   std::exception_ptr first;
   std::atomic<bool> failed{false};
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int64_t index = 0; index < count; ++index) {
-    if (failed.load(std::memory_order_relaxed)) continue;
-    try {
-      task(context, index);
-    } catch (...) {
-      if (!failed.exchange(true)) first = std::current_exception();
+#pragma omp parallel
+  for (int64_t i = 0; i < threads; ++i) {
+    Part& part = parts[(omp_get_thread_num() + i) % threads];
+    while (!failed.load(std::memory_order_relaxed)) {
+      int64_t index = part.next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= part.end) break;
+      try {
+        task(context, index);
+      } catch (...) {
+        if (!failed.exchange(true)) first = std::current_exception();
+      }
     }
   }
   if (first) std::rethrow_exception(first);

@@ -102,12 +102,12 @@ constexpr Choice choices[3][3] = {
 constexpr int64_t small_work = 1'000'000;
 // x Wᵀ with so few rows and a K so large goes to few_rows(). W [3072, 768] from memory, GFLOP/s on one thread
 // of the same CPU, the better library and few_rows():
-//   rows          4         8        16        24        32        48
-//   AVX2      25, 42    39, 80   57, 107    72, 97   80, 108   91, 107
-//   AVX-512   35, 39    55, 75   75, 147   97, 150  113, 197  136, 209
-// A W that lies in a cache is cheap to copy: then a K of 128 or 256 is faster with the libraries, as are 128
-// rows.
-constexpr int64_t least_rows = 8, most_rows = 48, least_depth = 512;
+//   rows         4       8       16       32       48       64       96      128      192
+//   AVX2     25 43   46 84   65 109   82 107   93 106   97 106  101 108  106 105  108 106
+//   AVX-512  46 41   62 79   75 156  112 200  139 204  149 207  171 202  180 201  198 194
+// A W that lies in a cache is cheap to copy: then a K of 128 or 256 is faster with the libraries.
+constexpr int64_t least_rows = 8, least_depth = 512;
+int64_t most_rows(Isa isa) { return isa == Isa::avx512 ? 192 : 96; }
 
 // The textbook's loops.
 template <class T>
@@ -207,7 +207,7 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_
   if (type == DType::f64)
     return wanted == GemmBackend::plain || wanted == GemmBackend::few_rows ? *wanted : GemmBackend::openblas;
   if (wanted) return *wanted;
-  if (isa() != Isa::baseline && M >= least_rows && M <= most_rows && K >= least_depth && a_step == 1 &&
+  if (isa() != Isa::baseline && M >= least_rows && M <= most_rows(isa()) && K >= least_depth && a_step == 1 &&
       b_step == 1)
     return GemmBackend::few_rows;
   const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];

@@ -235,7 +235,7 @@ TEST_F(Gemm, WhoServesIsAFunctionOfTheArgumentsUnlessSetByHand) {
   EXPECT_NE(gemm_backend(DType::f32, 1024, 768, 768), GemmBackend::plain);
   if (isa() != Isa::baseline) {
     EXPECT_EQ(gemm_backend(DType::f32, 16, 768, 768), GemmBackend::few_rows);
-    EXPECT_NE(gemm_backend(DType::f32, 128, 768, 768), GemmBackend::few_rows);
+    EXPECT_NE(gemm_backend(DType::f32, 256, 768, 768), GemmBackend::few_rows);
   }
   set_gemm_backend(GemmBackend::onednn);
   EXPECT_EQ(gemm_backend(DType::f32, 1, 1, 1), GemmBackend::onednn);
