@@ -41,8 +41,9 @@ template <class T>
 void backward(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx, T* dweight,
               T* dbias, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, dy += n) {
-    if (row + 1 < rows) prefetch(x + n, n), prefetch(dy + n, n);
+    if (row + 1 < rows) prefetch(x + n, n);
     if (dweight) add_parameter_gradients(x, mean[row], rstd[row], dy, dweight, dbias, n);
+    if (row + 1 < rows) prefetch(dy + n, n);
     if (!dx) continue;
     if (row + 1 < rows) prefetch(dx + n, n);
     input_gradient(x, mean[row], rstd[row], weight, dy, dx, n);

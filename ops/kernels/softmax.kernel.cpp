@@ -36,15 +36,15 @@ T exp_shifted(const T* x, T shift, T* y, int64_t n) {
 }
 
 // For rows longer than a cache: by blocks, each with the largest so far taken off; where that grows, the sum
-// shrinks. The next block is fetched meanwhile.
+// shrinks. The block after the next is fetched meanwhile.
 template <class T>
 T log_sum_exp(const T* x, int64_t n) {
-  constexpr int64_t block = 1024;
+  constexpr int64_t block = 512;
   T largest = T(-__builtin_inf()), sum = 0;
   for (int64_t begin = 0; begin < n; begin += block) {
     const T* part = x + begin;
     int64_t count = n - begin < block ? n - begin : block, rest = n - begin - count;
-    prefetch(part + count, rest < block ? rest : block);
+    if (rest > block) prefetch(part + 2 * block, rest < 2 * block ? rest - block : block);
     T before = largest, highest = row_max(part, count);
     if (highest > largest) largest = highest;
     T shift = largest > T(-__builtin_inf()) ? largest : T(0);  // −∞ can't be taken off
