@@ -105,9 +105,13 @@ constexpr int64_t small_work = 1'000'000;
 //   rows         4       8       16       32       48       64       96      128      192
 //   AVX2     25 43   46 84   65 109   82 107   93 106   97 106  101 108  106 105  108 106
 //   AVX-512  46 41   62 79   75 156  112 200  139 204  149 207  171 202  180 201  198 194
-// A W that lies in a cache is cheap to copy: then a K of 128 or 256 is faster with the libraries.
-constexpr int64_t least_rows = 8, least_depth = 512;
-int64_t most_rows(Isa isa) { return isa == Isa::avx512 ? 192 : 96; }
+// A W that lies in a cache is cheap to copy: then a K of 128 or 256 is faster with the libraries. They are
+// slower where K is large: 384 × 768 × 3072 on two threads, with AVX-512, 358 … 368 and 386 … 411.
+constexpr int64_t least_rows = 8, least_depth = 512, large_depth = 2048;
+int64_t most_rows(Isa isa, int64_t K) {
+  if (isa == Isa::avx512) return K < large_depth ? 192 : 512;
+  return 96;
+}
 
 // The textbook's loops.
 template <class T>
@@ -207,8 +211,8 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_
   if (type == DType::f64)
     return wanted == GemmBackend::plain || wanted == GemmBackend::few_rows ? *wanted : GemmBackend::openblas;
   if (wanted) return *wanted;
-  if (isa() != Isa::baseline && M >= least_rows && M <= most_rows(isa()) && K >= least_depth && a_step == 1 &&
-      b_step == 1)
+  if (isa() != Isa::baseline && M >= least_rows && M <= most_rows(isa(), K) && K >= least_depth &&
+      a_step == 1 && b_step == 1)
     return GemmBackend::few_rows;
   const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];
   if (static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work)
