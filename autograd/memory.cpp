@@ -1,5 +1,6 @@
 #include "autograd/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -21,6 +22,15 @@ constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that eac
 // Free blocks by address (to merge neighbours) and by size (best fit, lowest address first).
 class Allocator {
  public:
+  // Whatever isn't an array comes from malloc, above all the copies of factors that oneDNN makes in each
+  // product. By default glibc gives such blocks back to the system each time, to fault all their pages in
+  // again: it shall keep them, also where they fill a heap (of 64 MiB) of their own.
+  Allocator() {
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 64 << 20);
+  }
+
   void* allocate(int64_t bytes) {
     int64_t size = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
     std::lock_guard lock(mutex_);

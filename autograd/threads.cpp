@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <vector>
@@ -30,18 +31,18 @@ void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t)) {
     std::atomic<int64_t> next;
     int64_t end;
   };
-  int64_t threads = thread_count();
-  std::vector<Part> parts(threads);
-  for (int64_t i = 0; i < threads; ++i) {
-    parts[i].next = count * i / threads;
-    parts[i].end = count * (i + 1) / threads;
+  int64_t size = std::min<int64_t>(thread_count(), count);
+  std::vector<Part> parts(size);
+  for (int64_t i = 0; i < size; ++i) {
+    parts[i].next = count * i / size;
+    parts[i].end = count * (i + 1) / size;
   }
   std::exception_ptr first;
   std::atomic<bool> failed{false};
 #pragma omp parallel
-  for (int64_t i = 0; i < threads; ++i) {
-    Part& part = parts[(omp_get_thread_num() + i) % threads];
-    while (!failed.load(std::memory_order_relaxed)) {
+  for (int64_t i = 0; i < size; ++i) {
+    Part& part = parts[(omp_get_thread_num() + i) % size];
+    while (!failed.load(std::memory_order_relaxed) && part.next.load(std::memory_order_relaxed) < part.end) {
       int64_t index = part.next.fetch_add(1, std::memory_order_relaxed);
       if (index >= part.end) break;
       try {

@@ -1,5 +1,5 @@
-// Any bytes as model.safetensors.index.json beside three files, of which two have a tensor in common: refused, or
-// every tensor that the index names is there, once.
+// Any bytes as model.safetensors.index.json beside three files, of which two have a tensor in common:
+// refused, or every tensor that the index names is there, once.
 #include <fstream>
 #include <set>
 
@@ -24,7 +24,8 @@ std::string make_shards() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   static const std::string path = make_shards();
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes), static_cast<int64_t>(size));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes), static_cast<int64_t>(size));
   Safetensors tensors;
   try {
     tensors = read_safetensors_shards(path);
