@@ -9,7 +9,8 @@
 namespace bertie {
 namespace {
 
-constexpr int64_t block_rows = 64;  // whose parameter gradients are added first, then the blocks' sums
+// Whose parameters' gradients are added first, then the blocks' sums, which shall stay few beside the rows.
+int64_t rows_per_block(int64_t rows) { return std::max<int64_t>(64, rows / 64); }
 
 }  // namespace
 
@@ -37,21 +38,20 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
         "layer_norm", y, {x, weight, bias},
         [x = x.array(), weight = weight.array(), mean, rstd, n, rows](Array dy,
                                                                       const Needs& needs) -> Gradients {
-          int64_t blocks = (rows + block_rows - 1) / block_rows;
-          Array sums = save_if(needs[1] || needs[2], Array::zeros({blocks, 2 * n}, x.dtype()));
-          Array dx = needs[0] && !dy.unique() ? Array::empty(dy.shape(), dy.dtype()) : save_if(needs[0], dy);
+          int64_t block_rows = rows_per_block(rows), blocks = (rows + block_rows - 1) / block_rows;
+          Array sums = Array::zeros({blocks, 2 * n}, x.dtype());
+          Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());
           const T *px = x.template data<T>(), *pm = mean.template data<T>(), *pr = rstd.template data<T>();
           const T *pw = weight.template data<T>(), *pdy = dy.data<T>();
-          T *ps = sums ? sums.mutable_data<T>() : nullptr, *out = dx ? dx.mutable_data<T>() : nullptr;
+          T *ps = sums.mutable_data<T>(), *out = dx.mutable_data<T>();
           parallel_tasks(blocks, [&](int64_t block) {
             int64_t begin = block * block_rows, at = begin * n;
-            T* own = ps ? ps + block * 2 * n : nullptr;
-            layer_norm_kernels<T>().backward(px + at, pm + begin, pr + begin, pw, pdy + at,
-                                             out ? out + at : nullptr, own, own ? own + n : nullptr,
-                                             std::min(block_rows, rows - begin), n);
+            T* own = ps + block * 2 * n;
+            layer_norm_kernels<T>().backward(px + at, pm + begin, pr + begin, pw, pdy + at, out + at, own,
+                                             own + n, std::min(block_rows, rows - begin), n);
           });
-          Gradients gradients{dx, Array(), Array()};
-          if (!sums) return gradients;
+          Gradients gradients{save_if(needs[0], dx), Array(), Array()};
+          if (!needs[1] && !needs[2]) return gradients;
           Array both = column_sum(sums);
           if (needs[1]) gradients[1] = both.flat(0, {n}).clone();
           if (needs[2]) gradients[2] = both.flat(n, {n}).clone();

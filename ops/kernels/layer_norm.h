@@ -11,7 +11,7 @@ struct LayerNormKernels {
   void (*forward)(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mean, T* rstd, int64_t rows,
                   int64_t n);
   // dx [rows, n], which may be dy, and, added row after row, to dweight [n] Σ over the rows of dy · x̂ and to
-  // dbias [n] Σ dy. Either dx or the other two may be null: not wanted.
+  // dbias [n] Σ dy.
   void (*backward)(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx, T* dweight,
                    T* dbias, int64_t rows, int64_t n);
 };
