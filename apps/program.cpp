@@ -57,7 +57,7 @@ void write_now(const std::string& text) {
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, most_threads));
   app.get_formatter()->column_width(34);
   try {
     app.parse(argc, argv);

@@ -56,25 +56,45 @@ void add_rows(Array& into, const Array& rows, const Array& ids) {
 
 namespace {
 
+// Σ x over n elements. Halves are added so that rounding errors don't grow with n.
+template <class T>
+T sum(const T* x, int64_t n) {
+  if (n <= 1 << 12) return accumulate_kernels<T>().sum(x, n);
+  return sum(x, n / 2) + sum(x + n / 2, n - n / 2);
+}
+
+constexpr int64_t strip = 256;
+
+// y[i] = Σ x[r, i] over rows that begin `stride` elements apart, for i < width ≤ strip; likewise by halves.
+template <class T>
+void sum_rows(const T* x, int64_t stride, int64_t rows, T* y, int64_t width) {
+  const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
+  std::fill_n(y, width, T(0));
+  if (rows <= 64) {
+    for (int64_t r = 0; r < rows; ++r) kernels.add(y, x + r * stride, width);
+    return;
+  }
+  T half[strip];
+  sum_rows(x, stride, rows / 2, y, width);
+  sum_rows(x + rows / 2 * stride, stride, rows - rows / 2, half, width);
+  kernels.add(y, half, width);
+}
+
 // y[o, i] = Σ_r x[o, r, i]: sums the middle one of three axes.
 template <class T>
 void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
-  const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
   if (inner == 1) {
     int64_t grain = 1 + (1 << 14) / (repeat + 1);
     parallel_ranges(outer, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin; o < end; ++o) y[o] = kernels.sum(x + o * repeat, repeat);
+      for (int64_t o = begin; o < end; ++o) y[o] = sum(x + o * repeat, repeat);
     });
     return;
   }
-  // A strip of columns per task: every column is added from top to bottom.
-  constexpr int64_t strip = 256;
+  // A strip of columns per task.
   int64_t strips = (inner + strip - 1) / strip;
   parallel_tasks(outer * strips, [&](int64_t task) {
     int64_t o = task / strips, begin = task % strips * strip, width = std::min(strip, inner - begin);
-    T* out = y + o * inner + begin;
-    for (int64_t i = 0; i < width; ++i) out[i] = 0;
-    for (int64_t r = 0; r < repeat; ++r) kernels.add(out, x + (o * repeat + r) * inner + begin, width);
+    sum_rows(x + o * repeat * inner + begin, inner, repeat, y + o * inner + begin, width);
   });
 }
 

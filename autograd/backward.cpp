@@ -61,6 +61,7 @@ void accumulate_parameter(Node& node, Gradient gradient) {
   if (!node.grad_is_bound) {
     if (!node.has_grad) node.grad = Array();
     accumulate(node.grad, std::move(gradient), node.shape);
+    if (!node.grad.unique()) node.grad = node.grad.clone();  // its owner may change it
   } else if (gradient.ids) {
     if (!node.has_grad) node.grad.fill_zero();
     add_rows(node.grad, gradient, gradient.ids);

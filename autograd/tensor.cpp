@@ -96,6 +96,7 @@ void Tensor::replace(Array value) const {
 
 void Tensor::bind(Array value, Array grad) const {
   Node& node = parameter_node(node_);
+  check(!node.grad_is_bound, "bind", "this parameter's place is bound already");
   for (const Array& view : {value, grad})
     check(view && view.shape() == node.shape && view.dtype() == node.dtype, "bind",
           "the new places must be {} {}, like the parameter", name(node.dtype), node.shape);
@@ -105,6 +106,8 @@ void Tensor::bind(Array value, Array grad) const {
   node.grad = std::move(grad);
   node.grad_is_bound = true;
 }
+
+void Tensor::unbind() const { parameter_node(node_).grad_is_bound = false; }
 
 Array Needs::place(size_t input) const {
   const Node& node = *inputs_[input];
@@ -116,7 +119,10 @@ Array Needs::place(size_t input) const {
 
 Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward) {
   bool wanted = false;
-  for (const Tensor& input : inputs) wanted = wanted || input.requires_grad();
+  for (const Tensor& input : inputs) {
+    check(static_cast<bool>(input), op, "an input has no value");
+    wanted = wanted || input.requires_grad();
+  }
   if (!wanted || no_grad_depth > 0) return Tensor(std::move(y));
   auto node = std::make_shared<Node>();
   node->op = op;

@@ -49,8 +49,10 @@ class Tensor {
   // mapped file's). Throws where bind() has tied the value to its place.
   void replace(Array value) const;
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
-  // are collected in `grad` from now on. Both have the parameter's shape and type.
+  // are collected in `grad` from now on. Both have the parameter's shape and type. Throws where it is bound
+  // already.
   void bind(Array value, Array grad) const;
+  void unbind() const;  // value and gradient stay where they are, until they are replaced
 
   const std::shared_ptr<Node>& node() const { return node_; }
 

@@ -6,8 +6,9 @@
 
 namespace bertie {
 
+constexpr int most_threads = 256;  // Debian's OpenBLAS is built for 64 and crashes from some 500 on
 int thread_count();
-void set_thread_count(int count);  // ≥ 1, else throws
+void set_thread_count(int count);  // 1 … most_threads, else throws
 
 namespace detail {
 void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t));

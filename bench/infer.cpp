@@ -207,7 +207,7 @@ int main(int argc, char** argv) try {
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch, "Texts of a batch")->check(CLI::Range(1, 100'000));
-  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, most_threads));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();
   app.add_option("--save", options.save,

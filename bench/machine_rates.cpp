@@ -113,7 +113,7 @@ int main(int argc, char** argv) try {
   CLI::App app("Measures this machine's rate of f32 matrix products and its memory bandwidth.");
   int threads = thread_count();
   bool independent = false, json = false;
-  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   app.add_flag("--independent", independent, "Instead: one product on one thread, and one on each at once");
   app.add_flag("--json", json, "Print JSON");
   try {

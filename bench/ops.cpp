@@ -236,7 +236,7 @@ int main(int argc, char** argv) try {
   });
   CLI::App app;
   int threads = thread_count();
-  app.add_option("--threads", threads)->check(CLI::Range(1, 1024));
+  app.add_option("--threads", threads)->check(CLI::Range(1, most_threads));
   try {
     app.parse(argc, arguments.data());
   } catch (const CLI::ParseError& error) {

@@ -74,7 +74,7 @@ int main(int argc, char** argv) try {
   bool json = false, serves = false;
   app.add_option("--vocab", vocabulary, "vocab.txt")->required();
   app.add_option("files", files, "Text files")->required();
-  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   app.add_flag("--json", json, "Print JSON");
   app.add_flag("--serve", serves, "All lines once for each line \"go\" on standard input; prints JSON");
   try {

@@ -295,7 +295,7 @@ int main(int argc, char** argv) try {
   CLI::Option* vocab_size = app.add_option("--vocab-size", options.vocab_size,
                                            "Words (default: 30,522 for base and 8,192 otherwise)");
   vocab_size->check(CLI::Range(2, 10'000'000));
-  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, most_threads));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")

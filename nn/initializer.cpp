@@ -62,7 +62,7 @@ Array uniform(const Shape& shape, double low, double high, uint64_t seed, uint64
 }
 
 double xavier_bound(int64_t in, int64_t out) { return std::sqrt(6.0 / static_cast<double>(in + out)); }
-double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(in)); }
+double kaiming_bound(int64_t in) { return std::sqrt(6.0 / static_cast<double>(std::max<int64_t>(in, 1))); }
 
 Array Initializer::weight(const Shape& shape, int64_t in) {
   if (kind_ == Kind::unset) return untouched(shape, type_);
@@ -74,7 +74,7 @@ Array Initializer::weight(const Shape& shape, int64_t in) {
 
 Array Initializer::bias(const Shape& shape, int64_t in) {
   if (kind_ != Kind::fan_in) return constant(shape, 0);
-  double bound = 1 / std::sqrt(static_cast<double>(in));
+  double bound = 1 / std::sqrt(static_cast<double>(std::max<int64_t>(in, 1)));
   return uniform(shape, -bound, bound, seed_, stream_++, type_);
 }
 

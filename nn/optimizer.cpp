@@ -18,6 +18,7 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   check(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer",
         "the learning rate must be ≥ 0, got {}", learning_rate);
   check(std::isfinite(gradient_scale), "optimizer", "the gradients' scale isn't finite: {}", gradient_scale);
+  parameters_.check_reached("optimizer");
   ++steps_;
   // Runs of neighbors of one decay group: few, long passes over memory.
   const std::vector<ParameterBlock::Segment>& segments = parameters_.segments();

@@ -9,7 +9,8 @@ namespace bertie {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One update. Gradients are multiplied by `gradient_scale` (see clip_factor) as they are read.
+  // One update. Gradients are multiplied by `gradient_scale` (see clip_factor) as they are read. Throws where
+  // the loss reached some parameters not.
   void step(double learning_rate, double gradient_scale = 1);
   int64_t steps_done() const { return steps_; }
 

@@ -28,16 +28,24 @@ ParameterBlock::ParameterBlock(const Module& model) {
   }
 }
 
+ParameterBlock::~ParameterBlock() {
+  for (const Segment& segment : segments_) segment.parameter.tensor.unbind();
+}
+
 void ParameterBlock::zero_grad() {
   for (const Segment& segment : segments_) segment.parameter.tensor.zero_grad();
 }
 
-double ParameterBlock::gradient_norm() const {
+void ParameterBlock::check_reached(const char* who) const {
   std::string unreached;
   for (const Segment& segment : segments_)
     if (!segment.parameter.tensor.grad())
       unreached += (unreached.empty() ? "" : ", ") + segment.parameter.names[0];
-  check(unreached.empty(), "gradient_norm", "the loss doesn't reach these parameters: {}", unreached);
+  check(unreached.empty(), who, "the loss doesn't reach these parameters: {}", unreached);
+}
+
+double ParameterBlock::gradient_norm() const {
+  check_reached("gradient_norm");
   constexpr int64_t chunk = 1 << 16;
   std::vector<double> partial((size() + chunk - 1) / chunk);
   dispatch("gradient_norm", dtype(), [&](auto zero) {

@@ -16,8 +16,11 @@ class ParameterBlock {
   };
 
   // Moves the model's parameters, in module order, into values(), and lets their gradients be collected in
-  // gradients(). All must be of one type.
+  // gradients(). All must be of one type, and of no other block that still exists.
   explicit ParameterBlock(const Module& model);
+  ~ParameterBlock();  // the parameters keep their values
+  ParameterBlock(const ParameterBlock&) = delete;
+  ParameterBlock& operator=(const ParameterBlock&) = delete;
 
   int64_t size() const { return values_.size(); }  // elements
   DType dtype() const { return values_.dtype(); }
@@ -26,8 +29,10 @@ class ParameterBlock {
   const std::vector<Segment>& segments() const { return segments_; }
 
   void zero_grad();
-  // √Σ g² over all elements, added in a fixed order. Throws, naming them, where the loss reached some
-  // parameter not.
+  // Throws, naming them, where the loss reached some parameters not since zero_grad(): their part of
+  // gradients() is old.
+  void check_reached(const char* who) const;
+  // √Σ g² over all elements, added in a fixed order, after check_reached().
   double gradient_norm() const;
 
  private:

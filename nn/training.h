@@ -23,7 +23,7 @@ struct StepReport {
 
 // For each step: loss_of(step) builds the graph of the step's loss; backward; clip; update. Then after_step,
 // which ends the run by returning false. `hooks` watch the backward passes. Returns the number of steps done.
-// Throws when a loss or a gradient isn't finite.
+// Throws when a loss or a gradient isn't finite, or where the schedule ends before the steps do.
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
               const std::function<Tensor(int64_t step)>& loss_of,
               const std::function<bool(const StepReport&)>& after_step, const BackwardHooks& hooks = {});

@@ -37,6 +37,16 @@ TEST(Backward, NeverAddsIntoAnArrayThatSomebodyElseHolds) {
   EXPECT_EQ(grad(y), (std::vector<double>{1, 1}));
 }
 
+TEST(Backward, GivesEachParameterAGradientOfItsOwn) {
+  Tensor a = parameter({1, 2}), b = parameter({3, 4});
+  Array dy = Array::full({2}, 4, DType::f64);
+  backward(add(a, b), dy);
+  dy.fill_zero();
+  Array of_a = a.grad();
+  of_a.fill_zero();
+  EXPECT_EQ(grad(b), (std::vector<double>{4, 4}));
+}
+
 TEST(Backward, SumsABroadcastGradient) {
   Tensor x = Tensor::parameter(Array::full({2, 1, 3}, 1, DType::f64)),
          y = Tensor::parameter(Array::full({4, 1}, 2, DType::f64));
@@ -96,6 +106,15 @@ TEST(Backward, ChecksWhatAnOperationReturns) {
             "[backward] 'mine' returned a gradient of shape [2] for input 0 of shape [3]");
   EXPECT_EQ(with({Array::zeros({3}, DType::f32)}),
             "[backward] 'mine' returned a f32 gradient for input 0, which is f64");
+}
+
+TEST(Backward, RefusesAnInputWithoutAValue) {
+  Tensor x = parameter({1});
+  auto nothing = [](Array, const Needs&) { return Gradients(2); };
+  EXPECT_EQ(message_of([&] {
+              record("mine", x.array(), {x, Tensor()}, nothing);
+            }),
+            "[mine] an input has no value");
 }
 
 TEST(Backward, TellsWhenAParametersGradientIsFinal) {

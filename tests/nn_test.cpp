@@ -95,6 +95,9 @@ TEST(Initializer, HasTheRightSpread) {
   EXPECT_NE(n.item(), normal({1}, 1, 0.5, 3, 1, DType::f64).item());
   EXPECT_DOUBLE_EQ(xavier_bound(3, 5), std::sqrt(0.75));
   EXPECT_DOUBLE_EQ(kaiming_bound(6), 1);
+  Initializer fan_in = Initializer::fan_in(1, DType::f64);
+  Array bias = Linear(0, 3, fan_in).parameters()[1].tensor.array();
+  for (double value : bias.to_vector<double>()) EXPECT_LE(std::abs(value), 1);
 }
 
 TEST(ParameterBlock, HoldsValuesAndGradientsInModuleOrder) {
@@ -113,6 +116,40 @@ TEST(ParameterBlock, HoldsValuesAndGradientsInModuleOrder) {
   EXPECT_EQ(message_of([&] { block.gradient_norm(); }),
             "[gradient_norm] the loss doesn't reach these parameters: first.weight, first.bias, "
             "second.weight, second.bias");
+}
+
+TEST(ParameterBlock, OnlyOneAtATimeHoldsAParameter) {
+  TwoLayers model;
+  model.eval();
+  {
+    ParameterBlock block(model);
+    EXPECT_EQ(message_of([&] { ParameterBlock second(model.first); }),
+              "[bind] this parameter's place is bound already");
+    backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
+  }
+  ParameterBlock later(model);
+  Array before = later.values().clone();
+  later.zero_grad();
+  backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
+  EXPECT_EQ(later.gradients().item(25), 5);
+  SGD(later).step(0.5);
+  EXPECT_EQ(model.second.parameters()[1].tensor.array().item(1), before.item(25) - 2.5);
+}
+
+TEST(Optimizer, RefusesGradientsOfAnEarlierStep) {
+  TwoLayers model;
+  ParameterBlock block(model);
+  SGD optimizer(block);
+  Tensor x = Array::full({5, 3}, 1, DType::f64), hidden = Array::full({5, 4}, 1, DType::f64);
+  model.eval();
+  backward(sum(model.forward(x)));
+  optimizer.step(0.1);
+  block.zero_grad();
+  backward(sum(model.second.forward(hidden)));
+  Array before = block.values().clone();
+  EXPECT_EQ(message_of([&] { optimizer.step(0.1); }),
+            "[optimizer] the loss doesn't reach these parameters: first.weight, first.bias");
+  EXPECT_EQ(block.values().to_vector<double>(), before.to_vector<double>());
 }
 
 // A model with one parameter of two axes and one of one axis, and gradients set by hand.
@@ -217,6 +254,13 @@ TEST(Train, StopsWhenAskedAndRefusesNaN) {
                   [](const StepReport&) { return true; });
             }).find("[train] the loss of step 0 is"),
             std::string::npos);
+  options.steps = 11;
+  EXPECT_EQ(message_of([&] {
+              train(
+                  block, optimizer, options, [&](int64_t) { return Tensor(); },
+                  [](const StepReport&) { return true; });
+            }),
+            "[train] the learning rate falls to 0 at step 10 of 11");
 }
 
 }  // namespace
