@@ -123,21 +123,6 @@ void declare(CLI::App& app, Options& o) {
   app.footer(defaults_table());
 }
 
-// Makes the folder and finds out now, not after the training, whether it can be written.
-void prepare_output(const Options& o, int64_t model_bytes) {
-  std::error_code error;
-  std::filesystem::create_directories(o.output, error);
-  check(!error, "output", "can't make the folder {}: {}", o.output, error.message());
-  for (const char* file :
-       {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "metrics.jsonl"})
-    check(o.overwrite || !std::filesystem::exists(o.output + "/" + file), "output",
-          "{} is there already; --overwrite replaces it", o.output + "/" + file);
-  AtomicFile probe(o.output + "/model.safetensors");  // not committed: removed again
-  auto free = static_cast<int64_t>(std::filesystem::space(o.output, error).available);
-  check(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", o.output, free,
-        model_bytes);
-}
-
 Corpus read_text(const Options& o) {
   Corpus corpus;
   if (o.corpus.empty())
@@ -342,7 +327,7 @@ void pretrain(const Options& o) {
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
   ParameterBlock parameters(model);
-  prepare_output(o, parameters.values().bytes());
+  prepare_model_folder(o.output, o.overwrite, parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);

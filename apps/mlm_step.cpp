@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   PretrainedOptions load;
   int64_t steps = 1;
   double learning_rate = 1e-3;
+  bool overwrite = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
       ->required();
   app.add_option("--text", text, "A sentence with one [MASK]")->capture_default_str();
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   app.add_option("--output", output, "Writes the trained model to this directory")->check(check_file_name);
+  app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl");
 
   return run_program(app, argc, argv, [&] {
     // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
@@ -72,10 +74,8 @@ int main(int argc, char** argv) {
       result("{}: loss {:.4f}, probability of '{}' {:.4g}", when, loss, target, probability());
     };
 
-    if (!output.empty())
-      std::filesystem::create_directories(output);  // fails now rather than after the training
-
     ParameterBlock parameters(*model);
+    if (!output.empty()) prepare_model_folder(output, overwrite, parameters.values().bytes());
     Adam optimizer(parameters);
     for (int64_t step = 0; step < steps && !interrupted(); ++step) {
       Tensor logits = model->logits(input, row);    // forward: scores of all words at [MASK], [1, V]
@@ -90,6 +90,9 @@ int main(int argc, char** argv) {
     check(std::isfinite(after), "training",
           "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
     show("after", after);
-    if (!output.empty()) save_pretrained(*model, tokenizer, output, max_length);
+    if (output.empty()) return;
+    save_pretrained(*model, tokenizer, output, max_length);
+    std::error_code ignored;
+    std::filesystem::remove(output + "/metrics.jsonl", ignored);  // of the model that was there
   });
 }

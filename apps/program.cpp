@@ -6,10 +6,12 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "autograd/error.h"
 #include "autograd/threads.h"
+#include "data/atomic_file.h"
 #include "ops/gemm.h"
 
 namespace bertie {
@@ -81,6 +83,20 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 }
 
 std::string check_file_name(const std::string& name) { return name.empty() ? "needs a name" : ""; }
+
+void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  check(!error, "output", "can't make the folder {}: {}", folder, error.message());
+  for (const char* file :
+       {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "metrics.jsonl"})
+    check(overwrite || !std::filesystem::exists(folder + "/" + file), "output",
+          "{} is there already; --overwrite replaces it", folder + "/" + file);
+  AtomicFile probe(folder + "/model.safetensors");  // not committed: removed again
+  auto free = static_cast<int64_t>(std::filesystem::space(folder, error).available);
+  check(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", folder, free,
+        model_bytes);
+}
 
 bool interrupted() { return interrupt_came; }
 

@@ -103,7 +103,13 @@ grep --quiet "cut to 512 tokens" err && grep --quiet UTF-8 err || wrong "a text 
 refused 1 "[MASK] got 0" mlm_step --model model --text "the cat sat" --target cat
 refused 1 "[MASK] got 2" mlm_step --model model --text "[MASK] [MASK]" --target cat
 refused 1 "zebra" mlm_step --model model --text "the [MASK] sat" --target zebra
-refused 1 "corpus.txt" mlm_step --model model --text "the [MASK] sat" --target cat --output corpus.txt
+refused 1 "[output] folder corpus.txt" mlm_step --model model --text "the [MASK] sat" --target cat --output corpus.txt
+cp -r model replaced
+refused 1 "replaced/config.json --overwrite" mlm_step --model model --text "the [MASK] sat" --target cat --output replaced
+diff -r model replaced || wrong "a model was changed without --overwrite"
+expect 0 mlm_step --model replaced --text "the [MASK] sat" --target cat --output replaced --overwrite
+! cmp --silent model/model.safetensors replaced/model.safetensors || wrong "--overwrite should replace the model"
+[[ ! -e replaced/metrics.jsonl ]] || wrong "the metrics of the replaced model are still there"
 refused 2 "steps" mlm_step --model model --steps 0
 
 # --- standard output that can't be written
