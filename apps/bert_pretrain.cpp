@@ -166,7 +166,8 @@ bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSpl
          held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
 }
 
-// The held-out scores at one moment: a line for people, an object for programs.
+// The held-out scores at one moment: a line for people, an object for programs. While the training runs, the
+// objects are in a file aside: metrics.jsonl belongs to the model in the folder, and a run may fail.
 class Evaluation {
  public:
   Evaluation(const Options& o, const TokenizedLines& training, const MlmBatches& held_out,
@@ -179,7 +180,7 @@ class Evaluation {
         control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
         unigram_(training, scorable),
         unigram_score_(unigram_.evaluate(batches_, mask_id_)),
-        metrics_path_(o.output + "/metrics.jsonl") {}
+        folder_(o.output) {}
 
   void run(BertForMaskedLM& model, int64_t step, bool last) {
     model.eval();
@@ -213,10 +214,17 @@ class Evaluation {
     model.train();
     metrics_ += record.dump() + "\n";
     try {
-      write_file_atomically(metrics_path_, metrics_);
+      write_file_atomically(folder_ + "/" + name_, metrics_);
     } catch (const Error& error) {  // no reason to lose the training
       message("Note: {}", error.what());
     }
+  }
+
+  // To be called when the model has its place: what is measured from now on, and was, is that model's.
+  void model_is_saved() {
+    std::error_code ignored;  // the next run() writes all of it, and tells
+    std::filesystem::rename(folder_ + "/" + name_, folder_ + "/metrics.jsonl", ignored);
+    name_ = "metrics.jsonl";
   }
 
  private:
@@ -235,7 +243,7 @@ class Evaluation {
   std::vector<MaskedBatch> batches_, control_;
   UnigramModel unigram_;
   MlmScore unigram_score_;
-  std::string metrics_path_, metrics_;
+  std::string folder_, name_ = unfinished_metrics, metrics_;
 };
 
 // The training batches one after the other, pass after pass.
@@ -374,6 +382,7 @@ void pretrain(const Options& o) {
   progress.clear();
   message("{} steps in {} ({:.1f} s)", steps, duration(meter.seconds()), meter.seconds());
   save_pretrained(model, tokenizer, o.output);
+  evaluation.model_is_saved();
   evaluation.run(model, steps, true);
   result("{}", o.output);
 }

@@ -88,8 +88,8 @@ void prepare_model_folder(const std::string& folder, bool overwrite, int64_t mod
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   check(!error, "output", "can't make the folder {}: {}", folder, error.message());
-  for (const char* file :
-       {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "metrics.jsonl"})
+  for (const char* file : {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors",
+                           "metrics.jsonl", unfinished_metrics})
     check(overwrite || !std::filesystem::exists(folder + "/" + file), "output",
           "{} is there already; --overwrite replaces it", folder + "/" + file);
   AtomicFile probe(folder + "/model.safetensors");  // not committed: removed again

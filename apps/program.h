@@ -21,6 +21,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 // unset variable of a shell.
 std::string check_file_name(const std::string& name);
 
+// The name of metrics.jsonl until the model that it describes is in the folder.
+constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";
+
 // For a program that will write a model: makes the folder and finds out now, not after the training, whether
 // it can be written and has room. Throws where files of a model are there already, unless `overwrite`.
 void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes);

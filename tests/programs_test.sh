@@ -94,6 +94,7 @@ refused 1 "model/ --overwrite" "${pretrain[@]}" --steps 1 --output model
 [[ $(cat model/* | cksum) == "$before" ]] || wrong "a model was changed without --overwrite"
 expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite
 [[ $(cat model/* | cksum) != "$before" ]] || wrong "--overwrite should replace the model"
+[[ $(grep -c '^{"step":' model/metrics.jsonl) -eq 3 && ! -e model/unfinished-metrics.jsonl ]] || wrong "metrics.jsonl"
 loads model
 
 # --- the default text: the report at the end knows the best possible score; left out under the sanitizers, being long
@@ -120,7 +121,18 @@ starts "${pretrain[@]}" --steps 1000000 --output stopped
 kill -INT $running
 ends 130
 [[ $(cat out) == stopped ]] || wrong "an interrupted bert_pretrain should print the folder of the model"
+[[ $(grep -c '^{"step":' stopped/metrics.jsonl) -ge 2 && ! -e stopped/unfinished-metrics.jsonl ]] ||
+  wrong "an interrupted bert_pretrain should leave metrics.jsonl"
 loads stopped
+# The model that is there stays with its metrics until the new one is complete.
+before=$(cat stopped/* | cksum)
+starts "${pretrain[@]}" --steps 1000000 --output stopped --overwrite
+for ((i = 0; i < 600; ++i)); do [[ ! -e stopped/unfinished-metrics.jsonl ]] || break; sleep 0.1; done
+kill -KILL $running
+ends 137
+grep --quiet '^{"step":0' stopped/unfinished-metrics.jsonl || wrong "a killed bert_pretrain should leave its metrics"
+rm -f stopped/unfinished-metrics.jsonl
+[[ $(cat stopped/* | cksum) == "$before" ]] || wrong "a killed bert_pretrain changed the old model or its metrics"
 starts "${pretrain[@]}" --steps 1000000 --output killed
 kill -KILL $running
 ends 137
