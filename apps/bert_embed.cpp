@@ -113,6 +113,7 @@ int main(int argc, char** argv) {
   std::optional<int64_t> layer, max_length;
   bool normalize = false, no_special_tokens = false, json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
+      ->check(check_file_name)
       ->required();
   add_text_options(app, text);
   app.add_flag("--pairs", text.pairs, "A tab separates two segments");

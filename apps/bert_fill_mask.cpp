@@ -86,10 +86,12 @@ int main(int argc, char** argv) {
   int64_t top_k = 5;
   bool json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
+      ->check(check_file_name)
       ->required();
   add_text_options(app, text);
   app.add_option("--targets", targets,
-                 "Only these words, separated by commas: each one token of the vocabulary");
+                 "Only these words, separated by commas: each one token of the vocabulary")
+      ->check(check_file_name);
   app.add_option("--top-k", top_k, "Words per [MASK]")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

@@ -80,14 +80,18 @@ void declare(CLI::App& app, Options& o) {
   auto* corpus = app.add_option("--corpus", o.corpus,
                                 "Text files: a line is a unit of text, a blank line ends a document "
                                 "(default: a text of a small language "
-                                "whose best possible score is known)");
+                                "whose best possible score is known)")
+                     ->check(check_file_name);
   app.add_option("--write-corpus", o.write_corpus,
                  "Write the default text to this file, replacing it, and do nothing else")
+      ->check(check_file_name)
       ->excludes(corpus);
   app.add_option("--held-out", o.held_out,
-                 "Text file to evaluate on (default: every 20th document or line of the corpus)");
+                 "Text file to evaluate on (default: every 20th document or line of the corpus)")
+      ->check(check_file_name);
   app.add_option("--vocab", o.vocab,
-                 "vocab.txt to use (default: trained from the corpus; the default text has its own)");
+                 "vocab.txt to use (default: trained from the corpus; the default text has its own)")
+      ->check(check_file_name);
   app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary (default: 8192)")
       ->check(CLI::Range(100, 1'000'000));
   app.add_flag("--cased", o.cased, "Keep upper case and accents");
@@ -96,6 +100,7 @@ void declare(CLI::App& app, Options& o) {
                      ->capture_default_str();
   app.add_option("--config", o.config,
                  "config.json that describes the model; its vocab_size becomes the vocabulary's")
+      ->check(check_file_name)
       ->excludes(preset);
   auto* steps = app.add_option("--steps", o.steps, "Updates of the weights")->check(positive);
   app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")
@@ -118,7 +123,9 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
       ->capture_default_str();
-  app.add_option("--output", o.output, "Model directory to write")->capture_default_str();
+  app.add_option("--output", o.output, "Model directory to write")
+      ->check(check_file_name)
+      ->capture_default_str();
   app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
   app.footer(defaults_table());
 }

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   double learning_rate = 1e-3;
   bool overwrite = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
+      ->check(check_file_name)
       ->required();
   app.add_option("--text", text, "A sentence with one [MASK]")->capture_default_str();
   app.add_option("--target", target, "The word that belongs there: one token of the vocabulary")

@@ -17,8 +17,8 @@ namespace bertie {
 // printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` is added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
-// For CLI::Option::check(): what is wrong with the name of a file or a folder. An empty one is most likely an
-// unset variable of a shell.
+// For CLI::Option::check() of every name of a file or a folder, and where else nothing can't be meant: what
+// is wrong with it. An empty one is most likely an unset variable of a shell.
 std::string check_file_name(const std::string& name);
 
 // The name of metrics.jsonl until the model that it describes is in the folder.

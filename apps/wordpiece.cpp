@@ -183,8 +183,9 @@ void decode(const Options& o) {
 void add_source_options(CLI::App& command, Options& o, const char* text_option, const char* text_help,
                         const char* input_help) {
   auto* tokenizer = command.add_option_group("tokenizer", "Which tokenizer");
-  tokenizer->add_option("--vocab", o.vocabulary, "vocab.txt");
-  tokenizer->add_option("--model", o.model, "Model directory: its vocabulary and tokenizer_config.json");
+  tokenizer->add_option("--vocab", o.vocabulary, "vocab.txt")->check(check_file_name);
+  tokenizer->add_option("--model", o.model, "Model directory: its vocabulary and tokenizer_config.json")
+      ->check(check_file_name);
   tokenizer->require_option(1);
   auto* source = command.add_option_group("source", "What to read");
   source->add_option(text_option, o.text, text_help);
@@ -207,11 +208,13 @@ int main(int argc, char** argv) {
   app.fallthrough();  // --threads may follow the command
 
   CLI::App* train_command = app.add_subcommand("train", "Trains a vocabulary on text");
-  train_command->add_option("--input", o.corpus, "Text files, UTF-8")->required();
+  train_command->add_option("--input", o.corpus, "Text files, UTF-8")->check(check_file_name)->required();
   train_command->add_option("--size", o.size, "Entries, special tokens and characters included")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();
-  train_command->add_option("--output", o.output, "vocab.txt to write, replacing it")->required();
+  train_command->add_option("--output", o.output, "vocab.txt to write, replacing it")
+      ->check(check_file_name)
+      ->required();
   train_command->add_flag("--cased", o.cased, "Keep upper case and accents");
 
   CLI::App* encode_command = app.add_subcommand("encode", "Prints a line of ids for each line of text");

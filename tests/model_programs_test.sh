@@ -88,7 +88,8 @@ refused 1 "zebra" bert_fill_mask --model model --text "the [MASK]" --targets cat
 expect 0 bert_fill_mask --model model --text "the [MASK]" --targets "[MASK],cat"
 [[ $(cut -d' ' -f1 out | sort | tr '\n' ' ') == "[MASK] cat " ]] || wrong "--targets in brackets: $(cat out)"
 refused 1 "''" bert_fill_mask --model model --text "the [MASK]" --targets cat,,dog
-refused 2 "--input" bert_fill_mask --model model --input ""
+for option in model input targets; do refused 2 "--$option: needs a name" bert_fill_mask --model model --text x --$option ""; done
+for option in model input output; do refused 2 "--$option: needs a name" bert_embed --model model --text x --$option ""; done
 
 # --- mlm_step
 expect 0 mlm_step --model model --text "the [MASK] sat" --target cat --steps 3 --output tuned
@@ -111,6 +112,8 @@ expect 0 mlm_step --model replaced --text "the [MASK] sat" --target cat --output
 ! cmp --silent model/model.safetensors replaced/model.safetensors || wrong "--overwrite should replace the model"
 [[ ! -e replaced/metrics.jsonl ]] || wrong "the metrics of the replaced model are still there"
 refused 2 "steps" mlm_step --model model --steps 0
+refused 2 "--model: needs a name" mlm_step --model ""
+refused 2 "--output: needs a name" mlm_step --model model --output ""
 
 # --- standard output that can't be written
 for command in "bert_embed --text x" "bert_embed --input lines.txt --json" "mlm_step --text [MASK] --target cat"; do

@@ -77,6 +77,10 @@ refused 2 "preset huge" bert_pretrain --corpus corpus.txt --preset huge --output
 for option in steps epochs batch-tokens max-length warmup vocab-size learning-rate weight-decay dropout threads; do
   refused 2 "$option" bert_pretrain --corpus corpus.txt --$option -1 --output refused
 done
+for option in corpus write-corpus held-out vocab config output; do
+  refused 2 "--$option: needs a name" bert_pretrain --$option ""
+done
+refused 2 "--corpus: needs a name" bert_pretrain --corpus corpus.txt "" --output refused
 refused 2 "seed" "${pretrain[@]}" --seed -1 --steps 1 --output refused
 refused 2 "learning-rate" "${pretrain[@]}" --learning-rate nan --output refused
 refused 2 "steps" "${pretrain[@]}" --steps many --output refused

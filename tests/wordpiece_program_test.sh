@@ -120,7 +120,11 @@ refused 2 "--text --input" encode "${v[@]}"
 refused 2 "--text --input" encode "${v[@]}" --text x --input lines.txt
 refused 2 "--cased --model" encode --model model --cased --text x
 refused 2 "--mask" encode "${v[@]}" --text x --mask -1
-refused 2 "--input" encode "${v[@]}" --input ""
+refused 2 "--input: needs a name" encode "${v[@]}" --input ""
+refused 2 "--vocab: needs a name" encode --vocab "" --text x
+refused 2 "--model: needs a name" decode --model "" --ids 1
+refused 2 "--input: needs a name" train --input "" --output refused.txt
+refused 2 "--output: needs a name" train --input a.txt --output ""
 refused 2 "--threads" encode "${v[@]}" --text x --threads 0
 refused 1 "mask 3 the text" encode "${v[@]}" --text i --mask 3
 refused 1 "mask line 2 'lines.txt' 2" encode "${v[@]}" --input lines.txt --mask 2
