@@ -64,17 +64,6 @@ struct Options {
   double weight_decay = 0.01;
 };
 
-// Like CLI::Range, but NaN isn't within.
-CLI::Validator number_in(double low, double high) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        double value = 0;
-        bool within = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-        return within ? std::string() : fmt::format("{} is not a number in {} ... {}", text, low, high);
-      },
-      fmt::format("FLOAT in [{} - {}]", low, high));
-}
-
 void declare(CLI::App& app, Options& o) {
   auto positive = CLI::Range(int64_t{1}, int64_t{1} << 30);
   auto* corpus = app.add_option("--corpus", o.corpus,

@@ -36,9 +36,7 @@ int main(int argc, char** argv) {
   app.add_option("--steps", steps, "Updates of the weights")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
-  app.add_option("--learning-rate", learning_rate, "Adam's")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_option("--learning-rate", learning_rate, "Adam's")->check(number_in(0, 1e3))->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   app.add_option("--output", output, "Writes the trained model to this directory")->check(check_file_name);
   app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl");

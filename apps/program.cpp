@@ -84,6 +84,16 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 
 std::string check_file_name(const std::string& name) { return name.empty() ? "needs a name" : ""; }
 
+CLI::Validator number_in(double low, double high) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        double value = 0;
+        bool within = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+        return within ? std::string() : fmt::format("{} is not a number in {} ... {}", text, low, high);
+      },
+      fmt::format("FLOAT in [{} - {}]", low, high));
+}
+
 void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);

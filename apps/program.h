@@ -9,7 +9,8 @@
 
 namespace CLI {
 class App;
-}
+class Validator;
+}  // namespace CLI
 
 namespace bertie {
 
@@ -20,6 +21,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 // For CLI::Option::check() of every name of a file or a folder, and where else nothing can't be meant: what
 // is wrong with it. An empty one is most likely an unset variable of a shell.
 std::string check_file_name(const std::string& name);
+
+// For CLI::Option::check(): like CLI::Range, but NaN isn't within.
+CLI::Validator number_in(double low, double high);
 
 // The name of metrics.jsonl until the model that it describes is in the folder.
 constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";

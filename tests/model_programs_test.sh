@@ -112,6 +112,7 @@ expect 0 mlm_step --model replaced --text "the [MASK] sat" --target cat --output
 ! cmp --silent model/model.safetensors replaced/model.safetensors || wrong "--overwrite should replace the model"
 [[ ! -e replaced/metrics.jsonl ]] || wrong "the metrics of the replaced model are still there"
 refused 2 "steps" mlm_step --model model --steps 0
+for rate in nan inf -1 much; do refused 2 "--learning-rate: $rate is not a number in 0" mlm_step --model model --learning-rate $rate; done
 refused 2 "--model: needs a name" mlm_step --model ""
 refused 2 "--output: needs a name" mlm_step --model model --output ""
 
