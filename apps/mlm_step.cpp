@@ -79,6 +79,8 @@ int main(int argc, char** argv) {
     for (int64_t step = 0; step < steps && !interrupted(); ++step) {
       Tensor logits = model->logits(input, row);    // forward: scores of all words at [MASK], [1, V]
       Tensor loss = cross_entropy(logits, labels);  // − log of the probability of the target
+      check(step > 0 || std::isfinite(loss.item()), "model",
+            "its results aren't finite: are its weights broken?");
       if (step == 0) show("before", loss.item());
       parameters.zero_grad();         // gradients of the step before would be added to
       backward(loss);                 // ∂loss/∂w of every weight w

@@ -116,6 +116,14 @@ for rate in nan inf -1 much; do refused 2 "--learning-rate: $rate is not a numbe
 refused 2 "--model: needs a name" mlm_step --model ""
 refused 2 "--output: needs a name" mlm_step --model model --output ""
 
+# --- a model whose weights are all NaN
+cp -r model broken
+{ head -c 20000 model/model.safetensors; tail -c +20001 model/model.safetensors | tr '\0-\377' '\377'; } >broken/model.safetensors
+for command in "bert_embed --text x" "bert_fill_mask --text [MASK]" "mlm_step --text [MASK] --target cat --output refused"; do
+  # shellcheck disable=SC2086
+  refused 1 "[model] finite weights" $command --model broken
+done
+
 # --- standard output that can't be written
 for command in "bert_embed --text x" "bert_embed --input lines.txt --json" "mlm_step --text [MASK] --target cat"; do
   # shellcheck disable=SC2086
