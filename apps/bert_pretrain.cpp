@@ -71,6 +71,7 @@ void declare(CLI::App& app, Options& o) {
                                 "(default: a text of a small language "
                                 "whose best possible score is known)")
                      ->check(check_file_name);
+  take_brackets(corpus);
   app.add_option("--write-corpus", o.write_corpus,
                  "Write the default text to this file, replacing it, and do nothing else")
       ->check(check_file_name)
@@ -108,7 +109,8 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
       ->check(number_in(0, 0.999));
-  app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'");
+  take_brackets(
+      app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'"));
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
       ->capture_default_str();

@@ -94,6 +94,11 @@ CLI::Validator number_in(double low, double high) {
       fmt::format("FLOAT in [{} - {}]", low, high));
 }
 
+CLI::Option* take_brackets(CLI::Option* option) {
+  // Only an unlimited number of values has CLI11 look for brackets.
+  return option->expected(1, 1 << 24)->allow_extra_args(false)->type_name("TEXT ...");
+}
+
 void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);

@@ -9,6 +9,7 @@
 
 namespace CLI {
 class App;
+class Option;
 class Validator;
 }  // namespace CLI
 
@@ -24,6 +25,10 @@ std::string check_file_name(const std::string& name);
 
 // For CLI::Option::check(): like CLI::Range, but NaN isn't within.
 CLI::Validator number_in(double low, double high);
+
+// Makes an option of several values take each as it is given. CLI11 takes '[UNK]' for a list of its own, of
+// UNK.
+CLI::Option* take_brackets(CLI::Option* option);
 
 // The name of metrics.jsonl until the model that it describes is in the folder.
 constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";

@@ -208,7 +208,9 @@ int main(int argc, char** argv) {
   app.fallthrough();  // --threads may follow the command
 
   CLI::App* train_command = app.add_subcommand("train", "Trains a vocabulary on text");
-  train_command->add_option("--input", o.corpus, "Text files, UTF-8")->check(check_file_name)->required();
+  take_brackets(train_command->add_option("--input", o.corpus, "Text files, UTF-8"))
+      ->check(check_file_name)
+      ->required();
   train_command->add_option("--size", o.size, "Entries, special tokens and characters included")
       ->check(CLI::Range(1, 10'000'000))
       ->capture_default_str();

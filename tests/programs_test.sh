@@ -101,6 +101,14 @@ expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite
 [[ $(grep -c '^{"step":' model/metrics.jsonl) -eq 3 && ! -e model/unfinished-metrics.jsonl ]] || wrong "metrics.jsonl"
 loads model
 
+# --- brackets are part of a word or a name
+cp corpus.txt '[draft]'
+cp corpus.txt '[a,b]'
+expect 0 bert_pretrain --corpus '[draft]' '[a,b]' --corpus corpus.txt --unscored '[UNK]' cat --preset tiny --vocab-size 100 \
+  --steps 1 --output brackets
+grep --quiet "^Text: 108 lines" err || wrong "three files should have 108 lines"
+refused 1 "[unscored] '[zebra]'" "${pretrain[@]}" --unscored cat '[zebra]' --output refused
+
 # --- the default text: the report at the end knows the best possible score; left out under the sanitizers, being long
 expect 0 bert_pretrain --write-corpus text.txt
 [[ $(cat out) == text.txt && $(wc -l <text.txt) -gt 10000 ]] || wrong "--write-corpus should write the default text"

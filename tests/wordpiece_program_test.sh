@@ -104,6 +104,9 @@ grep --quiet --line-regexp low trained.1 || wrong "low should be an entry"
 timeout 60 wordpiece train --input b.txt --size 60 --output cased.txt --cased 2>err || wrong "train --cased"
 grep --quiet --line-regexp S cased.txt || wrong "--cased keeps upper case"
 timeout 60 wordpiece encode --vocab trained.1 --input a.txt >out 2>err || wrong "a trained vocabulary should serve"
+cp a.txt '[draft]'
+timeout 60 wordpiece train --input '[draft]' b.txt --size 60 --output brackets.txt 2>err || wrong "train on a file in brackets"
+cmp trained.1 brackets.txt || wrong "a file in brackets should be read like another"
 refused 1 "size 5" train --input a.txt --size 5 --output refused.txt
 refused 1 "empty.txt" train --input empty.txt --output refused.txt
 refused 1 "missing.txt" train --input a.txt missing.txt --output refused.txt
