@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <thread>
 
 #include "autograd/error.h"
@@ -64,7 +65,12 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    if (error.get_exit_code() == 0) {  // --help
+      app.exit(error);
+      if (std::cout.flush()) return 0;
+      print_message(app.get_name() + ": [output] standard output can't be written");
+      return 1;
+    }
     print_message(app.get_name() + ": " + error.what() + " (--help tells more)");
     return 2;
   }

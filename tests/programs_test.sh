@@ -194,5 +194,12 @@ for command in "next_word" "bert_fill_mask --model model --text the_[MASK]" \
   [[ $status -eq 1 ]] || wrong "'$command >/dev/full' ended with status $status, not 1"
   tail -n 1 err | grep --quiet "^${command%% *}: .*output" || wrong "'$command >/dev/full' should say that output failed"
 done
+for program in next_word wordpiece "wordpiece encode" bert_pretrain bert_fill_mask bert_embed mlm_step; do
+  # shellcheck disable=SC2086
+  expect 0 $program --help
+  grep --quiet "^Usage: $program" out || wrong "'$program --help' should print its usage"
+  $program --help >/dev/full 2>err
+  [[ $? -eq 1 ]] && grep --quiet "^${program%% *}: \[output\] " err || wrong "'$program --help >/dev/full'"
+done
 
 report
