@@ -77,6 +77,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   watch_signals();
   try {
     if (threads > 0) set_thread_count(threads);
+    gemm_backend(DType::f32, 1, 1, 1);  // throws, now rather than later, where BERTIE_GEMM names none
     if (std::string advice = gemm_advice(); !advice.empty()) print_message(advice);
     body();
     if (std::fflush(stdout) != 0) fail("output", "standard output can't be written");

@@ -85,6 +85,9 @@ refused 2 "seed" "${pretrain[@]}" --seed -1 --steps 1 --output refused
 refused 2 "learning-rate" "${pretrain[@]}" --learning-rate nan --output refused
 refused 2 "steps" "${pretrain[@]}" --steps many --output refused
 
+BERTIE_GEMM=none refused 1 "[gemm] BERTIE_GEMM" "${pretrain[@]}" --output refused
+[[ $(wc -l <err) -eq 1 ]] || wrong "a wrong BERTIE_GEMM should be told before anything else"
+
 # --- bert_pretrain: a model, and not over another one
 { head -n 6 corpus.txt; printf 'the \xff cat sat .\nthe cat \xc3 sat \x80 .\n'; cat corpus.txt; } >invalid.txt
 expect 0 bert_pretrain --corpus invalid.txt --preset tiny --batch-tokens 64 --vocab-size 100 --steps 2 --output model
