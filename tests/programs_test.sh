@@ -148,6 +148,9 @@ ends 137
 grep --quiet '^{"step":0' stopped/unfinished-metrics.jsonl || wrong "a killed bert_pretrain should leave its metrics"
 rm -f stopped/unfinished-metrics.jsonl
 [[ $(cat stopped/* | cksum) == "$before" ]] || wrong "a killed bert_pretrain changed the old model or its metrics"
+mkdir begun && : >begun/unfinished-metrics.jsonl
+expect 1 "${pretrain[@]}" --steps 1 --output begun
+grep --quiet "begun/unfinished-metrics.jsonl is there already" err || wrong "two runs may not write into one folder unasked"
 starts "${pretrain[@]}" --steps 1000000 --output killed
 kill -KILL $running
 ends 137
