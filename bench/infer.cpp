@@ -21,6 +21,7 @@
 #include "autograd/threads.h"
 #include "bench/bert_work.h"
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "data/safetensors.h"
 #include "models/bert.h"
 #include "models/pretrained.h"
@@ -195,7 +196,7 @@ void print(const Json& result) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   Options options;
   CLI::App app("Measures a forward pass of BERT's encoder on texts of random ids.");
   app.footer(
@@ -207,7 +208,6 @@ int main(int argc, char** argv) try {
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch, "Texts of a batch")->check(CLI::Range(1, 100'000));
-  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, most_threads));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();
   app.add_option("--save", options.save,
@@ -216,25 +216,18 @@ int main(int argc, char** argv) try {
   app.add_flag("--serve", options.serve,
                "All batches once for each line \"go\" on standard input; prints JSON")
       ->excludes(json);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  set_thread_count(options.threads);
-  if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
-  Inference inference(options);
-  if (!options.save.empty()) inference.save(options.save);
-  if (options.serve) {
-    serve(inference);
-    return 0;
-  }
-  Json result = measure(options, inference);
-  if (options.json)
-    say(result);
-  else
-    print(result);
-} catch (const std::exception& error) {
-  fmt::print(stderr, "{}\n", error.what());
-  return 1;
+  return run_benchmark(app, options.threads, argc, argv, [&] {
+    if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
+    Inference inference(options);
+    if (!options.save.empty()) inference.save(options.save);
+    if (options.serve) {
+      serve(inference);
+      return;
+    }
+    Json result = measure(options, inference);
+    if (options.json)
+      say(result);
+    else
+      print(result);
+  });
 }

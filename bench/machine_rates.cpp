@@ -19,6 +19,7 @@
 #include "autograd/isa.h"
 #include "autograd/threads.h"
 #include "bench/bandwidth.h"
+#include "bench/program.h"
 
 namespace {
 
@@ -109,40 +110,32 @@ nlohmann::ordered_json independent_rates(int threads) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   CLI::App app("Measures this machine's rate of f32 matrix products and its memory bandwidth.");
   int threads = thread_count();
   bool independent = false, json = false;
-  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   app.add_flag("--independent", independent, "Instead: one product on one thread, and one on each at once");
   app.add_flag("--json", json, "Print JSON");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  use_right_openblas_core(argv);
-  set_thread_count(threads);
-  nlohmann::ordered_json rates = independent ? independent_rates(threads) : sgemm_rates(threads);
-  if (!independent)
-    rates["bandwidth_gbs"] = median([bandwidth = Bandwidth()]() mutable { return bandwidth.gbs(); });
-  rates["threads"] = threads;
-  rates["isa"] = name(isa());
-  auto number = [&](const char* key) { return rates.at(key).get<double>(); };
-  if (json) {
-    fmt::print("{}\n", rates.dump());
-    return 0;
-  }
-  if (independent)
-    fmt::print("sgemm on one thread {:.1f} GFLOP/s, {} at the same time {:.1f}: {:.2f} times\n",
-               number("one_sgemm_gflops"), threads, number("independent_sgemms_gflops"),
-               number("independent_over_one"));
-  else
-    fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\nbandwidth {:.1f} GB/s\n",
-               number("sgemm_gflops"), rates["sgemm_library"].get<std::string>(), openblas_get_corename(),
-               number("openblas_gflops"), number("onednn_gflops"), number("bandwidth_gbs"));
-  fmt::print("{} threads, {}\n", threads, name(isa()));
-} catch (const std::exception& error) {
-  fmt::print(stderr, "machine_rates: {}\n", error.what());
-  return 1;
+  return run_benchmark(app, threads, argc, argv, [&] {
+    use_right_openblas_core(argv);
+    nlohmann::ordered_json rates = independent ? independent_rates(threads) : sgemm_rates(threads);
+    if (!independent)
+      rates["bandwidth_gbs"] = median([bandwidth = Bandwidth()]() mutable { return bandwidth.gbs(); });
+    rates["threads"] = threads;
+    rates["isa"] = name(isa());
+    auto number = [&](const char* key) { return rates.at(key).get<double>(); };
+    if (json) {
+      fmt::print("{}\n", rates.dump());
+      return;
+    }
+    if (independent)
+      fmt::print("sgemm on one thread {:.1f} GFLOP/s, {} at the same time {:.1f}: {:.2f} times\n",
+                 number("one_sgemm_gflops"), threads, number("independent_sgemms_gflops"),
+                 number("independent_over_one"));
+    else
+      fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\nbandwidth {:.1f} GB/s\n",
+                 number("sgemm_gflops"), rates["sgemm_library"].get<std::string>(), openblas_get_corename(),
+                 number("openblas_gflops"), number("onednn_gflops"), number("bandwidth_gbs"));
+    fmt::print("{} threads, {}\n", threads, name(isa()));
+  });
 }

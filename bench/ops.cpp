@@ -23,6 +23,7 @@
 #include "autograd/threads.h"
 #include "bench/bandwidth.h"
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "nn/optimizer.h"
 #include "ops/gemm.h"
 #include "ops/reduce.h"
@@ -221,7 +222,7 @@ void add_optimizer(Bandwidth& bandwidth) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   std::vector<char*> arguments(argv, argv + argc);
   std::string table = "--benchmark_counters_tabular=true", json = "--benchmark_format=json";
   for (char*& argument : arguments)
@@ -236,28 +237,20 @@ int main(int argc, char** argv) try {
   });
   CLI::App app;
   int threads = thread_count();
-  app.add_option("--threads", threads)->check(CLI::Range(1, most_threads));
-  try {
-    app.parse(argc, arguments.data());
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  set_thread_count(threads);
-  if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
-  MachineRates machine = measure_machine(threads);
-  Bandwidth bandwidth;
-  benchmark::AddCustomContext("threads", std::to_string(threads));
-  benchmark::AddCustomContext("isa", name(isa()));
-  benchmark::AddCustomContext("sgemm_gflops", fmt::format("{:.1f}", machine.sgemm_gflops));
-  benchmark::AddCustomContext("sgemm_library", machine.sgemm_library);
-  benchmark::AddCustomContext("bandwidth_gbs", fmt::format("{:.1f}", machine.bandwidth_gbs));
-  add_optimizer(bandwidth);
-  for (const OpCase& op : op_cases())
-    for (const Sizes& sizes : op.bench_sizes)
-      for (Direction direction : {Direction::forward, Direction::backward})
-        add_op(op, sizes, direction, machine, bandwidth);
-  benchmark::RunSpecifiedBenchmarks();
-} catch (const std::exception& error) {
-  fmt::print(stderr, "{}\n", error.what());
-  return 1;
+  return run_benchmark(app, threads, argc, arguments.data(), [&] {
+    if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
+    MachineRates machine = measure_machine(threads);
+    Bandwidth bandwidth;
+    benchmark::AddCustomContext("threads", std::to_string(threads));
+    benchmark::AddCustomContext("isa", name(isa()));
+    benchmark::AddCustomContext("sgemm_gflops", fmt::format("{:.1f}", machine.sgemm_gflops));
+    benchmark::AddCustomContext("sgemm_library", machine.sgemm_library);
+    benchmark::AddCustomContext("bandwidth_gbs", fmt::format("{:.1f}", machine.bandwidth_gbs));
+    add_optimizer(bandwidth);
+    for (const OpCase& op : op_cases())
+      for (const Sizes& sizes : op.bench_sizes)
+        for (Direction direction : {Direction::forward, Direction::backward})
+          add_op(op, sizes, direction, machine, bandwidth);
+    check(benchmark::RunSpecifiedBenchmarks() > 0, "ops", "--benchmark_filter matches nothing");
+  });
 }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/threads.h"
+#include "bench/program.h"
 #include "data/corpus.h"
 #include "data/tokenized_lines.h"
 
@@ -65,7 +66,7 @@ void serve(Bench& bench) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   CLI::App app(
       "Measures how fast the lines of text files become ids: lower-cased, from memory, without offsets.");
   std::string vocabulary;
@@ -74,32 +75,24 @@ int main(int argc, char** argv) try {
   bool json = false, serves = false;
   app.add_option("--vocab", vocabulary, "vocab.txt")->required();
   app.add_option("files", files, "Text files")->required();
-  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   app.add_flag("--json", json, "Print JSON");
   app.add_flag("--serve", serves, "All lines once for each line \"go\" on standard input; prints JSON");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  set_thread_count(threads);
-  Bench bench(vocabulary, files);
-  bench.run();  // warms up
-  if (serves) {
-    serve(bench);
-    return 0;
-  }
-  for (int i = 0; i < 11; ++i) bench.run();
-  Json summary = bench.summary();
-  if (json) {
-    say(summary);
-  } else {
-    fmt::print("{:.1f} MB/s: {} lines, {} bytes, {} tokens in {:.1f} ms, {} threads\n",
-               summary["megabytes_per_second"].get<double>(), summary["lines"].get<int64_t>(),
-               summary["bytes"].get<int64_t>(), summary["tokens"].get<int64_t>(),
-               1e3 * summary["seconds"].get<double>(), threads);
-  }
-} catch (const std::exception& error) {
-  fmt::print(stderr, "{}\n", error.what());
-  return 1;
+  return run_benchmark(app, threads, argc, argv, [&] {
+    Bench bench(vocabulary, files);
+    bench.run();  // warms up
+    if (serves) {
+      serve(bench);
+      return;
+    }
+    for (int i = 0; i < 11; ++i) bench.run();
+    Json summary = bench.summary();
+    if (json) {
+      say(summary);
+    } else {
+      fmt::print("{:.1f} MB/s: {} lines, {} bytes, {} tokens in {:.1f} ms, {} threads\n",
+                 summary["megabytes_per_second"].get<double>(), summary["lines"].get<int64_t>(),
+                 summary["bytes"].get<int64_t>(), summary["tokens"].get<int64_t>(),
+                 1e3 * summary["seconds"].get<double>(), threads);
+    }
+  });
 }

@@ -34,6 +34,7 @@
 #include "autograd/threads.h"
 #include "bench/bert_work.h"
 #include "bench/machine.h"
+#include "bench/program.h"
 #include "models/bert_heads.h"
 #include "nn/training.h"
 #include "ops/gemm.h"
@@ -283,7 +284,7 @@ void report(const Options& options, Rounds& rounds) {
 
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   Options options;
   CLI::App app("Measures a training step of BERT on random ids.");
   app.add_option("--preset", options.preset, "Size of the model")->check(CLI::IsMember(bert_preset_names()));
@@ -295,7 +296,6 @@ int main(int argc, char** argv) try {
   CLI::Option* vocab_size = app.add_option("--vocab-size", options.vocab_size,
                                            "Words (default: 30,522 for base and 8,192 otherwise)");
   vocab_size->check(CLI::Range(2, 10'000'000));
-  app.add_option("--threads", options.threads, "Threads")->check(CLI::Range(1, most_threads));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")
@@ -304,21 +304,14 @@ int main(int argc, char** argv) try {
   length->check(CLI::Range(1, 512));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0 && option != vocab_size) option->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  set_thread_count(options.threads);
-  if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
-  TrainStep step(options);
-  for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
-  Rounds rounds(step);
-  if (options.serve)
-    serve(rounds);
-  else
-    report(options, rounds);
-} catch (const std::exception& error) {
-  fmt::print(stderr, "{}\n", error.what());
-  return 1;
+  return run_benchmark(app, options.threads, argc, argv, [&] {
+    if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
+    TrainStep step(options);
+    for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
+    Rounds rounds(step);
+    if (options.serve)
+      serve(rounds);
+    else
+      report(options, rounds);
+  });
 }

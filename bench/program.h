@@ -1,0 +1,16 @@
+// What the benchmarks' mains share.
+#pragma once
+#include <functional>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace bertie {
+
+// Adds `--threads N`, with `threads` as its default, parses the options of `app`, sets the number of threads
+// and runs `body`. Returns the exit status: 0; 1 after an error, also where standard output can't be written;
+// 2 for wrong usage.
+int run_benchmark(CLI::App& app, int& threads, int argc, char** argv, const std::function<void()>& body);
+
+}  // namespace bertie
