@@ -95,6 +95,11 @@ using Backward = std::function<Gradients(Array dy, const Needs& needs)>;
 // and throws.
 Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward);
 
+// Throws, naming the operation, where x has no value.
+inline void check_value(const char* op, const Tensor& x) {
+  check(static_cast<bool>(x), op, "needs a tensor with a value");
+}
+
 // For a closure to capture: the array where `wanted`, else none, so that nothing is kept for a gradient
 // nobody asks.
 inline Array save_if(bool wanted, const Array& array) { return wanted ? array : Array(); }

@@ -196,7 +196,7 @@ class GroupTask {
 }  // namespace
 
 Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const DropoutMask& dropout) {
-  check(static_cast<bool>(qkv), "attention", "needs a tensor with a value");
+  check_value("attention", qkv);
   check(qkv.shape().rank() == 2 && qkv.shape()[1] % 3 == 0, "attention", "qkv must be [T, 3H], got {}",
         qkv.shape());
   int64_t T = qkv.shape()[0], H = qkv.shape()[1] / 3;

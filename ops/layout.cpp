@@ -60,6 +60,7 @@ AxisCopy axis_copy(const Shape& whole, const Shape& part, int axis, int64_t begi
 }  // namespace
 
 Tensor reshape(const Tensor& x, std::vector<int64_t> extents) {
+  check_value("reshape", x);
   int64_t known = 1, unknown = 0;
   for (int64_t extent : extents) {
     check(extent >= -1, "reshape", "an extent can't be {}", extent);
@@ -79,6 +80,7 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> extents) {
 }
 
 Tensor transpose(const Tensor& x, std::vector<int> order) {
+  check_value("transpose", x);
   int rank = x.shape().rank();
   if (order.empty()) {
     check(rank >= 2, "transpose", "needs two axes to swap, got shape {}", x.shape());
@@ -98,6 +100,7 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
 }
 
 Tensor slice_rows(const Tensor& x, int64_t begin, int64_t end) {
+  check_value("slice_rows", x);
   check(x.shape().rank() >= 1 && 0 <= begin && begin <= end && end <= x.shape()[0], "slice_rows",
         "rows {} … {} are not within shape {}", begin, end, x.shape());
   return record("slice_rows", x.array().rows(begin, end), {x},
@@ -110,6 +113,7 @@ Tensor slice_rows(const Tensor& x, int64_t begin, int64_t end) {
 
 Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   check(!parts.empty(), "concatenate", "needs at least one part");
+  for (const Tensor& part : parts) check_value("concatenate", part);
   Shape whole = parts[0].shape();
   axis = whole.axis_index(axis);
   std::vector<int64_t> begins{0};
@@ -151,6 +155,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 }
 
 Tensor select_rows(const Tensor& x, const Array& rows) {
+  check_value("select_rows", x);
   check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
   Array y = gather_rows("select_rows", x.array(), rows);  // before rows.clone(): it checks them
   return record("select_rows", y, {x},

@@ -34,6 +34,7 @@ std::vector<int64_t> checked_labels(const Array& labels, const Shape& logits, in
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntropyOptions& options) {
+  check_value("cross_entropy", logits);
   std::vector<int64_t> targets = checked_labels(labels, logits.shape(), options.ignore_index);
   double smoothing = options.label_smoothing;
   check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}",
@@ -96,6 +97,8 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
 }
 
 Tensor mean_squared_error(const Tensor& x, const Tensor& target) {
+  check_value("mean_squared_error", x);
+  check_value("mean_squared_error", target);
   check(x.shape() == target.shape() && x.dtype() == target.dtype(), "mean_squared_error",
         "both must agree: {} {} and {} {}", name(x.dtype()), x.shape(), name(target.dtype()), target.shape());
   int64_t n = x.array().size();

@@ -60,6 +60,7 @@ void repeat(const Array& small, Array& out, T factor) {
 }
 
 Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options, bool divide) {
+  check_value(op, x);
   Reduction r = reduction(op, x.shape(), options);
   double factor = 1;
   if (divide) {
@@ -128,6 +129,7 @@ Tensor sum(const Tensor& x, const ReduceOptions& options) { return scaled_sum("s
 Tensor mean(const Tensor& x, const ReduceOptions& options) { return scaled_sum("mean", x, options, true); }
 
 Tensor max(const Tensor& x, const ReduceOptions& options) {
+  check_value("max", x);
   Reduction r = reduction("max", x.shape(), options);
   check(r.count > 0, "max", "there is no maximum of nothing: shape {}", x.shape());
   return dispatch("max", x.dtype(), [&](auto zero) {

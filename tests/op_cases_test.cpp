@@ -8,6 +8,7 @@
 #include "autograd/random.h"
 #include "ops/gemm.h"
 #include "tests/largest.h"
+#include "tests/message_of.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {
@@ -220,6 +221,16 @@ INSTANTIATE_TEST_SUITE_P(Table, OpCases, testing::ValuesIn(op_cases()), [](const
   for (char c : info.param.name) id += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return id;
 });
+
+// An operation without its first input says so; which inputs may be missing is the operation's own matter.
+TEST_P(OpCases, AMissingInputIsNamed) {
+  const OpCase& op = GetParam();
+  std::vector<Tensor> in =
+      as_tensors(op, op.check_sizes[0], make_inputs(op, op.check_sizes[0], DType::f64, 1));
+  in[0] = Tensor();
+  std::string message = message_of([&] { op.op(in, op.check_sizes[0]); });
+  EXPECT_NE(message.find("value"), std::string::npos) << message;
+}
 
 TEST(OpCasesCoverage, IsPrinted) {
   std::string isas;
