@@ -7,10 +7,10 @@
 
 #include "apps/encoded_text.h"
 #include "apps/program.h"
-#include "data/embedding_file.h"
-#include "models/bert.h"
-#include "models/pretrained.h"
-#include "ops/reduce.h"
+#include "bertie/data/files/embedding_file.h"
+#include "bertie/models/bert.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/ops/reduce.h"
 
 using namespace bertie;
 

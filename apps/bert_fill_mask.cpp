@@ -7,10 +7,10 @@
 
 #include "apps/encoded_text.h"
 #include "apps/program.h"
-#include "models/bert_heads.h"
-#include "models/pretrained.h"
-#include "ops/reduce.h"
-#include "ops/softmax.h"
+#include "bertie/models/bert_heads.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/ops/reduce.h"
+#include "bertie/ops/softmax.h"
 
 using namespace bertie;
 

@@ -6,14 +6,14 @@
 
 #include "apps/language_report.h"
 #include "apps/program.h"
-#include "data/atomic_file.h"
-#include "data/corpus.h"
-#include "data/wordpiece_trainer.h"
-#include "models/mlm_evaluation.h"
-#include "models/pretrained.h"
-#include "nn/training.h"
-#include "ops/loss.h"
-#include "ops/reduce.h"
+#include "bertie/data/batches/corpus.h"
+#include "bertie/data/files/atomic_file.h"
+#include "bertie/data/tokenizer/wordpiece_trainer.h"
+#include "bertie/models/mlm_evaluation.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/nn/training.h"
+#include "bertie/ops/loss.h"
+#include "bertie/ops/reduce.h"
 
 using namespace bertie;
 using Json = nlohmann::ordered_json;

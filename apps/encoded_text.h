@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "data/batching.h"
-#include "data/line_blocks.h"
-#include "data/tokenizer.h"
-#include "models/bert.h"
+#include "bertie/data/batches/batching.h"
+#include "bertie/data/files/line_blocks.h"
+#include "bertie/data/tokenizer/tokenizer.h"
+#include "bertie/models/bert.h"
 
 namespace CLI {
 class App;

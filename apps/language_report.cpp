@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "apps/program.h"
-#include "ops/softmax.h"
+#include "bertie/ops/softmax.h"
 
 namespace bertie {
 namespace {

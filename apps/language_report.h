@@ -3,10 +3,10 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 
-#include "data/language_scores.h"
-#include "data/mlm_batches.h"
-#include "data/tokenizer.h"
-#include "models/mlm_evaluation.h"
+#include "bertie/data/batches/mlm_batches.h"
+#include "bertie/data/language/language_scores.h"
+#include "bertie/data/tokenizer/tokenizer.h"
+#include "bertie/models/mlm_evaluation.h"
 
 namespace bertie {
 

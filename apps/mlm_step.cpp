@@ -6,12 +6,12 @@
 
 #include "apps/encoded_text.h"
 #include "apps/program.h"
-#include "autograd/backward.h"
-#include "models/bert_heads.h"
-#include "models/pretrained.h"
-#include "nn/optimizer.h"
-#include "ops/loss.h"
-#include "ops/softmax.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/models/bert_heads.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/nn/optimizer.h"
+#include "bertie/ops/loss.h"
+#include "bertie/ops/softmax.h"
 
 using namespace bertie;
 

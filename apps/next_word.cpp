@@ -4,10 +4,10 @@
 #include <sstream>
 
 #include "apps/program.h"
-#include "models/next_word.h"
-#include "nn/training.h"
-#include "ops/loss.h"
-#include "ops/reduce.h"
+#include "bertie/models/next_word.h"
+#include "bertie/nn/training.h"
+#include "bertie/ops/loss.h"
+#include "bertie/ops/reduce.h"
 
 using namespace bertie;
 

@@ -10,10 +10,10 @@
 #include <iostream>
 #include <thread>
 
-#include "autograd/error.h"
-#include "autograd/threads.h"
-#include "data/atomic_file.h"
-#include "ops/gemm.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/data/files/atomic_file.h"
+#include "bertie/ops/gemm.h"
 
 namespace bertie {
 namespace {

@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/program.h"
-#include "autograd/error.h"
-#include "autograd/threads.h"
-#include "data/corpus.h"
-#include "data/line_blocks.h"
-#include "data/tokenizer_config.h"
-#include "data/wordpiece_trainer.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/data/batches/corpus.h"
+#include "bertie/data/files/line_blocks.h"
+#include "bertie/data/tokenizer/tokenizer_config.h"
+#include "bertie/data/tokenizer/wordpiece_trainer.h"
 
 using namespace bertie;
 

@@ -1,10 +1,10 @@
-#include "autograd/accumulate.h"
+#include "bertie/autograd/accumulate.h"
 
 #include <algorithm>
 
-#include "autograd/accumulate_table.h"
-#include "autograd/kernel_table.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/kernel_table.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -1,7 +1,7 @@
 // Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
 #include <cstdint>
 
-#include "autograd/accumulate_table.h"
+#include "bertie/autograd/accumulate_table.h"
 
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {

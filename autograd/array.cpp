@@ -1,4 +1,4 @@
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 #include <algorithm>
 #include <bit>
@@ -7,8 +7,8 @@
 #include <limits>
 #include <utility>
 
-#include "autograd/memory.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/memory.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 namespace {

@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "autograd/error.h"
-#include "autograd/shape.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/shape.h"
 
 namespace bertie {
 

@@ -1,11 +1,11 @@
-#include "autograd/backward.h"
+#include "bertie/autograd/backward.h"
 
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "autograd/accumulate.h"
-#include "autograd/node.h"
+#include "bertie/autograd/accumulate.h"
+#include "bertie/autograd/node.h"
 
 namespace bertie {
 namespace {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 #include <algorithm>
 

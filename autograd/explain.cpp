@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "autograd/accumulate_table.h"
-#include "autograd/backward.h"
-#include "autograd/node.h"
+#include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/autograd/node.h"
 
 namespace bertie {
 namespace {

@@ -1,9 +1,9 @@
-#include "autograd/gradcheck.h"
+#include "bertie/autograd/gradcheck.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/random.h"
+#include "bertie/autograd/random.h"
 
 namespace bertie {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/backward.h"
+#include "bertie/autograd/backward.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "autograd/isa.h"
+#include "bertie/autograd/isa.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 #include <type_traits>
 
-#include "autograd/isa.h"
+#include "bertie/autograd/isa.h"
 
 namespace bertie::detail {
 

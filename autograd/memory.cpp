@@ -1,4 +1,4 @@
-#include "autograd/memory.h"
+#include "bertie/autograd/memory.h"
 
 #include <malloc.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 namespace {

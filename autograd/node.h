@@ -1,6 +1,6 @@
 // The graph behind Tensor: what autograd/ itself works on. Operations need only tensor.h.
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

@@ -1,8 +1,8 @@
-#include "autograd/random.h"
+#include "bertie/autograd/random.h"
 
 #include <cmath>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

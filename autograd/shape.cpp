@@ -1,8 +1,8 @@
-#include "autograd/shape.h"
+#include "bertie/autograd/shape.h"
 
 #include <algorithm>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

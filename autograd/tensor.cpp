@@ -1,10 +1,10 @@
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 #include <algorithm>
 #include <atomic>
 
-#include "autograd/backward.h"
-#include "autograd/node.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/autograd/node.h"
 
 namespace bertie {
 namespace {

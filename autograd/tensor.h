@@ -17,7 +17,7 @@
 #include <memory>
 #include <vector>
 
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "autograd/threads.h"
+#include "bertie/autograd/threads.h"
 
 #include <omp.h>
 
@@ -7,7 +7,7 @@
 #include <exception>
 #include <vector>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "autograd/threads.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 namespace {

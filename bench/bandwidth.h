@@ -1,6 +1,6 @@
 // The machine's memory bandwidth.
 #pragma once
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -3,10 +3,10 @@
 #include <cstdint>
 #include <span>
 
-#include "autograd/array.h"
-#include "autograd/random.h"
-#include "models/bert_config.h"
-#include "ops/packing.h"
+#include "bertie/autograd/array.h"
+#include "bertie/autograd/random.h"
+#include "bertie/models/bert_config.h"
+#include "bertie/ops/packing.h"
 
 namespace bertie {
 

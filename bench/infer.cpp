@@ -7,7 +7,7 @@
 //   share    of this machine's own rate of products, measured at the end by a process of its own
 //            (bench/machine.h)
 //
-// --serve lets a driver (scripts/compare_inference.py) alternate this program with others, so that all meet
+// --serve lets a driver (bench/compare_inference.py) alternate this program with others, so that all meet
 // the same machine: after the warm-up it prints {"ready": true}; then, for each line "go" on standard input,
 // it runs all batches once and prints {"seconds": s}; at the end of input it prints a summary.
 #include <CLI/CLI.hpp>
@@ -17,15 +17,15 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "autograd/isa.h"
-#include "autograd/threads.h"
 #include "bench/bert_work.h"
 #include "bench/machine.h"
 #include "bench/program.h"
-#include "data/safetensors.h"
-#include "models/bert.h"
-#include "models/pretrained.h"
-#include "ops/gemm.h"
+#include "bertie/autograd/isa.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/data/files/safetensors.h"
+#include "bertie/models/bert.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/ops/gemm.h"
 
 namespace {
 

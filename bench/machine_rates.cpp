@@ -15,11 +15,11 @@
 #include <numeric>
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "autograd/array.h"
-#include "autograd/isa.h"
-#include "autograd/threads.h"
 #include "bench/bandwidth.h"
 #include "bench/program.h"
+#include "bertie/autograd/array.h"
+#include "bertie/autograd/isa.h"
+#include "bertie/autograd/threads.h"
 
 namespace {
 

@@ -18,15 +18,15 @@
 #include <limits>
 #include <optional>
 
-#include "autograd/backward.h"
-#include "autograd/isa.h"
-#include "autograd/threads.h"
 #include "bench/bandwidth.h"
 #include "bench/machine.h"
 #include "bench/program.h"
-#include "nn/optimizer.h"
-#include "ops/gemm.h"
-#include "ops/reduce.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/autograd/isa.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/nn/optimizer.h"
+#include "bertie/ops/gemm.h"
+#include "bertie/ops/reduce.h"
 #include "tests/op_cases/op_case.h"
 
 namespace {

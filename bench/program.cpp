@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <iostream>
 
-#include "autograd/error.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 

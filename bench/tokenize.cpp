@@ -8,10 +8,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "autograd/threads.h"
 #include "bench/program.h"
-#include "data/corpus.h"
-#include "data/tokenized_lines.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/data/batches/corpus.h"
+#include "bertie/data/batches/tokenized_lines.h"
 
 using namespace bertie;
 

@@ -13,7 +13,7 @@
 //   peak memory   of this process, read right after the steps; only then the machine's own rates are
 //                 measured, in a process of their own (bench/machine.h).
 //
-// --serve lets a driver (scripts/compare_pytorch.py) alternate this program with another one, so that both
+// --serve lets a driver (bench/compare_pytorch.py) alternate this program with another one, so that both
 // meet the same machine: after the warm-up it prints {"ready": true}; then, for each line "go" on standard
 // input, it runs one step and prints {"seconds": s}; at the end of input it prints the summary of these
 // steps.
@@ -28,16 +28,16 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "autograd/isa.h"
-#include "autograd/memory.h"
-#include "autograd/node.h"
-#include "autograd/threads.h"
 #include "bench/bert_work.h"
 #include "bench/machine.h"
 #include "bench/program.h"
-#include "models/bert_heads.h"
-#include "nn/training.h"
-#include "ops/gemm.h"
+#include "bertie/autograd/isa.h"
+#include "bertie/autograd/memory.h"
+#include "bertie/autograd/node.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/models/bert_heads.h"
+#include "bertie/nn/training.h"
+#include "bertie/ops/gemm.h"
 
 namespace {
 

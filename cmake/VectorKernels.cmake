@@ -21,7 +21,7 @@ function(add_vector_kernels target)
     target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${BERTIE_FLAGS_${isa}}
                            $<$<CXX_COMPILER_ID:GNU>:-fno-thread-jumps;-fno-loop-unroll-and-jam>)
     target_compile_definitions(${target}_${isa} PRIVATE BERTIE_ISA_NAMESPACE=${isa})
-    target_include_directories(${target}_${isa} PRIVATE ${PROJECT_SOURCE_DIR})
+    target_include_directories(${target}_${isa} PRIVATE ${BERTIE_INCLUDE_DIR})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
   endforeach()
 endfunction()

@@ -1,8 +1,8 @@
 #include <cstdio>
 
-#include "autograd/backward.h"
-#include "ops/loss.h"
-#include "ops/matmul.h"
+#include <bertie/autograd/backward.h>
+#include <bertie/ops/loss.h>
+#include <bertie/ops/matmul.h>
 
 using namespace bertie;
 

@@ -1,7 +1,7 @@
-#include "models/bert.h"
+#include "bertie/models/bert.h"
 
-#include "ops/elementwise.h"
-#include "ops/layout.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/layout.h"
 
 namespace bertie {
 namespace {

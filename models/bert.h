@@ -5,10 +5,10 @@
 #include <optional>
 #include <vector>
 
-#include "data/batching.h"
-#include "models/bert_config.h"
-#include "nn/layers.h"
-#include "nn/multi_head_attention.h"
+#include "bertie/data/batches/batching.h"
+#include "bertie/models/bert_config.h"
+#include "bertie/nn/layers.h"
+#include "bertie/nn/multi_head_attention.h"
 
 namespace bertie {
 

@@ -1,14 +1,14 @@
-#include "models/bert_config.h"
+#include "bertie/models/bert_config.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "autograd/error.h"
-#include "data/atomic_file.h"
-#include "data/json_object.h"
-#include "data/mapped_file.h"
+#include "bertie/autograd/error.h"
+#include "bertie/data/files/atomic_file.h"
+#include "bertie/data/files/json_object.h"
+#include "bertie/data/files/mapped_file.h"
 
 namespace bertie {
 namespace {

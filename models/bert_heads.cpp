@@ -1,13 +1,13 @@
-#include "models/bert_heads.h"
+#include "bertie/models/bert_heads.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "ops/elementwise.h"
-#include "ops/layout.h"
-#include "ops/loss.h"
-#include "ops/matmul.h"
-#include "ops/reduce.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/layout.h"
+#include "bertie/ops/loss.h"
+#include "bertie/ops/matmul.h"
+#include "bertie/ops/reduce.h"
 
 namespace bertie {
 namespace {

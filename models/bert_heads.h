@@ -3,7 +3,7 @@
 // is what its mean divides by, where a step's batch is computed in parts (0: this batch's own number; then a
 // batch whose labels are all ignored has no mean, and loss() throws, where transformers gives NaN).
 #pragma once
-#include "models/bert.h"
+#include "bertie/models/bert.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "models/mlm_evaluation.h"
+#include "bertie/models/mlm_evaluation.h"
 
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
-#include "ops/softmax.h"
+#include "bertie/ops/softmax.h"
 
 namespace bertie {
 namespace {

@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "data/mlm_batches.h"
-#include "models/bert_heads.h"
+#include "bertie/data/batches/mlm_batches.h"
+#include "bertie/models/bert_heads.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "models/next_word.h"
+#include "bertie/models/next_word.h"
 
 namespace bertie {
 

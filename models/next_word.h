@@ -1,5 +1,5 @@
 #pragma once
-#include "nn/layers.h"
+#include "bertie/nn/layers.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "models/pretrained.h"
+#include "bertie/models/pretrained.h"
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 #include <set>
 #include <system_error>
 
-#include "data/atomic_file.h"
+#include "bertie/data/files/atomic_file.h"
 
 namespace bertie {
 namespace {

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "data/safetensors.h"
-#include "data/tokenizer_config.h"
-#include "models/bert_config.h"
-#include "nn/initializer.h"
-#include "nn/module.h"
+#include "bertie/data/files/safetensors.h"
+#include "bertie/data/tokenizer/tokenizer_config.h"
+#include "bertie/models/bert_config.h"
+#include "bertie/nn/initializer.h"
+#include "bertie/nn/module.h"
 
 namespace bertie {
 

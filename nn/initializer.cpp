@@ -1,4 +1,4 @@
-#include "nn/initializer.h"
+#include "bertie/nn/initializer.h"
 
 #include <sys/mman.h>
 
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <memory>
 
-#include "autograd/random.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/random.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 namespace {

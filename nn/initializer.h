@@ -1,6 +1,6 @@
 // Initial values of parameters.
 #pragma once
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "nn/layers.h"
+#include "bertie/nn/layers.h"
 
-#include "ops/dropout.h"
-#include "ops/elementwise.h"
-#include "ops/embedding.h"
-#include "ops/layer_norm.h"
-#include "ops/matmul.h"
+#include "bertie/ops/dropout.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/embedding.h"
+#include "bertie/ops/layer_norm.h"
+#include "bertie/ops/matmul.h"
 
 namespace bertie {
 

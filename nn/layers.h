@@ -1,8 +1,8 @@
 // The small layers: Linear, LayerNorm, Dropout, Activation and Embedding.
 #pragma once
-#include "nn/initializer.h"
-#include "nn/module.h"
-#include "ops/matmul.h"
+#include "bertie/nn/initializer.h"
+#include "bertie/nn/module.h"
+#include "bertie/ops/matmul.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "nn/module.h"
+#include "bertie/nn/module.h"
 
 #include <fmt/format.h>
 

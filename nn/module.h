@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/tensor.h"
-#include "ops/packing.h"
+#include "bertie/autograd/tensor.h"
+#include "bertie/ops/packing.h"
 
 namespace bertie {
 

@@ -1,7 +1,7 @@
-#include "nn/multi_head_attention.h"
+#include "bertie/nn/multi_head_attention.h"
 
-#include "ops/attention.h"
-#include "ops/matmul.h"
+#include "bertie/ops/attention.h"
+#include "bertie/ops/matmul.h"
 
 namespace bertie {
 

@@ -1,6 +1,6 @@
 #pragma once
-#include "nn/initializer.h"
-#include "nn/module.h"
+#include "bertie/nn/initializer.h"
+#include "bertie/nn/module.h"
 
 namespace bertie {
 

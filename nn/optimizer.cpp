@@ -1,9 +1,9 @@
-#include "nn/optimizer.h"
+#include "bertie/nn/optimizer.h"
 
 #include <cmath>
 
-#include "autograd/threads.h"
-#include "ops/kernels/optimizer.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/optimizer.h"
 
 namespace bertie {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 
-#include "nn/parameter_block.h"
+#include "bertie/nn/parameter_block.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "nn/parameter_block.h"
+#include "bertie/nn/parameter_block.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/accumulate_table.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 

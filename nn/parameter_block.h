@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "nn/module.h"
+#include "bertie/nn/module.h"
 
 namespace bertie {
 

@@ -1,9 +1,9 @@
-#include "nn/schedule.h"
+#include "bertie/nn/schedule.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "nn/training.h"
+#include "bertie/nn/training.h"
 
 #include <cmath>
 

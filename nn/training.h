@@ -2,9 +2,9 @@
 #pragma once
 #include <functional>
 
-#include "autograd/backward.h"
-#include "nn/optimizer.h"
-#include "nn/schedule.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/nn/optimizer.h"
+#include "bertie/nn/schedule.h"
 
 namespace bertie {
 

@@ -1,12 +1,12 @@
-#include "ops/attention.h"
+#include "bertie/ops/attention.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/threads.h"
-#include "ops/kernels/attention.h"
-#include "ops/kernels/dropout.h"
-#include "ops/kernels/softmax.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/attention.h"
+#include "bertie/ops/kernels/dropout.h"
+#include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
 namespace {

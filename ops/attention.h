@@ -1,5 +1,5 @@
 #pragma once
-#include "ops/dropout.h"
+#include "bertie/ops/dropout.h"
 
 namespace bertie {
 

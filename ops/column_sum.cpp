@@ -1,9 +1,9 @@
-#include "ops/column_sum.h"
+#include "bertie/ops/column_sum.h"
 
 #include <algorithm>
 
-#include "autograd/accumulate_table.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 namespace {

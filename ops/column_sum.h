@@ -1,5 +1,5 @@
 #pragma once
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -1,11 +1,11 @@
-#include "ops/dropout.h"
+#include "bertie/ops/dropout.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/random.h"
-#include "autograd/threads.h"
-#include "ops/kernels/dropout.h"
+#include "bertie/autograd/random.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/dropout.h"
 
 namespace bertie {
 namespace {

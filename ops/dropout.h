@@ -1,6 +1,6 @@
 #pragma once
-#include "autograd/tensor.h"
-#include "ops/packing.h"
+#include "bertie/autograd/tensor.h"
+#include "bertie/ops/packing.h"
 
 namespace bertie {
 

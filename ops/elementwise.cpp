@@ -1,9 +1,9 @@
-#include "ops/elementwise.h"
+#include "bertie/ops/elementwise.h"
 
 #include <algorithm>
 
-#include "autograd/threads.h"
-#include "ops/kernels/elementwise.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/elementwise.h"
 
 namespace bertie {
 namespace {

@@ -1,6 +1,6 @@
 // Operations on each element. f32 or f64; the operands of one operation have the same type.
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

@@ -1,6 +1,6 @@
-#include "ops/embedding.h"
+#include "bertie/ops/embedding.h"
 
-#include "ops/gather.h"
+#include "bertie/ops/gather.h"
 
 namespace bertie {
 

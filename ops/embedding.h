@@ -1,5 +1,5 @@
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

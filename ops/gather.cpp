@@ -1,10 +1,10 @@
-#include "ops/gather.h"
+#include "bertie/ops/gather.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "autograd/accumulate.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/accumulate.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 

@@ -1,6 +1,6 @@
 // Rows out of a table: what embedding and select_rows share.
 #pragma once
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

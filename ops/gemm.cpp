@@ -1,10 +1,10 @@
-#include "ops/gemm.h"
+#include "bertie/ops/gemm.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "autograd/threads.h"
-#include "ops/gemm_call.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/gemm_call.h"
 
 namespace bertie {
 namespace {

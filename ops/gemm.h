@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "autograd/array.h"
+#include "bertie/autograd/array.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "ops/gemm_call.h"
+#include "bertie/ops/gemm_call.h"
 
 #include <cblas.h>
 #include <omp.h>
@@ -9,8 +9,8 @@
 #include <limits>
 #include <string_view>
 
-#include "autograd/isa.h"
-#include "ops/kernels/attention.h"
+#include "bertie/autograd/isa.h"
+#include "bertie/ops/kernels/attention.h"
 
 namespace bertie {
 namespace {

@@ -1,6 +1,6 @@
 // One call of a library, or of our own loops: what a tile of ops/gemm.cpp comes down to.
 #pragma once
-#include "ops/gemm.h"
+#include "bertie/ops/gemm.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "ops/layer_norm.h"
+#include "bertie/ops/layer_norm.h"
 
 #include <algorithm>
 
-#include "autograd/threads.h"
-#include "ops/column_sum.h"
-#include "ops/kernels/layer_norm.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/column_sum.h"
+#include "bertie/ops/kernels/layer_norm.h"
 
 namespace bertie {
 namespace {

@@ -1,10 +1,10 @@
-#include "ops/layout.h"
+#include "bertie/ops/layout.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "autograd/threads.h"
-#include "ops/gather.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/gather.h"
 
 namespace bertie {
 namespace {

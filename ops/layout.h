@@ -1,6 +1,6 @@
 // Operations that move elements and compute nothing.
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

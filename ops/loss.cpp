@@ -1,12 +1,12 @@
-#include "ops/loss.h"
+#include "bertie/ops/loss.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/accumulate_table.h"
-#include "autograd/threads.h"
-#include "ops/kernels/elementwise.h"
-#include "ops/kernels/softmax.h"
+#include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/elementwise.h"
+#include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
 namespace {

@@ -1,11 +1,11 @@
-#include "ops/matmul.h"
+#include "bertie/ops/matmul.h"
 
 #include <algorithm>
 
-#include "autograd/threads.h"
-#include "ops/column_sum.h"
-#include "ops/gemm.h"
-#include "ops/kernels/elementwise.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/column_sum.h"
+#include "bertie/ops/gemm.h"
+#include "bertie/ops/kernels/elementwise.h"
 
 namespace bertie {
 namespace {

@@ -1,6 +1,6 @@
 // Products of matrices, as tensors.
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

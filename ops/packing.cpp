@@ -1,6 +1,6 @@
-#include "ops/packing.h"
+#include "bertie/ops/packing.h"
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

@@ -1,10 +1,10 @@
-#include "ops/reduce.h"
+#include "bertie/ops/reduce.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/accumulate.h"
-#include "autograd/threads.h"
+#include "bertie/autograd/accumulate.h"
+#include "bertie/autograd/threads.h"
 
 namespace bertie {
 namespace {

@@ -1,6 +1,6 @@
 // Sums, means and maxima over chosen axes.
 #pragma once
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

@@ -1,7 +1,7 @@
-#include "ops/softmax.h"
+#include "bertie/ops/softmax.h"
 
-#include "autograd/threads.h"
-#include "ops/kernels/softmax.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
 namespace {

@@ -9,7 +9,7 @@
 # lists (default: the environment that python_env.sh makes).
 set -euo pipefail
 
-scripts=$(dirname "${BASH_SOURCE[0]}")
-programs=$("$scripts/build_bench.sh")
-python=${BERTIE_PYTHON:-$("$scripts/python_env.sh")}
-exec "$python" "$scripts/compare_inference.py" --programs "$programs" "$@"
+root=$(dirname "${BASH_SOURCE[0]}")/..
+programs=$("$root/bench/build_bench.sh")
+python=${BERTIE_PYTHON:-$("$root/scripts/python_env.sh")}
+exec "$python" "$root/bench/compare_inference.py" --programs "$programs" "$@"

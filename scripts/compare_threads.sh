@@ -6,6 +6,6 @@
 # BERTIE_BUILD names the build folder (default: build/release).
 set -euo pipefail
 
-scripts=$(dirname "${BASH_SOURCE[0]}")
-programs=$("$scripts/build_bench.sh")
-exec python3 "$scripts/compare_threads.py" --programs "$programs" "$@"
+root=$(dirname "${BASH_SOURCE[0]}")/..
+programs=$("$root/bench/build_bench.sh")
+exec python3 "$root/bench/compare_threads.py" --programs "$programs" "$@"

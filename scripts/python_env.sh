@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the virtual environment that the Python referees run in, or reuses it, and prints its interpreter:
-#   python=$(scripts/python_env.sh) && "$python" scripts/make_bert_reference.py
+#   python=$(scripts/python_env.sh) && "$python" tests/models/reference/make_bert_reference.py
 # It lies in .venv of the project, or in the folder that BERTIE_PYTHON_ENV names. Packages and their versions
 # are in requirements.txt; from where they come is up to pip's own configuration.
 set -euo pipefail

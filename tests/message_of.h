@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 

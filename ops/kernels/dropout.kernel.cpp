@@ -1,11 +1,11 @@
 // Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
-#include "ops/kernels/dropout.h"
+#include "bertie/ops/kernels/dropout.h"
 
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
-#include "ops/kernels/vector_math.h"
+#include "bertie/ops/kernels/vector_math.h"
 
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {

@@ -1,7 +1,7 @@
 // Compiled once per instruction set; see cmake/VectorKernels.cmake for what may be included here.
-#include "ops/kernels/optimizer.h"
+#include "bertie/ops/kernels/optimizer.h"
 
-#include "ops/kernels/vector_math.h"
+#include "bertie/ops/kernels/vector_math.h"
 
 namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {

@@ -1,10 +1,10 @@
-#include "autograd/kernel_table.h"
-#include "ops/kernels/attention.h"
-#include "ops/kernels/dropout.h"
-#include "ops/kernels/elementwise.h"
-#include "ops/kernels/layer_norm.h"
-#include "ops/kernels/optimizer.h"
-#include "ops/kernels/softmax.h"
+#include "bertie/autograd/kernel_table.h"
+#include "bertie/ops/kernels/attention.h"
+#include "bertie/ops/kernels/dropout.h"
+#include "bertie/ops/kernels/elementwise.h"
+#include "bertie/ops/kernels/layer_norm.h"
+#include "bertie/ops/kernels/optimizer.h"
+#include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
 

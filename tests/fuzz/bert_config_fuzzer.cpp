@@ -1,7 +1,7 @@
 // Any bytes as config.json: refused, or a config that is written and read without a change.
-#include "models/bert_config.h"
+#include "bertie/models/bert_config.h"
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "data/mapped_file.h"
+#include "bertie/data/files/mapped_file.h"
 
 // The linker sends every call of mmap() and munmap() here (--wrap). A mapped file ends within a page whose
 // rest can be read: the sanitizer is told that it can't.

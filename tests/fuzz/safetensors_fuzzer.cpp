@@ -1,7 +1,7 @@
 // Any bytes as a safetensors file: refused, or every element of every array can be read, and the arrays are
 // written and read without a change. Random bytes hardly ever get beyond the header, so inputs are changed
 // region by region, and some are made from scratch.
-#include "data/safetensors.h"
+#include "bertie/data/files/safetensors.h"
 
 #include <algorithm>
 #include <cmath>

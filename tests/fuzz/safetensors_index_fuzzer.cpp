@@ -3,7 +3,7 @@
 #include <fstream>
 #include <set>
 
-#include "data/safetensors.h"
+#include "bertie/data/files/safetensors.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 namespace {

@@ -1,7 +1,7 @@
 // Any bytes as tokenizer_config.json: refused, or a config that is written and read without a change.
-#include "data/tokenizer_config.h"
+#include "bertie/data/tokenizer/tokenizer_config.h"
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {

@@ -2,14 +2,14 @@
 // each (special tokens are there anyway), an empty line, and any bytes as a text or, at a tab, as two: ids
 // with and without offsets agree, offsets lie within the text and move forward, what is cut off is the end,
 // and what is decoded is UTF-8.
-#include "data/tokenizer.h"
+#include "bertie/data/tokenizer/tokenizer.h"
 
 #include <algorithm>
 #include <optional>
 #include <set>
 #include <span>
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 namespace {

@@ -2,8 +2,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "autograd/error.h"
-#include "data/tokenizer_config.h"
+#include "bertie/autograd/error.h"
+#include "bertie/data/tokenizer/tokenizer_config.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {

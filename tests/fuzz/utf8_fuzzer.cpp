@@ -1,5 +1,5 @@
 // Any bytes as UTF-8, with utf8proc as the judge of what is valid.
-#include "data/utf8.h"
+#include "bertie/data/tokenizer/utf8.h"
 
 #include <utf8proc.h>
 

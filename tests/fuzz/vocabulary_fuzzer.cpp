@@ -1,8 +1,8 @@
 // Any bytes as vocab.txt: refused, or every token is found again, whole and as the longest piece, and the
 // vocabulary is written and read without a change.
-#include "data/vocabulary.h"
+#include "bertie/data/tokenizer/vocabulary.h"
 
-#include "autograd/error.h"
+#include "bertie/autograd/error.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 namespace {

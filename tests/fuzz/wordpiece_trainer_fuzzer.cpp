@@ -1,14 +1,14 @@
 // A byte of options, a byte for the size, then any bytes as lines of text: the trained vocabulary keeps to
 // its size and, where no character was left out, cuts every word into pieces (but for those too long for a
 // tokenizer).
-#include "data/wordpiece_trainer.h"
+#include "bertie/data/tokenizer/wordpiece_trainer.h"
 
 #include <algorithm>
 #include <set>
 
-#include "autograd/error.h"
-#include "autograd/threads.h"
-#include "data/tokenizer.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/data/tokenizer/tokenizer.h"
 #include "tests/fuzz/fuzzer_files.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {

@@ -1,9 +1,9 @@
-#include "ops/attention.h"
+#include "bertie/ops/attention.h"
 
 #include <cmath>
 #include <numeric>
 
-#include "autograd/random.h"
+#include "bertie/autograd/random.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {

@@ -1,8 +1,8 @@
-#include "ops/dropout.h"
+#include "bertie/ops/dropout.h"
 
 #include <cmath>
 
-#include "autograd/random.h"
+#include "bertie/autograd/random.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {

@@ -1,4 +1,4 @@
-#include "ops/elementwise.h"
+#include "bertie/ops/elementwise.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "ops/embedding.h"
+#include "bertie/ops/embedding.h"
 
 #include "tests/op_cases/op_case.h"
 

@@ -1,4 +1,4 @@
-#include "ops/layer_norm.h"
+#include "bertie/ops/layer_norm.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "ops/layout.h"
+#include "bertie/ops/layout.h"
 
 #include "tests/op_cases/op_case.h"
 

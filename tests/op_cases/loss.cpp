@@ -1,8 +1,8 @@
-#include "ops/loss.h"
+#include "bertie/ops/loss.h"
 
 #include <cmath>
 
-#include "ops/elementwise.h"
+#include "bertie/ops/elementwise.h"
 #include "tests/op_cases/op_case.h"
 
 namespace bertie {

@@ -1,4 +1,4 @@
-#include "ops/matmul.h"
+#include "bertie/ops/matmul.h"
 
 #include <cmath>
 #include <numbers>

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "autograd/random.h"
+#include "bertie/autograd/random.h"
 
 namespace bertie {
 

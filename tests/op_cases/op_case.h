@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/tensor.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "ops/reduce.h"
+#include "bertie/ops/reduce.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "ops/softmax.h"
+#include "bertie/ops/softmax.h"
 
 #include <cmath>
 

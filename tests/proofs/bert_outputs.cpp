@@ -1,14 +1,14 @@
 // What a pretrained directory computes, whatever head its configuration names, for
-// scripts/prove_pretrained.py; and the directory written again.
+// tests/proofs/prove_pretrained.py; and the directory written again.
 //   bert_outputs MODEL BATCH.safetensors OUTPUTS.safetensors COPY
 // BATCH holds ids and token_type_ids [T] i32 and offsets [N+1] i64. COPY is a folder to write, MODEL itself
 // perhaps.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "data/mapped_file.h"
-#include "models/bert_heads.h"
-#include "models/pretrained.h"
+#include "bertie/data/files/mapped_file.h"
+#include "bertie/models/bert_heads.h"
+#include "bertie/models/pretrained.h"
 
 using namespace bertie;
 

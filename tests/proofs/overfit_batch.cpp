@@ -1,17 +1,17 @@
 // BERT-base, one batch of 8 × 128 real tokens, Adam at 1e-4 without dropout, 60 steps: does it learn the
 // batch by heart? Writes start (a model directory), batch.safetensors and losses.json into a folder, for
-// scripts/compare_overfit.py, which repeats it with PyTorch.
+// tests/proofs/compare_overfit.py, which repeats it with PyTorch.
 //   overfit_batch VOCAB CORPUS FOLDER [STEPS]
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "data/atomic_file.h"
-#include "data/corpus.h"
-#include "data/masking.h"
-#include "data/safetensors.h"
-#include "models/mlm_evaluation.h"
-#include "models/pretrained.h"
-#include "nn/training.h"
+#include "bertie/data/batches/corpus.h"
+#include "bertie/data/batches/masking.h"
+#include "bertie/data/files/atomic_file.h"
+#include "bertie/data/files/safetensors.h"
+#include "bertie/models/mlm_evaluation.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/nn/training.h"
 
 using namespace bertie;
 

@@ -1,0 +1,68 @@
+#include "bertie/data/batches/batching.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/random.h"
+
+namespace bertie {
+namespace {
+
+constexpr uint64_t shuffle_stream = 0x73687566;  // "shuf"; separates this use of the seed from others
+
+// Of the sequence with [CLS] and [SEP].
+int64_t length_of(const TokenizedLines& lines, int64_t sequence) {
+  return static_cast<int64_t>(lines[sequence].size()) + 2;
+}
+
+}  // namespace
+
+std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int64_t pass) {
+  Random random(mix(seed, static_cast<uint64_t>(pass)), shuffle_stream);
+  for (size_t i = sequences.size(); i > 1; i--) std::swap(sequences[i - 1], sequences[random.below(i)]);
+  return sequences;
+}
+
+BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens) {
+  check(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  check(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
+        lengths.size());
+  BatchPlan plan{std::move(order), {0}};
+  int64_t tokens = 0;
+  for (size_t i = 0; i < lengths.size(); i++) {
+    if (tokens > 0 && tokens + lengths[i] > batch_tokens) {
+      plan.offsets.push_back(static_cast<int64_t>(i));
+      tokens = 0;
+    }
+    tokens += lengths[i];
+  }
+  if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
+  return plan;
+}
+
+BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens) {
+  std::vector<int64_t> lengths;
+  for (int64_t sequence : order) lengths.push_back(length_of(lines, sequence));
+  return plan_batches(std::move(order), lengths, batch_tokens);
+}
+
+TokenBatch make_batch(const TokenizedLines& lines, std::span<const int64_t> sequences,
+                      const Vocabulary& vocabulary) {
+  check(!sequences.empty(), "batch", "a batch must have at least one sequence, got none");
+  TokenBatch batch;
+  batch.sequences.assign(sequences.begin(), sequences.end());
+  batch.offsets.push_back(0);
+  for (int64_t sequence : sequences)
+    batch.offsets.push_back(batch.offsets.back() + length_of(lines, sequence));
+  batch.ids = Array::empty({batch.tokens()}, DType::i32);
+  int32_t* out = batch.ids.mutable_data<int32_t>();
+  for (int64_t sequence : sequences) {
+    *out++ = vocabulary.cls_id();
+    out = std::copy(lines[sequence].begin(), lines[sequence].end(), out);
+    *out++ = vocabulary.sep_id();
+  }
+  return batch;
+}
+
+}  // namespace bertie

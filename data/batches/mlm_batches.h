@@ -1,0 +1,36 @@
+// Batches for masked language modeling from tokenized text.
+#pragma once
+#include "bertie/data/batches/masking.h"
+
+namespace bertie {
+
+// Everything is a function of (text, seed, pass), so a run can be taken up again at any batch of any pass.
+class MlmBatches {
+ public:
+  // Sequences without a token that can be scored are left out. Throws where no other is left, or where
+  // batch_tokens is below 1. The vocabulary must outlive this.
+  MlmBatches(TokenizedLines lines, const Vocabulary& vocabulary, Masking masking, int64_t batch_tokens,
+             uint64_t seed);
+
+  // The batches of a pass: every sequence once, in an order of its own for each pass.
+  BatchPlan shuffled_pass(int64_t pass) const;
+  // Every sequence once, in the order of the text: for evaluation.
+  BatchPlan ordered_pass() const;
+
+  // The batch of these sequences (plan[b]), masked as pass number `pass` masks it.
+  MaskedBatch batch(std::span<const int64_t> sequences, int64_t pass) const;
+
+  const TokenizedLines& lines() const { return lines_; }
+  int64_t tokens_per_pass() const { return tokens_; }  // [CLS] and [SEP] counted
+
+ private:
+  TokenizedLines lines_;
+  const Vocabulary& vocabulary_;
+  Masking masking_;
+  int64_t batch_tokens_;
+  uint64_t seed_;
+  std::vector<int64_t> usable_;  // numbers of the sequences that can be scored
+  int64_t tokens_ = 0;
+};
+
+}  // namespace bertie

@@ -1,0 +1,36 @@
+// Training a WordPiece vocabulary from words and their counts: beginning with single characters, the most
+// frequent pair of neighboring pieces becomes a new piece, over and over (Sennrich et al., "Neural machine
+// translation of rare words with subword units", 2016, section 3.2), which is what `tokenizers` does under
+// the name of WordPiece.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bertie/data/tokenizer/vocabulary.h"
+#include "bertie/data/tokenizer/word_splitter.h"
+
+namespace bertie {
+
+// Distinct words and how often each occurs, sorted by word.
+using WordCounts = std::vector<std::pair<std::string, int64_t>>;
+
+// Counts the words that the tokenizer would see in the texts; special tokens are ordinary characters here. In
+// parallel, with the same result on any number of threads.
+WordCounts count_words(std::span<const std::string_view> texts, const WordSplitterOptions& options);
+
+struct WordPieceTrainerOptions {
+  int32_t size = 8192;            // entries to aim at; the text may have fewer pairs to give
+  int64_t min_frequency = 2;      // of a pair that becomes a piece
+  int32_t alphabet_limit = 1000;  // the most frequent characters kept; rarer ones become [UNK]
+};
+
+// The special tokens, the characters in order of code point, their continuing forms, then the pieces in the
+// order in which they were made. Of pairs that are equally frequent the one of the lower ids comes first.
+// Throws where `size` can't hold the special tokens and characters, or an option is out of range.
+Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOptions& options = {});
+
+}  // namespace bertie

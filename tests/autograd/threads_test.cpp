@@ -1,0 +1,66 @@
+#include "bertie/autograd/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace bertie {
+namespace {
+
+class Threads : public ::testing::Test {
+ protected:
+  ~Threads() override { set_thread_count(before_); }
+
+ private:
+  int before_ = thread_count();
+};
+
+TEST_F(Threads, EveryTaskRunsOnce) {
+  for (int threads : {1, 2, 3, 8}) {
+    set_thread_count(threads);
+    for (int64_t count : {0, 1, 2, 5, 7, 8, 9, 1000}) {
+      std::vector<std::atomic<int>> runs(count);
+      parallel_tasks(count, [&](int64_t index) { ++runs.at(index); });
+      for (const auto& times : runs) EXPECT_EQ(times, 1) << count << " tasks, " << threads << " threads";
+    }
+  }
+}
+
+TEST_F(Threads, AThreadThatIsDoneHelpsTheOthers) {
+  set_thread_count(2);
+  std::atomic<int> others{0};
+  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  parallel_tasks(8, [&](int64_t index) {
+    if (index == 0)
+      while (others < 7 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    else if (std::chrono::steady_clock::now() < end)
+      ++others;
+  });
+  EXPECT_EQ(others, 7);
+}
+
+TEST_F(Threads, ATasksExceptionIsThrownAgain) {
+  for (int threads : {1, 3}) {
+    set_thread_count(threads);
+    EXPECT_THROW(parallel_tasks(100,
+                                [](int64_t i) {
+                                  if (i % 10 == 3) throw std::runtime_error("3");
+                                }),
+                 std::runtime_error);
+  }
+}
+
+TEST_F(Threads, TasksWithinATaskRunInOrder) {
+  set_thread_count(2);
+  std::vector<std::vector<int64_t>> order(4);
+  parallel_tasks(
+      4, [&](int64_t outer) { parallel_tasks(3, [&](int64_t inner) { order[outer].push_back(inner); }); });
+  for (const auto& inner : order) EXPECT_EQ(inner, (std::vector<int64_t>{0, 1, 2}));
+}
+
+}  // namespace
+}  // namespace bertie

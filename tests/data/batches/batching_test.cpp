@@ -1,0 +1,166 @@
+#include "bertie/data/batches/batching.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "bertie/data/batches/mlm_batches.h"
+#include "tests/message_of.h"
+
+namespace bertie {
+namespace {
+
+const Vocabulary& vocabulary() {
+  static const Vocabulary instance({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"});
+  return instance;
+}
+
+TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
+  TokenizedLines lines;
+  for (const auto& sequence : sequences) {
+    lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
+    lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+  }
+  return lines;
+}
+
+// `count` sequences of 1 to 20 ordinary tokens.
+TokenizedLines ragged_lines(int count) {
+  std::vector<std::vector<int32_t>> sequences;
+  for (int i = 0; i < count; i++) sequences.emplace_back(1 + i * 7 % 20, 5 + i % 4);
+  return lines_of(sequences);
+}
+
+std::vector<int64_t> all_of(const TokenizedLines& lines) {
+  std::vector<int64_t> order(static_cast<size_t>(lines.size()));
+  std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+TEST(Batching, MakesPackedBatches) {
+  TokenizedLines lines = lines_of({{5}, {6, 7}, {}, {8, 8, 8}});
+  std::vector<int64_t> chosen = {3, 0, 2};
+  TokenBatch batch = make_batch(lines, chosen, vocabulary());
+  EXPECT_EQ(batch.ids.to_vector<int32_t>(), (std::vector<int32_t>{2, 8, 8, 8, 3, 2, 5, 3, 2, 3}));
+  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 5, 8, 10}));
+  EXPECT_EQ(batch.sequences, chosen);
+  EXPECT_EQ(batch.tokens(), 10);
+  EXPECT_FALSE(batch.token_type_ids);
+  EXPECT_EQ(batch.first_sequence, 0);
+}
+
+TEST(Batching, PlansByTheBudget) {
+  TokenizedLines lines = lines_of({{5}, {5, 5}, {5, 5, 5, 5, 5, 5, 5, 5}, {5}, {5}, {5, 5}});  // 3 4 10 3 3 4
+  BatchPlan plan = plan_batches(lines, all_of(lines), 7);
+  EXPECT_EQ(plan.offsets, (std::vector<int64_t>{0, 2, 3, 5, 6}));
+  EXPECT_EQ(plan.size(), 4);
+  EXPECT_EQ(std::vector<int64_t>(plan[2].begin(), plan[2].end()), (std::vector<int64_t>{3, 4}));
+  EXPECT_EQ(plan_batches(lines, all_of(lines), 1).size(), 6);
+  EXPECT_EQ(plan_batches(lines, all_of(lines), 27).size(), 1);
+  EXPECT_EQ(plan_batches(lines, {2, 0}, 9).offsets, (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_EQ(plan_batches(lines, {}, 9).size(), 0);
+}
+
+TEST(Batching, ShufflesAnewForEachPass) {
+  TokenizedLines lines = ragged_lines(500);
+  std::vector<int64_t> order = all_of(lines), first = shuffled(order, 1, 0);
+  EXPECT_EQ(shuffled(order, 1, 0), first);
+  EXPECT_NE(shuffled(order, 1, 1), first);
+  EXPECT_NE(shuffled(order, 2, 0), first);
+  EXPECT_NE(first, order);
+  std::sort(first.begin(), first.end());
+  EXPECT_EQ(first, order);
+}
+
+// All 6 permutations of 3 come equally often.
+TEST(Batching, ShufflesUniformly) {
+  std::map<std::vector<int64_t>, int> counts;
+  for (int64_t pass = 0; pass < 6000; pass++) counts[shuffled({0, 1, 2}, 9, pass)]++;
+  EXPECT_EQ(counts.size(), 6u);
+  for (auto& [order, count] : counts) EXPECT_NEAR(count, 1000, 4.5 * std::sqrt(1000 * 5.0 / 6));
+}
+
+TEST(Batching, Refusals) {
+  TokenizedLines lines = ragged_lines(3);
+  EXPECT_EQ(message_of([&] { plan_batches(lines, {0}, 0); }),
+            "[batch] the tokens of a batch must be at least 1, got 0");
+  EXPECT_EQ(message_of([&] {
+              plan_batches(lines, {0, 3}, 9);
+            }),
+            "[batch] there are 3 sequences, asked for number 3");
+  EXPECT_EQ(message_of([&] { plan_batches(lines, {-1}, 9); }),
+            "[batch] there are 3 sequences, asked for number -1");
+  EXPECT_EQ(message_of([&] { plan_batches(lines, {0}, 9)[1]; }),
+            "[batch] there are 1 batches, asked for number 1");
+  EXPECT_EQ(message_of([&] { make_batch(lines, {}, vocabulary()); }),
+            "[batch] a batch must have at least one sequence, got none");
+}
+
+TEST(MlmBatches, EverySequenceOncePerPass) {
+  TokenizedLines lines = ragged_lines(1000);
+  Masking masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 1);
+  MlmBatches batches(lines, vocabulary(), masking, 64, 1);
+  EXPECT_EQ(batches.tokens_per_pass(), static_cast<int64_t>(lines.ids.size()) + 2000);
+  for (const BatchPlan& plan : {batches.shuffled_pass(0), batches.shuffled_pass(7), batches.ordered_pass()}) {
+    std::multiset<int64_t> seen;
+    int64_t tokens = 0;
+    for (int64_t b = 0; b < plan.size(); b++) {
+      MaskedBatch batch = batches.batch(plan[b], 7);
+      ASSERT_LE(batch.tokens.tokens(), 64);
+      ASSERT_GT(batch.labels.size(), 0);
+      ASSERT_EQ(batch.labels.size(), batch.scored_rows.size());
+      tokens += batch.tokens.tokens();
+      seen.insert(batch.tokens.sequences.begin(), batch.tokens.sequences.end());
+      for (size_t n = 0; n < batch.tokens.sequences.size(); n++) {
+        ASSERT_EQ(batch.tokens.offsets[n + 1] - batch.tokens.offsets[n],
+                  static_cast<int64_t>(lines[batch.tokens.sequences[n]].size()) + 2);
+      }
+    }
+    EXPECT_EQ(tokens, batches.tokens_per_pass());
+    EXPECT_EQ(seen.size(), 1000u);
+    EXPECT_EQ(std::set(seen.begin(), seen.end()).size(), 1000u);
+    EXPECT_GT(tokens, 64 * 8 / 10 * plan.size());  // batches are well filled
+  }
+}
+
+// Taking up pass 3 at batch 5 gives what an unbroken run sees there.
+TEST(MlmBatches, CanBeTakenUpAnywhere) {
+  auto make = [] {
+    return MlmBatches(ragged_lines(300), vocabulary(),
+                      Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4), 100, 4);
+  };
+  MlmBatches run = make(), resumed = make();
+  for (int64_t pass = 0; pass < 3; pass++) {
+    BatchPlan plan = run.shuffled_pass(pass);
+    for (int64_t b = 0; b < plan.size(); b++) run.batch(plan[b], pass);
+  }
+  MaskedBatch a = run.batch(run.shuffled_pass(3)[5], 3), b = resumed.batch(resumed.shuffled_pass(3)[5], 3);
+  EXPECT_EQ(a.tokens.ids.to_vector<int32_t>(), b.tokens.ids.to_vector<int32_t>());
+  EXPECT_EQ(a.scored_rows.to_vector<int64_t>(), b.scored_rows.to_vector<int64_t>());
+  EXPECT_EQ(a.labels.to_vector<int32_t>(), b.labels.to_vector<int32_t>());
+}
+
+TEST(MlmBatches, LeavesOutWhatCannotBeScored) {
+  Masking masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 1);
+  MlmBatches batches(lines_of({{1, 1}, {5, 1}, {4}, {6}}), vocabulary(), masking, 4, 1);
+  BatchPlan plan = batches.ordered_pass();
+  EXPECT_EQ(plan.order, (std::vector<int64_t>{1, 3}));
+  for (int64_t pass = 0; pass < 50; pass++) {
+    EXPECT_EQ(batches.batch(plan[0], pass).scored_rows.to_vector<int64_t>(), std::vector<int64_t>{1});
+  }
+  EXPECT_EQ(message_of([&] {
+              MlmBatches(lines_of({{1, 1}}), vocabulary(), masking, 4, 1);
+            }),
+            "[batch] the text must have tokens of the vocabulary, none of its 1 sequences has");
+  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{9}}), vocabulary(), masking, 4, 1); }),
+            "[masking] token ids must be below 9, got 9");
+  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{5}}), vocabulary(), masking, 0, 1); }),
+            "[batch] the tokens of a batch must be at least 1, got 0");
+}
+
+}  // namespace
+}  // namespace bertie

@@ -1,0 +1,153 @@
+#include "bertie/data/files/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "bertie/data/files/mapped_file.h"
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace bertie {
+namespace {
+
+namespace fs = std::filesystem;
+
+class AtomicFileTest : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return folder_ / name; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(AtomicFileTest, AppearsOnlyWithCommit) {
+  AtomicFile file(path("a"));
+  file.write("one ");
+  file.write(std::string(100000, 'x'));  // more than the buffer
+  file.write(" two");
+  EXPECT_FALSE(fs::exists(path("a")));
+  file.commit();
+  EXPECT_EQ(read_file(path("a")), "one " + std::string(100000, 'x') + " two");
+  EXPECT_EQ(folder_.entries(), 1u);
+  EXPECT_THROW(file.write("more"), Error);
+  EXPECT_THROW(file.commit(), Error);
+}
+
+TEST_F(AtomicFileTest, WhatWasWrittenCanBeReplaced) {
+  AtomicFile file(path("a"));
+  file.write("???? and ");
+  file.overwrite(0, "head");
+  EXPECT_THROW(file.overwrite(6, "long"), Error);
+  file.write("tail");
+  file.commit();
+  EXPECT_EQ(read_file(path("a")), "head and tail");
+}
+
+TEST_F(AtomicFileTest, WithoutCommitTheOldFileStays) {
+  write_file_atomically(path("a"), "old");
+  {
+    AtomicFile file(path("a"));
+    file.write("new");
+  }
+  EXPECT_EQ(read_file(path("a")), "old");
+  EXPECT_EQ(folder_.entries(), 1u);
+  write_file_atomically(path("a"), "");
+  EXPECT_EQ(read_file(path("a")), "");
+  EXPECT_EQ(folder_.entries(), 1u);
+}
+
+TEST_F(AtomicFileTest, TwoWritersDoNotMix) {
+  AtomicFile a(path("a")), b(path("a"));
+  a.write("first");
+  b.write("second");
+  b.commit();
+  a.commit();
+  EXPECT_EQ(read_file(path("a")), "first");
+  EXPECT_EQ(folder_.entries(), 1u);
+}
+
+TEST_F(AtomicFileTest, ErrorsNameFileAndReason) {
+  std::string missing = path("no/such");
+  EXPECT_EQ(message_of([&] { write_file_atomically(missing, "x"); }),
+            "[write] can't write '" + missing + "': No such file or directory");
+  EXPECT_EQ(message_of([&] { write_file_atomically(folder_.path(), "x"); }),
+            "[write] can't write '" + folder_.path() + "': Is a directory");
+  EXPECT_EQ(message_of([&] { write_file_atomically("", "x"); }),
+            "[write] can't write '': No such file or directory");
+  EXPECT_NE(message_of([&] { write_file_atomically("/dev/null", "x"); }).find("only regular files"),
+            std::string::npos);
+  write_file_atomically(path("file"), "");
+  EXPECT_NE(message_of([&] { write_file_atomically(path("file/below"), "x"); }).find("Not a directory"),
+            std::string::npos);
+  EXPECT_EQ(folder_.entries(), 1u);
+}
+
+TEST_F(AtomicFileTest, FolderWithoutPermission) {
+  fs::create_directory(path("locked"));
+  fs::permissions(path("locked"), fs::perms::owner_read | fs::perms::owner_exec);
+  bool root = ::geteuid() == 0;  // who may write anywhere, so the test becomes nobody for a moment
+  if (root) {
+    ASSERT_EQ(::chown(path("locked").c_str(), 65534, 65534), 0);
+    ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
+  std::string message = message_of([&] { write_file_atomically(path("locked/a"), "x"); });
+  if (root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  EXPECT_EQ(message, "[write] can't write '" + path("locked/a") + "': Permission denied");
+  EXPECT_TRUE(fs::is_empty(path("locked")));
+}
+
+// A limit on the size of files stands in for a full disk: write() fails halfway.
+TEST_F(AtomicFileTest, DiskFullLeavesNothing) {
+  rlimit old_limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  rlimit limit = old_limit;
+  limit.rlim_cur = 150000;
+  auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::string large = message_of([&] { write_file_atomically(path("large"), std::string(200000, 'x')); });
+  std::string many = message_of([&] {
+    AtomicFile file(path("many"));
+    for (int i = 0; i < 2000; i++) file.write(std::string(100, 'x'));
+    file.commit();
+  });
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old_limit), 0);
+  std::signal(SIGXFSZ, old_handler);
+  EXPECT_EQ(large, "[write] can't write '" + path("large") + "': File too large");
+  EXPECT_EQ(many, "[write] can't write '" + path("many") + "': File too large");
+  EXPECT_EQ(folder_.entries(), 0u);
+}
+
+TEST_F(AtomicFileTest, MappedFileOutlivesItsName) {
+  std::string contents(10000, 'm');
+  write_file_atomically(path("a"), contents);
+  MappedFile mapped = map_file(path("a"));
+  write_file_atomically(path("a"), "other");
+  fs::remove(path("a"));
+  EXPECT_EQ(mapped.bytes, contents);
+}
+
+TEST_F(AtomicFileTest, ReadingNamesFileAndReason) {
+  std::string missing = path("missing");
+  for (auto read : {+[](const std::string& file) { map_file(file); },
+                    +[](const std::string& file) { read_file(file); }}) {
+    EXPECT_EQ(message_of([&] { read(missing); }),
+              "[read] can't read '" + missing + "': No such file or directory");
+    EXPECT_EQ(message_of([&] { read(folder_.path()); }),
+              "[read] can't read '" + folder_.path() + "': Is a directory");
+  }
+  EXPECT_EQ(message_of([] { map_file("/dev/null"); }), "[read] '/dev/null' must be a regular file");
+  EXPECT_EQ(read_file("/dev/null"), "");
+  write_file_atomically(path("empty"), "");
+  EXPECT_EQ(map_file(path("empty")).bytes, "");
+  EXPECT_FALSE(read_file("/proc/self/status").empty());  // whose size the system gives as 0
+}
+
+}  // namespace
+}  // namespace bertie

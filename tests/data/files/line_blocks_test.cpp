@@ -1,0 +1,124 @@
+#include "bertie/data/files/line_blocks.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace bertie {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& contents) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "text", std::ios::binary) << contents;
+  LineBlocks blocks(folder / "text");
+  Lines lines;
+  for (auto block = blocks.next(); !block.empty(); block = blocks.next()) {
+    EXPECT_EQ(blocks.first_number(), static_cast<int64_t>(lines.size()) + 1);
+    lines.insert(lines.end(), block.begin(), block.end());
+  }
+  EXPECT_TRUE(blocks.next().empty());
+  return lines;
+}
+
+TEST(LineBlocks, OnlyLineFeedsEndLines) {
+  EXPECT_EQ(lines_of(""), Lines{});
+  EXPECT_EQ(lines_of("\n"), Lines{""});
+  EXPECT_EQ(lines_of("a"), Lines{"a"});
+  EXPECT_EQ(lines_of("a\n"), Lines{"a"});
+  EXPECT_EQ(lines_of("\n\na b\r\n\u2028c\v\f\n\nd"), (Lines{"", "", "a b\r", "\u2028c\v\f", "", "d"}));
+  EXPECT_EQ(lines_of(std::string("a\0b\n", 4)), Lines{std::string("a\0b", 3)});
+}
+
+TEST(LineBlocks, LinesOfAnyLength) {
+  Lines expected;
+  std::string contents;
+  for (size_t length : {0, 1, 1000, 3'000'000, 5, 1 << 20, (1 << 20) - 1, (1 << 19) + 1, 0, 7'654'321, 2}) {
+    expected.push_back(std::string(length, static_cast<char>('a' + expected.size())));
+    contents += expected.back() + "\n";
+  }
+  for (int i = 0; i < 200'000; ++i) {
+    expected.push_back(std::to_string(i));
+    contents += expected.back() + "\n";
+  }
+  EXPECT_TRUE(lines_of(contents) == expected);
+}
+
+TEST(LineBlocks, APipesLinesComeAsTheyAreWritten) {
+  TemporaryFolder folder;
+  std::string path = folder / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::atomic<int> stage = 0;
+  std::thread writer([&] {
+    std::ofstream pipe(path);
+    pipe << "one\ntwo\nth" << std::flush;
+    while (stage < 1) std::this_thread::yield();
+    pipe << "ree\n" << std::flush;
+    while (stage < 2) std::this_thread::yield();  // the reader stops while the pipe is open
+  });
+  std::atomic<bool> stopped = false;
+  LineBlocks blocks(path, [&] { return stopped.load(); });
+  Lines lines;
+  auto add_next = [&] {
+    for (std::string_view line : blocks.next()) lines.emplace_back(line);
+  };
+  add_next();
+  EXPECT_EQ(lines, (Lines{"one", "two"}));
+  stage = 1;
+  add_next();
+  EXPECT_EQ(lines, (Lines{"one", "two", "three"}));
+  stopped = true;
+  EXPECT_TRUE(blocks.next().empty());
+  stage = 2;
+  writer.join();
+}
+
+// Ctrl-C while a pipe has nothing to read.
+TEST(LineBlocks, ASignalEndsTheWaiting) {
+  TemporaryFolder folder;
+  std::string path = folder / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  static std::atomic<bool> signaled;
+  signaled = false;
+  struct sigaction action {
+  }, before{};
+  action.sa_handler = [](int) { signaled = true; };
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  std::atomic<bool> asked = false, done = false, closed = false;
+  std::thread writer([&, reader = ::pthread_self()] {
+    std::ofstream pipe(path);
+    while (!asked) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));  // the reader asks again after 100
+    ::pthread_kill(reader, SIGUSR1);
+    for (int i = 0; i < 200 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    closed = true;
+  });
+  LineBlocks blocks(path, [&] {
+    asked = true;
+    return signaled.load();
+  });
+  EXPECT_TRUE(blocks.next().empty());
+  EXPECT_FALSE(closed);
+  done = true;
+  writer.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST(LineBlocks, SaysWhyItCannotRead) {
+  TemporaryFolder folder;
+  EXPECT_EQ(message_of([&] { LineBlocks blocks(folder / "none"); }),
+            "[read] can't read '" + (folder / "none") + "': No such file or directory");
+  EXPECT_NE(message_of([&] { LineBlocks blocks(folder.path()); }).find("Is a directory"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bertie

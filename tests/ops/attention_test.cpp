@@ -1,0 +1,182 @@
+// Attention against the composition of simpler operations that it replaces.
+#include "bertie/ops/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "bertie/autograd/backward.h"
+#include "bertie/autograd/memory.h"
+#include "bertie/autograd/random.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/layout.h"
+#include "bertie/ops/matmul.h"
+#include "bertie/ops/softmax.h"
+
+namespace bertie {
+namespace {
+
+Array random_array(const Shape& shape, DType type, uint64_t stream) {
+  Random random(1, stream);
+  Array values = Array::empty(shape, DType::f64);
+  for (double *p = values.mutable_data<double>(), *end = p + values.size(); p != end; ++p)
+    *p = static_cast<float>(random.normal());
+  return values.cast(type);
+}
+
+Packing packing_of(const std::vector<int64_t>& lengths) {
+  Packing packing;
+  for (int64_t S : lengths) packing.offsets.push_back(packing.offsets.back() + S);
+  return packing;
+}
+
+// softmax(scale · Q Kᵀ) V, sequence by sequence, with all heads as one batch. No dropout.
+Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A) {
+  int64_t H = qkv.shape()[1] / 3, D = H / A;
+  std::vector<Tensor> outputs;
+  for (int64_t n = 0; n < packing.sequences(); ++n) {
+    int64_t S = packing.offsets[n + 1] - packing.offsets[n];
+    if (S == 0) continue;
+    Tensor rows = slice_rows(qkv, packing.offsets[n], packing.offsets[n + 1]);
+    Tensor parts = transpose(reshape(rows, {S, 3, A, D}), {1, 2, 0, 3});  // [3, A, S, D]
+    auto part = [&](int64_t i) { return reshape(slice_rows(parts, i, i + 1), {A, S, D}); };
+    Tensor scores =
+        scale(matmul(part(0), part(1), {.transpose_b = true}), 1 / std::sqrt(static_cast<double>(D)));
+    outputs.push_back(reshape(transpose(matmul(softmax(scores), part(2)), {1, 0, 2}), {S, H}));
+  }
+  return concatenate(outputs);
+}
+
+struct Result {
+  Array y, gradient;
+};
+
+template <class Op>
+Result run(Op op, const Array& qkv) {
+  Tensor parameter = Tensor::parameter(qkv);
+  Tensor y = op(parameter);
+  backward(y, random_array(y.shape(), y.dtype(), 2));
+  return {y.array(), parameter.grad()};
+}
+
+double largest_difference(const Array& a, const Array& b) {
+  std::vector<double> x = a.cast(DType::f64).to_vector<double>(), y = b.cast(DType::f64).to_vector<double>();
+  EXPECT_EQ(x.size(), y.size());
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    double error = std::abs(x[i] - y[i]);
+    worst = error <= worst ? worst : error;  // NaN is the worst
+  }
+  return worst;
+}
+
+bool same_bits(const Array& a, const Array& b) {
+  return a.shape() == b.shape() && std::memcmp(a.bytes_begin(), b.bytes_begin(), a.bytes()) == 0;
+}
+
+TEST(Attention, AgreesWithTheCompositionItReplaces) {
+  Packing packing = packing_of({37, 1, 150, 0, 16});
+  for (int64_t A : {1, 3}) {
+    Array qkv = random_array({packing.tokens(), 3 * A * 24}, DType::f64, 1);
+    auto fused = [&](const Tensor& x) { return attention(x, packing, A); };
+    auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A); };
+    Result exact = run(composed, qkv), f64 = run(fused, qkv);
+    EXPECT_LE(largest_difference(f64.y, exact.y), 1e-13);
+    EXPECT_LE(largest_difference(f64.gradient, exact.gradient), 1e-12);
+    // In f32 no worse than the composition is, but for chance.
+    Result fused_f32 = run(fused, qkv.cast(DType::f32)), composed_f32 = run(composed, qkv.cast(DType::f32));
+    EXPECT_LE(largest_difference(fused_f32.y, exact.y), 4 * largest_difference(composed_f32.y, exact.y));
+    EXPECT_LE(largest_difference(fused_f32.gradient, exact.gradient),
+              4 * largest_difference(composed_f32.gradient, exact.gradient));
+  }
+}
+
+TEST(Attention, SameBitsOnAnyNumberOfThreads) {
+  int before = thread_count();
+  Packing packing = packing_of({37, 90, 150, 16});
+  Array qkv = random_array({packing.tokens(), 3 * 128}, DType::f32, 1);
+  auto op = [&](const Tensor& x) { return attention(x, packing, 4, {0.1, 1, 2, 3}); };
+  set_thread_count(1);
+  Result one = run(op, qkv);
+  for (int threads : {2, 3, 5}) {
+    set_thread_count(threads);
+    Result several = run(op, qkv);
+    EXPECT_TRUE(same_bits(several.y, one.y)) << threads;
+    EXPECT_TRUE(same_bits(several.gradient, one.gradient)) << threads;
+  }
+  set_thread_count(before);
+}
+
+// A batch computed in parts gives what it gives as a whole, dropout included.
+TEST(Attention, ASequenceDependsOnItsPlaceInTheWholeBatchAlone) {
+  Packing whole = packing_of({5, 9, 7}), part = packing_of({9, 7});
+  part.first_sequence = 1;
+  Array qkv = random_array({21, 3 * 12}, DType::f32, 1);
+  DropoutMask mask{0.4, 1, 2, 3};
+  Array y = attention(qkv, whole, 2, mask).array(), later = attention(qkv.rows(5, 21), part, 2, mask).array();
+  EXPECT_TRUE(same_bits(later, y.rows(5, 21).clone()));
+  part.first_sequence = 2;
+  EXPECT_FALSE(same_bits(attention(qkv.rows(5, 21), part, 2, mask).array(), y.rows(5, 21).clone()));
+}
+
+// With equal scores and values of 1, an output is the share of the probabilities that dropout left, scaled.
+TEST(Attention, DropoutRemovesTheGivenShareInEveryHead) {
+  constexpr int64_t S = 200, A = 4;
+  Array qkv = Array::zeros({S, 3 * A}, DType::f64);
+  for (int64_t t = 0; t < S; ++t) std::fill_n(qkv.mutable_data<double>() + t * 3 * A + 2 * A, A, 1.0);
+  Array y = attention(qkv, packing_of({S}), A, {0.25, 1, 2, 3}).array();
+  std::vector<std::vector<double>> outputs(A);
+  for (int64_t head = 0; head < A; ++head) {
+    double mean = 0;
+    for (int64_t t = 0; t < S; ++t) {
+      outputs[head].push_back(y.item(t * A + head));
+      mean += outputs[head].back() / S;
+    }
+    // The mean of 40,000 draws has a standard deviation of √(0.25 · 0.75 / 40,000) / 0.75 = 0.0029.
+    EXPECT_NEAR(mean, 1, 0.015) << "head " << head;
+  }
+  EXPECT_NE(outputs[0], outputs[1]);
+}
+
+TEST(Attention, EmptySequencesAndTheirAbsence) {
+  EXPECT_EQ(attention(Array::zeros({0, 12}, DType::f32), packing_of({}), 2).shape(), (Shape{0, 4}));
+  EXPECT_EQ(attention(Array::zeros({0, 12}, DType::f32), packing_of({0, 0}), 2).shape(), (Shape{0, 4}));
+  // One token attends to itself alone.
+  Array qkv = random_array({1, 12}, DType::f32, 1);
+  Array y = attention(qkv, packing_of({0, 1}), 2).array();
+  EXPECT_LE(largest_difference(y, qkv.flat(8, {1, 4})), 1e-6);
+}
+
+TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
+  Array qkv = random_array({6, 12}, DType::f32, 1);
+  for (int64_t i = 0; i < 12; ++i) qkv.mutable_data<float>()[i] *= 1e4f;
+  qkv.mutable_data<float>()[4 * 12] = std::nanf("");
+  Array y = attention(qkv, packing_of({3, 3}), 1).array();
+  for (int64_t i = 0; i < 3 * 4; ++i) EXPECT_TRUE(std::isfinite(y.item(i))) << i;
+  for (int64_t i = 4 * 4; i < 5 * 4; ++i) EXPECT_TRUE(std::isnan(y.item(i))) << i;
+}
+
+// √3 isn't a power of two, so that scaling a score of 10¹² rounds it by thousands.
+TEST(Attention, RoundingsOfLargeScoresDontOverflow) {
+  Array qkv = random_array({40, 9}, DType::f32, 1);
+  for (int64_t i = 0; i < qkv.size(); ++i) qkv.mutable_data<float>()[i] *= 1e6f;
+  Result result = run([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
+  for (const Array& values : {result.y, result.gradient})
+    for (int64_t i = 0; i < values.size(); ++i) EXPECT_TRUE(std::isfinite(values.item(i))) << i;
+}
+
+TEST(Attention, KeepsNoMatrixOfProbabilities) {
+  constexpr int64_t S = 600, A = 2, H = 16;
+  Tensor qkv = Tensor::parameter(random_array({S, 3 * H}, DType::f32, 1));
+  int64_t before = memory_counters().live_bytes;
+  Tensor y = attention(qkv, packing_of({S}), A);
+  int64_t kept = memory_counters().live_bytes - before;
+  EXPECT_LE(kept, S * (H + A) * 4 + 4096);  // the result and the sums' logarithms
+  EXPECT_GE(kept, S * H * 4);
+}
+
+}  // namespace
+}  // namespace bertie

@@ -1,0 +1,49 @@
+// What the case table doesn't hold: argmax, which has no gradient, and sums of many elements.
+#include "bertie/ops/reduce.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "bertie/ops/layout.h"
+
+namespace bertie {
+namespace {
+
+// Halves are added, so an element meets some 280 roundings; a running sum of all is wrong by a thousandth.
+TEST(Sum, OfManyElementsStaysExact) {
+  Tensor x = Array::full({1 << 20, 3}, 0.1, DType::f32);
+  for (float value : mean(x, {{0}}).array().to_vector<float>()) EXPECT_NEAR(value, 0.1, 1e-6);
+  EXPECT_NEAR(mean(x).item(), 0.1, 1e-6);
+  EXPECT_NEAR(mean(reshape(x, {-1})).item(), 0.1, 1e-6);
+}
+
+TEST(Argmax, FindsTheFirstLargestAlongAnAxis) {
+  Array x = Array::from(std::vector<double>{1, 5, 5, 0, -1, 2, 7, 7, 7, 3, 9, 4}, {2, 3, 2});
+  auto along = [&](int axis) { return argmax(x, axis).to_vector<int64_t>(); };
+  EXPECT_EQ(along(-1), (std::vector<int64_t>{1, 0, 1, 0, 0, 0}));
+  EXPECT_EQ(along(1), (std::vector<int64_t>{1, 0, 2, 0}));
+  EXPECT_EQ(along(0), (std::vector<int64_t>{1, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(argmax(x, 1).shape(), (Shape{2, 2}));
+}
+
+TEST(Argmax, CountsNaNAsTheLargest) {
+  float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(argmax(Array::from(std::vector<float>{1, nan, 9, nan})).item(), 1);
+  EXPECT_TRUE(std::isnan(max(Array::from(std::vector<float>{1, nan, 9})).item()));
+}
+
+TEST(Argmax, IsTheSameInPartsAsInOneTask) {
+  std::vector<float> values;
+  for (int i = 0; i < 300 * 700; ++i) values.push_back(static_cast<float>(i * 7919 % 10007));
+  Array index = argmax(Array::from(values, {300, 700}));
+  for (int64_t row = 0; row < 300; ++row) {
+    auto begin = values.begin() + row * 700;
+    ASSERT_EQ(index.data<int64_t>()[row], std::max_element(begin, begin + 700) - begin);
+  }
+}
+
+}  // namespace
+}  // namespace bertie
