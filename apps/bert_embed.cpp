@@ -58,7 +58,8 @@ struct Embedder {
       BertInput input = block.input(b);
       const Packing& packing = input.pass.packing;
       Tensor hidden = model.hidden_state(input, layer);
-      check(std::isfinite(sum(hidden).item()), "model", "its results aren't finite: are its weights broken?");
+      BERTIE_CHECK(std::isfinite(sum(hidden).item()), "model",
+                   "its results aren't finite: are its weights broken?");
       Array rows = hidden.array();
       if (pool == "pooler") rows = model.pooler_output(hidden, packing).array();
       if (pool == "mean") rows = mean_rows(rows, packing);
@@ -138,17 +139,18 @@ int main(int argc, char** argv) {
     auto [model, tokenizer, longest, notes] = load_pretrained<BertModel>(directory, load, pool == "pooler");
     for (const std::string& note : notes) message("Note: {}", note);
     int64_t last = model->config().num_hidden_layers, width = model->config().hidden_size;
-    check(layer.value_or(0) <= last, "layer", "this model has {} layers, got {}", last, *layer);
-    check(pool != "pooler" || layer.value_or(last) == last, "layer", "the pooler sees the last layer only");
-    check(max_length.value_or(1) <= longest, "max-length", "this model takes {} tokens, got {}", longest,
-          *max_length);
-    check(!text.pairs || model->config().type_vocab_size >= 2, "pairs",
-          "this model has one type of segment only");
+    BERTIE_CHECK(layer.value_or(0) <= last, "layer", "this model has {} layers, got {}", last, *layer);
+    BERTIE_CHECK(pool != "pooler" || layer.value_or(last) == last, "layer",
+                 "the pooler sees the last layer only");
+    BERTIE_CHECK(max_length.value_or(1) <= longest, "max-length", "this model takes {} tokens, got {}",
+                 longest, *max_length);
+    BERTIE_CHECK(!text.pairs || model->config().type_vocab_size >= 2, "pairs",
+                 "this model has one type of segment only");
     int64_t room = no_special_tokens ? 1 : text.pairs ? 3 : 2;
-    check(max_length.value_or(longest) >= room, "max-length", "needs room for {} tokens, got {}", room,
-          max_length.value_or(longest));
+    BERTIE_CHECK(max_length.value_or(longest) >= room, "max-length", "needs room for {} tokens, got {}", room,
+                 max_length.value_or(longest));
     bool pooled = pool != "tokens", npy = output.ends_with(".npy");
-    check(
+    BERTIE_CHECK(
         pooled || !npy || text.input.empty(), "output",
         "embeddings of the tokens of several texts need a .safetensors file, which also holds their offsets");
 
@@ -165,7 +167,8 @@ int main(int argc, char** argv) {
         const Encoding& line = block.lines[i];
         const Array& rows = embeddings[i];
         int64_t number = block.first_line + static_cast<int64_t>(i);
-        check(!pooled || rows || json, "text", "line {} has no tokens, so there is nothing to pool", number);
+        BERTIE_CHECK(!pooled || rows || json, "text", "line {} has no tokens, so there is nothing to pool",
+                     number);
         std::vector<std::string_view> tokens;
         for (int32_t id : line.ids) tokens.push_back(tokenizer.vocabulary().token(id));
         if (file) {

@@ -59,7 +59,8 @@ std::vector<std::vector<FilledMask>> fill(const BertForMaskedLM& model, int32_t 
     for (int64_t line : block.batches[b])
       for (FilledMask& mask : filled[line]) places.push_back(&mask);
     Tensor logits = model.logits(input, Array::from(rows));
-    check(std::isfinite(sum(logits).item()), "model", "its results aren't finite: are its weights broken?");
+    BERTIE_CHECK(std::isfinite(sum(logits).item()), "model",
+                 "its results aren't finite: are its weights broken?");
     Array probabilities = softmax(logits).array();
     for (size_t m = 0; m < places.size(); ++m) {
       int64_t begin = static_cast<int64_t>(m) * probabilities.shape()[1];
@@ -123,8 +124,8 @@ int main(int argc, char** argv) {
         int64_t line = block.first_line + static_cast<int64_t>(i);
         if (filled[i].empty()) {
           bool cut = block.lines[i].cut_off > 0;
-          check(!text.input.empty(), "text", "there is no [MASK] in {}'{}'", cut ? "what is left of " : "",
-                text.text);
+          BERTIE_CHECK(!text.input.empty(), "text", "there is no [MASK] in {}'{}'",
+                       cut ? "what is left of " : "", text.text);
           if (!std::exchange(told_unmasked, true)) message("Note: line {} has no [MASK] (said once)", line);
         }
         for (size_t m = 0; m < filled[i].size(); ++m) {

@@ -149,7 +149,7 @@ std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary
   std::vector<bool> scorable = ordinary_tokens(vocabulary);
   for (const std::string& word : o.unscored) {
     std::optional<int32_t> id = vocabulary.find(word);
-    check(id.has_value(), "unscored", "the vocabulary has no token '{}'", word);
+    BERTIE_CHECK(id.has_value(), "unscored", "the vocabulary has no token '{}'", word);
     scorable[*id] = false;
   }
   return scorable;
@@ -297,8 +297,8 @@ BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
   BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
   config.vocab_size = vocabulary.size();
   if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
-  check(o.max_length <= config.max_position_embeddings, "max-length", "{} is over the model's {} positions",
-        o.max_length, config.max_position_embeddings);
+  BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
+               "{} is over the model's {} positions", o.max_length, config.max_position_embeddings);
   return config;
 }
 

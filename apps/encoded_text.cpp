@@ -36,8 +36,8 @@ void add_text_options(CLI::App& app, TextOptions& options) {
 int32_t single_token(const Tokenizer& tokenizer, const char* option, const std::string& word) {
   if (auto id = tokenizer.vocabulary().find(word)) return *id;
   std::vector<int32_t> ids = tokenizer.ids(word);
-  check(ids.size() == 1 && ids[0] != tokenizer.vocabulary().unk_id(), option,
-        "a word must be one token of the vocabulary, '{}' isn't", word);
+  BERTIE_CHECK(ids.size() == 1 && ids[0] != tokenizer.vocabulary().unk_id(), option,
+               "a word must be one token of the vocabulary, '{}' isn't", word);
   return ids[0];
 }
 

@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
     std::vector<int64_t> masked;
     for (size_t i = 0; i < encoding.ids.size(); ++i)
       if (encoding.ids[i] == vocabulary.mask_id()) masked.push_back(static_cast<int64_t>(i));
-    check(masked.size() == 1, "text", "needs one [MASK], got {} in '{}'", masked.size(), text);
+    BERTIE_CHECK(masked.size() == 1, "text", "needs one [MASK], got {} in '{}'", masked.size(), text);
     int32_t label = single_token(tokenizer, "target", target);
 
     // The batch is one sequence; the loss looks at the row of [MASK] alone.
@@ -79,8 +79,8 @@ int main(int argc, char** argv) {
     for (int64_t step = 0; step < steps && !interrupted(); ++step) {
       Tensor logits = model->logits(input, row);    // forward: scores of all words at [MASK], [1, V]
       Tensor loss = cross_entropy(logits, labels);  // − log of the probability of the target
-      check(step > 0 || std::isfinite(loss.item()), "model",
-            "its results aren't finite: are its weights broken?");
+      BERTIE_CHECK(step > 0 || std::isfinite(loss.item()), "model",
+                   "its results aren't finite: are its weights broken?");
       if (step == 0) show("before", loss.item());
       parameters.zero_grad();         // gradients of the step before would be added to
       backward(loss);                 // ∂loss/∂w of every weight w
@@ -88,8 +88,8 @@ int main(int argc, char** argv) {
     }
     NoGrad no_grad;
     double after = cross_entropy(model->logits(input, row), labels).item();
-    check(std::isfinite(after), "training",
-          "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
+    BERTIE_CHECK(std::isfinite(after), "training",
+                 "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
     show("after", after);
     if (output.empty()) return;
     save_pretrained(*model, tokenizer, output, max_length);

@@ -46,12 +46,12 @@ int main(int argc, char** argv) {
       ids.push_back(static_cast<int32_t>(found - vocabulary.begin()));
       if (found == vocabulary.end()) vocabulary.push_back(word);
     }
-    check(words.size() >= 2, "sentence", "needs at least two words, got {}", words.size());
+    BERTIE_CHECK(words.size() >= 2, "sentence", "needs at least two words, got {}", words.size());
     std::vector<std::string> prompt_words = split(prompt);
-    check(!prompt_words.empty(), "prompt", "needs at least one word");
+    BERTIE_CHECK(!prompt_words.empty(), "prompt", "needs at least one word");
     for (const std::string& word : prompt_words)
-      check(std::find(vocabulary.begin(), vocabulary.end(), word) != vocabulary.end(), "prompt",
-            "the sentence has no word '{}'", word);
+      BERTIE_CHECK(std::find(vocabulary.begin(), vocabulary.end(), word) != vocabulary.end(), "prompt",
+                   "the sentence has no word '{}'", word);
 
     NextWordModel model(static_cast<int64_t>(vocabulary.size()), Initializer::fan_in(seed));
     ParameterBlock parameters(model);

@@ -109,15 +109,15 @@ CLI::Option* take_brackets(CLI::Option* option) {
 void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  check(!error, "output", "can't make the folder {}: {}", folder, error.message());
+  BERTIE_CHECK(!error, "output", "can't make the folder {}: {}", folder, error.message());
   for (const char* file : {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors",
                            "metrics.jsonl", unfinished_metrics})
-    check(overwrite || !std::filesystem::exists(folder + "/" + file), "output",
-          "{} is there already; --overwrite replaces it", folder + "/" + file);
+    BERTIE_CHECK(overwrite || !std::filesystem::exists(folder + "/" + file), "output",
+                 "{} is there already; --overwrite replaces it", folder + "/" + file);
   AtomicFile probe(folder + "/model.safetensors");  // not committed: removed again
   auto free = static_cast<int64_t>(std::filesystem::space(folder, error).available);
-  check(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", folder, free,
-        model_bytes);
+  BERTIE_CHECK(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", folder,
+               free, model_bytes);
 }
 
 bool interrupted() { return interrupt_came; }
@@ -127,7 +127,7 @@ void print_message(const std::string& text) { write_now(text + "\n"); }
 void print_result(const std::string& text) {
   bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
-  check(written && std::fflush(stdout) == 0, "output", "standard output can't be written");
+  BERTIE_CHECK(written && std::fflush(stdout) == 0, "output", "standard output can't be written");
 }
 
 std::string duration(double seconds) {

@@ -143,8 +143,8 @@ void encode(const Options& o) {
     std::vector<int32_t>& ids = encoding.ids;
     std::vector<int32_t> labels = ids;
     if (o.mask) {
-      check(*o.mask < static_cast<int64_t>(ids.size()), "mask",
-            "tokens are counted from 0 and there are {}, so --mask can't be {}", ids.size(), *o.mask);
+      BERTIE_CHECK(*o.mask < static_cast<int64_t>(ids.size()), "mask",
+                   "tokens are counted from 0 and there are {}, so --mask can't be {}", ids.size(), *o.mask);
       ids[*o.mask] = tokenizer.vocabulary().mask_id();
     }
     if (o.json) {
@@ -164,8 +164,8 @@ std::vector<int32_t> parse_ids(std::string_view line, int32_t vocabulary_size) {
     int32_t id = -1;
     auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     bool is_id = error == std::errc() && end == word.data() + word.size() && id >= 0 && id < vocabulary_size;
-    check(is_id, "decode", "ids are numbers from 0 to {} between spaces, got '{}'", vocabulary_size - 1,
-          word.substr(0, 40));
+    BERTIE_CHECK(is_id, "decode", "ids are numbers from 0 to {} between spaces, got '{}'",
+                 vocabulary_size - 1, word.substr(0, 40));
     ids.push_back(id);
     at += word.size();
   }

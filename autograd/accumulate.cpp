@@ -11,8 +11,9 @@ namespace bertie {
 BERTIE_DEFINE_KERNELS(AccumulateKernels, accumulate)
 
 void add_into(Array& into, const Array& from) {
-  check(into.shape() == from.shape() && into.dtype() == from.dtype(), "add_into", "can't add {} {} to {} {}",
-        name(from.dtype()), from.shape(), name(into.dtype()), into.shape());
+  BERTIE_CHECK(into.shape() == from.shape() && into.dtype() == from.dtype(), "add_into",
+               "can't add {} {} to {} {}", name(from.dtype()), from.shape(), name(into.dtype()),
+               into.shape());
   dispatch("add_into", into.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* y = into.mutable_data<T>();
@@ -24,13 +25,14 @@ void add_into(Array& into, const Array& from) {
 }
 
 std::vector<int64_t> row_ids(const char* op, const Array& ids, int64_t rows) {
-  check(ids && ids.shape().rank() == 1 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64), op,
-        "ids must be one axis of i32 or i64, got {} {}", ids ? name(ids.dtype()) : "none", ids.shape());
+  BERTIE_CHECK(ids && ids.shape().rank() == 1 && (ids.dtype() == DType::i32 || ids.dtype() == DType::i64), op,
+               "ids must be one axis of i32 or i64, got {} {}", ids ? name(ids.dtype()) : "none",
+               ids.shape());
   std::vector<int64_t> result(ids.size());
   for (int64_t i = 0; i < ids.size(); ++i) {
     result[i] = ids.dtype() == DType::i32 ? ids.data<int32_t>()[i] : ids.data<int64_t>()[i];
-    check(result[i] >= 0 && result[i] < rows, op, "ids must be in 0 … {}: id {} at position {}", rows - 1,
-          result[i], i);
+    BERTIE_CHECK(result[i] >= 0 && result[i] < rows, op, "ids must be in 0 … {}: id {} at position {}",
+                 rows - 1, result[i], i);
   }
   return result;
 }
@@ -102,8 +104,8 @@ void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
 
 Array sum_to_shape(const Array& gradient, const Shape& shape) {
   const Shape& from = gradient.shape();
-  check(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}", shape,
-        from);
+  BERTIE_CHECK(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}",
+               shape, from);
   Array result = gradient;
   int leading = from.rank() - shape.rank();
   for (int axis = 0; axis < from.rank(); ++axis) {

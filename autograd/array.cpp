@@ -63,7 +63,7 @@ void set_value(DType type, void* data, int64_t index, double value) {
     using T = decltype(typed);
     // The bounds as powers of two, which f64 holds exactly; NaN is outside.
     double bound = std::ldexp(1.0, 8 * static_cast<int>(sizeof(T)) - 1);
-    check(value >= -bound && value < bound, "array", "{} can't be stored as {}", value, name(type));
+    BERTIE_CHECK(value >= -bound && value < bound, "array", "{} can't be stored as {}", value, name(type));
     store(static_cast<T>(value));
   };
   switch (type) {
@@ -161,8 +161,8 @@ Array Array::wrap(const void* data, const Shape& shape, DType type, std::shared_
 }
 
 Array Array::wrap(void* data, const Shape& shape, DType type, std::shared_ptr<const void> owner) {
-  check(data != nullptr || shape.size() == 0, "array", "no memory given for shape {}", shape);
-  check(owner != nullptr, "array", "memory of a file or of a caller needs an owner");
+  BERTIE_CHECK(data != nullptr || shape.size() == 0, "array", "no memory given for shape {}", shape);
+  BERTIE_CHECK(owner != nullptr, "array", "memory of a file or of a caller needs an owner");
   Array array;
   array.shape_ = shape;
   array.dtype_ = type;
@@ -175,32 +175,34 @@ Array Array::wrap(void* data, const Shape& shape, DType type, std::shared_ptr<co
 }
 
 const void* Array::bytes_begin() const {
-  check(storage_ != nullptr, "array", "there is no array here");
+  BERTIE_CHECK(storage_ != nullptr, "array", "there is no array here");
   return static_cast<const char*>(storage_->data) + offset_;
 }
 
 void* Array::mutable_bytes() {
-  check(storage_ != nullptr, "array", "there is no array here");
-  check(storage_->writable, "array", "this array is read-only memory of a file");
+  BERTIE_CHECK(storage_ != nullptr, "array", "there is no array here");
+  BERTIE_CHECK(storage_->writable, "array", "this array is read-only memory of a file");
   ++storage_->version;
   return static_cast<char*>(storage_->data) + offset_;
 }
 
 double Array::item(int64_t index) const {
-  check(index >= 0 && index < size_, "array", "element {} is out of range for shape {}", index, shape_);
+  BERTIE_CHECK(index >= 0 && index < size_, "array", "element {} is out of range for shape {}", index,
+               shape_);
   return value_at(dtype_, bytes_begin(), index);
 }
 
 Array Array::reshape(const Shape& shape) const {
-  check(shape.size() == size_, "reshape", "the number of elements must stay: from {} to {}", shape_, shape);
+  BERTIE_CHECK(shape.size() == size_, "reshape", "the number of elements must stay: from {} to {}", shape_,
+               shape);
   Array view = *this;
   view.shape_ = shape;
   return view;
 }
 
 Array Array::rows(int64_t begin, int64_t end) const {
-  check(shape_.rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "rows",
-        "rows {} … {} are not within shape {}", begin, end, shape_);
+  BERTIE_CHECK(shape_.rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "rows",
+               "rows {} … {} are not within shape {}", begin, end, shape_);
   Shape shape = shape_;
   shape[0] = end - begin;
   int64_t row = shape_[0] == 0 ? 0 : size_ / shape_[0];
@@ -208,8 +210,8 @@ Array Array::rows(int64_t begin, int64_t end) const {
 }
 
 Array Array::flat(int64_t begin, const Shape& shape) const {
-  check(begin >= 0 && begin <= size_ && shape.size() <= size_ - begin, "array",
-        "{} elements from {} on are not within shape {}", shape.size(), begin, shape_);
+  BERTIE_CHECK(begin >= 0 && begin <= size_ && shape.size() <= size_ - begin, "array",
+               "{} elements from {} on are not within shape {}", shape.size(), begin, shape_);
   Array view = *this;
   view.offset_ += begin * element_size(dtype_);
   view.shape_ = shape;
@@ -235,7 +237,7 @@ Array Array::cast(DType type) const {
 }
 
 Array Array::take_memory() {
-  check(unique(), "array", "only memory that nobody else holds can be taken");
+  BERTIE_CHECK(unique(), "array", "only memory that nobody else holds can be taken");
   Array result = std::exchange(*this, Array());
   auto storage = std::make_shared<Storage>();
   storage->bytes = result.storage_->bytes;
@@ -247,13 +249,13 @@ Array Array::take_memory() {
 void Array::fill_zero() { std::memset(mutable_bytes(), 0, bytes()); }
 
 void Array::copy_from(const Array& source) {
-  check(source.shape_ == shape_ && source.dtype_ == dtype_, "array", "can't copy {} {} into {} {}",
-        name(source.dtype_), source.shape_, name(dtype_), shape_);
+  BERTIE_CHECK(source.shape_ == shape_ && source.dtype_ == dtype_, "array", "can't copy {} {} into {} {}",
+               name(source.dtype_), source.shape_, name(dtype_), shape_);
   std::memmove(mutable_bytes(), source.bytes_begin(), bytes());
 }
 
 void Array::check_type(DType wanted) const {
-  check(dtype_ == wanted, "array", "the elements are {}, not {}", name(dtype_), name(wanted));
+  BERTIE_CHECK(dtype_ == wanted, "array", "the elements are {}, not {}", name(dtype_), name(wanted));
 }
 
 }  // namespace bertie

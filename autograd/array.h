@@ -40,7 +40,7 @@ constexpr DType dtype_of() {
 template <class F>
 decltype(auto) dispatch(const char* op, DType type, F&& f) {
   if (type == DType::f32) return f(float{});
-  check(type == DType::f64, op, "computes in f32 or f64, got {}", name(type));
+  BERTIE_CHECK(type == DType::f64, op, "computes in f32 or f64, got {}", name(type));
   return f(double{});
 }
 
@@ -134,8 +134,8 @@ class Array {
 
 template <class T>
 Array Array::from(std::span<const T> values, const Shape& shape) {
-  check(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}",
-        values.size(), shape);
+  BERTIE_CHECK(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}",
+               values.size(), shape);
   Array result = empty(shape, dtype_of<T>());
   T* out = result.mutable_data<T>();
   for (T value : values) *out++ = value;

@@ -16,8 +16,8 @@ std::vector<std::shared_ptr<Node>> reachable_nodes(const std::shared_ptr<Node>& 
   std::vector<std::shared_ptr<Node>> nodes{root};
   std::unordered_set<const Node*> seen{root.get()};
   for (size_t i = 0; i < nodes.size(); ++i) {
-    check(!nodes[i]->used, "backward", "'{}' was already part of a backward pass: a graph serves once",
-          nodes[i]->op);
+    BERTIE_CHECK(!nodes[i]->used, "backward", "'{}' was already part of a backward pass: a graph serves once",
+                 nodes[i]->op);
     for (size_t k = 0; k < nodes[i]->inputs.size(); ++k) {
       std::shared_ptr<Node> input = nodes[i]->inputs[k];
       if (input && seen.insert(input.get()).second) nodes.push_back(std::move(input));
@@ -111,8 +111,9 @@ class Pass {
     Gradients gradients = backward(std::move(dy), Needs(node.inputs));
     backward = nullptr;  // frees what the operation saved
     if (hooks_.on_returned_gradients) hooks_.on_returned_gradients(node.op, gradients);
-    check(gradients.size() == node.inputs.size(), "backward", "'{}' has {} inputs but returned {} gradients",
-          node.op, node.inputs.size(), gradients.size());
+    BERTIE_CHECK(gradients.size() == node.inputs.size(), "backward",
+                 "'{}' has {} inputs but returned {} gradients", node.op, node.inputs.size(),
+                 gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i) {
       if (!node.inputs[i]) continue;
       receive(node.inputs[i], checked(node, i, std::move(gradients[i])));
@@ -122,25 +123,25 @@ class Pass {
 
   // The gradient in its input's shape and type.
   static Gradient checked(const Node& node, size_t i, Gradient gradient) {
-    check(static_cast<bool>(gradient), "backward", "'{}' returned no gradient for input {}, which needs one",
-          node.op, i);
+    BERTIE_CHECK(static_cast<bool>(gradient), "backward",
+                 "'{}' returned no gradient for input {}, which needs one", node.op, i);
     const Node& input = *node.inputs[i];
-    check(gradient.dtype() == input.dtype, "backward",
-          "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
-          name(input.dtype));
+    BERTIE_CHECK(gradient.dtype() == input.dtype, "backward",
+                 "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
+                 name(input.dtype));
     if (gradient.ids) {
       Shape rows = input.shape;
-      check(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
+      BERTIE_CHECK(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
       rows[0] = gradient.ids.size();
-      check(gradient.shape() == rows, "backward",
-            "'{}' returned rows {} with {} ids for input {} of shape {}", node.op, gradient.shape(),
-            gradient.ids.size(), i, input.shape);
+      BERTIE_CHECK(gradient.shape() == rows, "backward",
+                   "'{}' returned rows {} with {} ids for input {} of shape {}", node.op, gradient.shape(),
+                   gradient.ids.size(), i, input.shape);
       return gradient;
     }
     if (gradient.shape() == input.shape) return gradient;
-    check(gradient.shape() == node.shape, "backward",
-          "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(), i,
-          input.shape);
+    BERTIE_CHECK(gradient.shape() == node.shape, "backward",
+                 "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(),
+                 i, input.shape);
     return sum_to_shape(gradient, input.shape);
   }
 
@@ -162,16 +163,17 @@ class Pass {
 }  // namespace
 
 void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks) {
-  check(y.requires_grad(), "backward",
-        "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
-  check(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward",
-        "dy must be {} {}, like the tensor", name(y.dtype()), y.shape());
+  BERTIE_CHECK(y.requires_grad(), "backward",
+               "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
+  BERTIE_CHECK(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward",
+               "dy must be {} {}, like the tensor", name(y.dtype()), y.shape());
   Pass(y.node(), hooks).run(y.node(), dy);
 }
 
 void backward(const Tensor& loss, const BackwardHooks& hooks) {
-  check(loss && loss.array().size() == 1, "backward",
-        "starts from one number; give dy for a tensor of shape {}", loss ? loss.shape().str() : "none");
+  BERTIE_CHECK(loss && loss.array().size() == 1, "backward",
+               "starts from one number; give dy for a tensor of shape {}",
+               loss ? loss.shape().str() : "none");
   backward(loss, Array::full(loss.shape(), 1, loss.dtype()), hooks);
 }
 

@@ -22,11 +22,12 @@ template <class... Arguments>
   fail_formatted(where, format, fmt::make_format_args(arguments...));
 }
 
-// fail() unless `rule` holds. The message is formatted only on failure.
-template <class... Arguments>
-void check(bool rule, const char* where, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
-  if (!rule) [[unlikely]]
-    fail_formatted(where, format, fmt::make_format_args(arguments...));
-}
-
 }  // namespace bertie
+
+// BERTIE_CHECK(rule, where, format, arguments …): fail() unless `rule` holds. A macro, since only then the
+// arguments are left alone where it does.
+#define BERTIE_CHECK(rule, ...)    \
+  do {                             \
+    if (!(rule)) [[unlikely]]      \
+      ::bertie::fail(__VA_ARGS__); \
+  } while (false)

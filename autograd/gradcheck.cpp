@@ -42,7 +42,7 @@ void gradcheck(const std::string& name, const Function& f, const std::vector<Arr
                const GradcheckOptions& options) {
   std::vector<Tensor> parameters;
   for (const Array& input : inputs) {
-    check(input && input.dtype() == DType::f64, "gradcheck", "{}: inputs must be f64", name);
+    BERTIE_CHECK(input && input.dtype() == DType::f64, "gradcheck", "{}: inputs must be f64", name);
     parameters.push_back(Tensor::parameter(input.clone()));
   }
   Tensor y = f(parameters);
@@ -54,7 +54,7 @@ void gradcheck(const std::string& name, const Function& f, const std::vector<Arr
 
   for (size_t i = 0; i < parameters.size(); ++i) {
     Array grad = parameters[i].grad();
-    check(static_cast<bool>(grad), "gradcheck", "{}: no gradient reached input {}", name, i);
+    BERTIE_CHECK(static_cast<bool>(grad), "gradcheck", "{}: no gradient reached input {}", name, i);
     std::vector<double> analytic = grad.to_vector<double>(), numeric(analytic.size());
     double largest = 0;
     for (size_t k = 0; k < numeric.size(); ++k) {
@@ -64,9 +64,9 @@ void gradcheck(const std::string& name, const Function& f, const std::vector<Arr
     for (size_t k = 0; k < numeric.size(); ++k) {
       double scale = std::max({std::abs(analytic[k]), std::abs(numeric[k]), 0.01 * largest});
       double error = std::abs(analytic[k] - numeric[k]);
-      check(error <= options.tolerance * scale, "gradcheck",
-            "{}: input {}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.3g}", name, i, k,
-            analytic[k], numeric[k], scale > 0 ? error / scale : error);
+      BERTIE_CHECK(error <= options.tolerance * scale, "gradcheck",
+                   "{}: input {}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.3g}", name,
+                   i, k, analytic[k], numeric[k], scale > 0 ? error / scale : error);
     }
   }
 }

@@ -28,7 +28,7 @@ Isa& current() {
 Isa isa() { return current(); }
 
 void set_isa(Isa isa) {
-  check(isa <= available_isas().back(), "isa", "this machine has no {}", name(isa));
+  BERTIE_CHECK(isa <= available_isas().back(), "isa", "this machine has no {}", name(isa));
   current() = isa;
 }
 

@@ -60,7 +60,7 @@ class Allocator {
 #ifdef BERTIE_SANITIZE
   char* take(int64_t size) {
     void* block = std::aligned_alloc(alignment, size);
-    check(block != nullptr, "memory", "the system has no {} bytes more", size);
+    BERTIE_CHECK(block != nullptr, "memory", "the system has no {} bytes more", size);
     return static_cast<char*>(block);
   }
   void give_back(char* block, int64_t) { std::free(block); }
@@ -105,8 +105,8 @@ class Allocator {
   void reserve(int64_t size) {
     int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
     char* region = next_region(bytes);
-    check(region != nullptr, "memory", "the system has no {} bytes more ({} are live)", bytes,
-          counters_.live_bytes);
+    BERTIE_CHECK(region != nullptr, "memory", "the system has no {} bytes more ({} are live)", bytes,
+                 counters_.live_bytes);
     // Where few rows meet a large weight, looking up its pages takes 2 to 4 % of the time. May be refused.
     madvise(region, bytes, MADV_HUGEPAGE);
     counters_.reserved_bytes += bytes;
@@ -146,7 +146,7 @@ Allocator& allocator() {
 MemoryCounters memory_counters() { return allocator().counters(); }
 
 void* allocate(int64_t bytes) {
-  check(bytes >= 0 && bytes < int64_t{1} << 56, "memory", "can't allocate {} bytes", bytes);
+  BERTIE_CHECK(bytes >= 0 && bytes < int64_t{1} << 56, "memory", "can't allocate {} bytes", bytes);
   return allocator().allocate(bytes);
 }
 

@@ -53,7 +53,7 @@ double Random::normal() {
 }
 
 uint64_t Random::below(uint64_t bound) {
-  check(bound >= 1, "random", "below() needs a bound of at least 1");
+  BERTIE_CHECK(bound >= 1, "random", "below() needs a bound of at least 1");
   uint64_t rejected = -bound % bound;  // 2^64 mod bound: the incomplete last round is drawn again
   for (;;) {
     uint64_t high = next(), value = high << 32 | next();

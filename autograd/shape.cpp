@@ -7,12 +7,13 @@
 namespace bertie {
 
 Shape::Shape(const int64_t* extents, int rank) {
-  check(rank <= max_rank, "shape", "an array has at most {} axes, got {}", +max_rank, rank);
+  BERTIE_CHECK(rank <= max_rank, "shape", "an array has at most {} axes, got {}", +max_rank, rank);
   int64_t size = 1;
   for (int axis = 0; axis < rank; ++axis) {
-    check(extents[axis] >= 0, "shape", "an extent can't be negative: axis {} is {}", axis, extents[axis]);
-    check(!__builtin_mul_overflow(size, extents[axis], &size) && size < (int64_t{1} << 56), "shape",
-          "too many elements at axis {} of extent {}", axis, extents[axis]);
+    BERTIE_CHECK(extents[axis] >= 0, "shape", "an extent can't be negative: axis {} is {}", axis,
+                 extents[axis]);
+    BERTIE_CHECK(!__builtin_mul_overflow(size, extents[axis], &size) && size < (int64_t{1} << 56), "shape",
+                 "too many elements at axis {} of extent {}", axis, extents[axis]);
     extents_[axis] = extents[axis];
   }
   rank_ = rank;
@@ -22,7 +23,7 @@ Shape::Shape(std::initializer_list<int64_t> extents)
     : Shape(extents.begin(), static_cast<int>(extents.size())) {}
 
 int Shape::axis_index(int axis) const {
-  check(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {} axes", axis, rank_);
+  BERTIE_CHECK(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {} axes", axis, rank_);
   return axis < 0 ? axis + rank_ : axis;
 }
 
@@ -55,7 +56,8 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   Shape result = longer;
   for (int axis = -1; axis >= -shorter.rank(); --axis) {
     int64_t x = longer[axis], y = shorter[axis];
-    check(x == y || x == 1 || y == 1, op, "shapes must agree or be 1 at each axis: a is {}, b is {}", a, b);
+    BERTIE_CHECK(x == y || x == 1 || y == 1, op, "shapes must agree or be 1 at each axis: a is {}, b is {}",
+                 a, b);
     result[axis] = x == 1 ? y : x;
   }
   return result;

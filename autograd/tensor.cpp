@@ -43,8 +43,8 @@ Node::~Node() {
 Tensor::Tensor(Array value) : value_(std::move(value)) {}
 
 Tensor Tensor::parameter(Array value) {
-  check(value && (value.dtype() == DType::f32 || value.dtype() == DType::f64), "parameter",
-        "a parameter is an array of f32 or f64, got {}", value ? name(value.dtype()) : "none");
+  BERTIE_CHECK(value && (value.dtype() == DType::f32 || value.dtype() == DType::f64), "parameter",
+               "a parameter is an array of f32 or f64, got {}", value ? name(value.dtype()) : "none");
   auto node = std::make_shared<Node>();
   node->op = "parameter";
   node->shape = value.shape();
@@ -59,15 +59,15 @@ Tensor parameter_of(std::shared_ptr<Node> node) { return Tensor(Array(), std::mo
 const Array& Tensor::array() const { return node_ && node_->is_parameter ? node_->value : value_; }
 
 double Tensor::item() const {
-  check(array() && array().size() == 1, "item", "needs a tensor of one element, got {}",
-        array() ? shape().str() : "no value");
+  BERTIE_CHECK(array() && array().size() == 1, "item", "needs a tensor of one element, got {}",
+               array() ? shape().str() : "no value");
   return array().item();
 }
 
 namespace {
 
 Node& parameter_node(const std::shared_ptr<Node>& node) {
-  check(node && node->is_parameter, "parameter", "this tensor is not a parameter");
+  BERTIE_CHECK(node && node->is_parameter, "parameter", "this tensor is not a parameter");
   return *node;
 }
 
@@ -88,18 +88,19 @@ Array Tensor::mutable_array() const { return parameter_node(node_).value; }
 
 void Tensor::replace(Array value) const {
   Node& node = parameter_node(node_);
-  check(!node.grad_is_bound, "replace", "this parameter's place is bound: copy into mutable_array() instead");
-  check(value && value.shape() == node.shape && value.dtype() == node.dtype, "replace",
-        "the new value must be {} {}, like the parameter", name(node.dtype), node.shape);
+  BERTIE_CHECK(!node.grad_is_bound, "replace",
+               "this parameter's place is bound: copy into mutable_array() instead");
+  BERTIE_CHECK(value && value.shape() == node.shape && value.dtype() == node.dtype, "replace",
+               "the new value must be {} {}, like the parameter", name(node.dtype), node.shape);
   node.value = std::move(value);
 }
 
 void Tensor::bind(Array value, Array grad) const {
   Node& node = parameter_node(node_);
-  check(!node.grad_is_bound, "bind", "this parameter's place is bound already");
+  BERTIE_CHECK(!node.grad_is_bound, "bind", "this parameter's place is bound already");
   for (const Array& view : {value, grad})
-    check(view && view.shape() == node.shape && view.dtype() == node.dtype, "bind",
-          "the new places must be {} {}, like the parameter", name(node.dtype), node.shape);
+    BERTIE_CHECK(view && view.shape() == node.shape && view.dtype() == node.dtype, "bind",
+                 "the new places must be {} {}, like the parameter", name(node.dtype), node.shape);
   value.copy_from(node.value);
   if (node.has_grad) grad.copy_from(node.grad);
   node.value = std::move(value);
@@ -120,7 +121,7 @@ Array Needs::place(size_t input) const {
 Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward) {
   bool wanted = false;
   for (const Tensor& input : inputs) {
-    check(static_cast<bool>(input), op, "an input has no value");
+    BERTIE_CHECK(static_cast<bool>(input), op, "an input has no value");
     wanted = wanted || input.requires_grad();
   }
   if (!wanted || no_grad_depth > 0) return Tensor(std::move(y));

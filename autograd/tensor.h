@@ -97,7 +97,7 @@ Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward back
 
 // Throws, naming the operation, where x has no value.
 inline void check_value(const char* op, const Tensor& x) {
-  check(static_cast<bool>(x), op, "needs a tensor with a value");
+  BERTIE_CHECK(static_cast<bool>(x), op, "needs a tensor with a value");
 }
 
 // For a closure to capture: the array where `wanted`, else none, so that nothing is kept for a gradient

@@ -14,8 +14,8 @@ namespace bertie {
 int thread_count() { return omp_get_max_threads(); }
 
 void set_thread_count(int count) {
-  check(count >= 1 && count <= most_threads, "threads", "the number of threads must be 1 … {}, got {}",
-        +most_threads, count);
+  BERTIE_CHECK(count >= 1 && count <= most_threads, "threads", "the number of threads must be 1 … {}, got {}",
+               +most_threads, count);
   omp_set_num_threads(count);
 }
 

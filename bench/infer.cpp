@@ -122,7 +122,7 @@ void say(const Json& value) { std::cout << value.dump() << std::endl; }
 void serve(const Inference& inference) {
   say({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {
-    check(line == "go", "infer", "expected a line \"go\", got \"{}\"", line);
+    BERTIE_CHECK(line == "go", "infer", "expected a line \"go\", got \"{}\"", line);
     say({{"seconds", inference.run_all()}});
   }
   int64_t tokens = 0;

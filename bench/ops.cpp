@@ -251,6 +251,6 @@ int main(int argc, char** argv) {
       for (const Sizes& sizes : op.bench_sizes)
         for (Direction direction : {Direction::forward, Direction::backward})
           add_op(op, sizes, direction, machine, bandwidth);
-    check(benchmark::RunSpecifiedBenchmarks() > 0, "ops", "--benchmark_filter matches nothing");
+    BERTIE_CHECK(benchmark::RunSpecifiedBenchmarks() > 0, "ops", "--benchmark_filter matches nothing");
   });
 }

@@ -21,7 +21,7 @@ int run_benchmark(CLI::App& app, int& threads, int argc, char** argv, const std:
     } catch (const CLI::ParseError& error) {
       if (app.exit(error) != 0) return 2;
     }
-    check(std::cout.flush() && std::fflush(stdout) == 0, "output", "standard output can't be written");
+    BERTIE_CHECK(std::cout.flush() && std::fflush(stdout) == 0, "output", "standard output can't be written");
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());

@@ -36,7 +36,7 @@ class Bench {
   }
 
   Json summary() {
-    check(!seconds_.empty(), "tokenize", "the input ended before the first \"go\"");
+    BERTIE_CHECK(!seconds_.empty(), "tokenize", "the input ended before the first \"go\"");
     auto middle = seconds_.begin() + static_cast<int64_t>(seconds_.size() / 2);
     std::nth_element(seconds_.begin(), middle, seconds_.end());
     return {{"lines", corpus_.lines.size()},
@@ -58,7 +58,7 @@ void say(const Json& value) { std::cout << value.dump() << std::endl; }
 void serve(Bench& bench) {
   say({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {
-    check(line == "go", "tokenize", "expected a line \"go\", got \"{}\"", line);
+    BERTIE_CHECK(line == "go", "tokenize", "expected a line \"go\", got \"{}\"", line);
     say({{"seconds", bench.run()}});
   }
   say(bench.summary());

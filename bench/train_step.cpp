@@ -185,7 +185,7 @@ class Rounds {
   }
 
   Json summary() const {
-    check(!steps_.empty(), "train_step", "the input ended before the first \"go\"");
+    BERTIE_CHECK(!steps_.empty(), "train_step", "the input ended before the first \"go\"");
     auto per_step = [&](auto value) {
       return static_cast<double>(value) / static_cast<double>(steps_.size());
     };
@@ -235,7 +235,7 @@ void say(const Json& value) { std::cout << value.dump() << std::endl; }
 void serve(Rounds& rounds) {
   say({{"ready", true}});
   for (std::string line; std::getline(std::cin, line);) {
-    check(line == "go", "train_step", "expected a line \"go\", got \"{}\"", line);
+    BERTIE_CHECK(line == "go", "train_step", "expected a line \"go\", got \"{}\"", line);
     say({{"seconds", rounds.run()}});
   }
   say(rounds.summary());

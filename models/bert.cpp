@@ -17,13 +17,14 @@ Array position_ids(const Packing& packing) {
 }
 
 void check_input(const BertInput& input, int64_t max_length) {
-  check(input.ids && input.ids.shape().rank() == 1, "bert", "ids must be [T], got {}", input.ids.shape());
+  BERTIE_CHECK(input.ids && input.ids.shape().rank() == 1, "bert", "ids must be [T], got {}",
+               input.ids.shape());
   const Packing& packing = input.pass.packing;
   check_packing("bert", packing, input.ids.size());
   for (int64_t n = 0; n < packing.sequences(); ++n) {
     int64_t length = packing.offsets[n + 1] - packing.offsets[n];
-    check(length <= max_length, "bert", "sequence {} has {} tokens; max_position_embeddings is {}", n, length,
-          max_length);
+    BERTIE_CHECK(length <= max_length, "bert", "sequence {} has {} tokens; max_position_embeddings is {}", n,
+                 length, max_length);
   }
 }
 
@@ -54,8 +55,8 @@ BertEmbeddings::BertEmbeddings(const BertConfig& config, Initializer& init)
 Tensor BertEmbeddings::forward(const BertInput& input) const {
   check_input(input, positions_.weight().shape()[0]);
   Array types = input.token_type_ids ? input.token_type_ids : Array::zeros(input.ids.shape(), DType::i32);
-  check(types.shape() == input.ids.shape(), "bert", "token_type_ids must be like the ids {}, got {}",
-        input.ids.shape(), types.shape());
+  BERTIE_CHECK(types.shape() == input.ids.shape(), "bert", "token_type_ids must be like the ids {}, got {}",
+               input.ids.shape(), types.shape());
   Tensor sum = words_.forward(input.ids) + token_types_.forward(types) +
                positions_.forward(position_ids(input.pass.packing));
   return dropout_.forward(norm_.forward(sum), input.pass);
@@ -111,8 +112,8 @@ BertPooler::BertPooler(const BertConfig& config, Initializer& init)
 
 Tensor BertPooler::forward(const Tensor& last_hidden_state, const Packing& packing) const {
   for (int64_t n = 0; n < packing.sequences(); ++n)
-    check(packing.offsets[n] < packing.offsets[n + 1], "pooler",
-          "sequence {} is empty: it has no first token", n);
+    BERTIE_CHECK(packing.offsets[n] < packing.offsets[n + 1], "pooler",
+                 "sequence {} is empty: it has no first token", n);
   std::vector<int64_t> first(packing.offsets.begin(), packing.offsets.end() - 1);
   return bertie::tanh(dense_.forward(select_rows(last_hidden_state, Array::from(first))));
 }
@@ -127,8 +128,8 @@ BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pool
 }
 
 Tensor BertModel::hidden_state(const BertInput& input, int64_t layer) const {
-  check(layer >= 0 && layer <= config_.num_hidden_layers, "bert", "layers are 0 … {}, got {}",
-        config_.num_hidden_layers, layer);
+  BERTIE_CHECK(layer >= 0 && layer <= config_.num_hidden_layers, "bert", "layers are 0 … {}, got {}",
+               config_.num_hidden_layers, layer);
   return encoder_.forward(embeddings_.forward(input), input.pass, layer);
 }
 
@@ -137,7 +138,7 @@ Tensor BertModel::last_hidden_state(const BertInput& input) const {
 }
 
 Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {
-  check(pooler_.has_value(), "bert", "this model was made without a pooler");
+  BERTIE_CHECK(pooler_.has_value(), "bert", "this model was made without a pooler");
   return pooler_->forward(last_hidden_state, packing);
 }
 

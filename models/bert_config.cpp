@@ -50,22 +50,23 @@ std::vector<std::string> read_labels(const Json& json, const std::string& path) 
   auto given = json.find("id2label");
   auto count = json.find("num_labels");
   bool counted = count != json.end() && !count->is_null();
-  check(!counted || (count->is_number_integer() && *count >= 1 && *count <= max_labels), "config",
-        "{}: num_labels must be in 1 … {}, got {}", path, max_labels, counted ? count->dump() : "");
+  BERTIE_CHECK(!counted || (count->is_number_integer() && *count >= 1 && *count <= max_labels), "config",
+               "{}: num_labels must be in 1 … {}, got {}", path, max_labels, counted ? count->dump() : "");
   if (given == json.end() || given->is_null()) {
     for (int64_t i = 0; i < (counted ? count->get<int64_t>() : 2); ++i)
       labels.push_back(fmt::format("LABEL_{}", i));
     return labels;
   }
-  check(given->is_object(), "config", "{}: id2label must be an object, got {}", path, given->dump());
+  BERTIE_CHECK(given->is_object(), "config", "{}: id2label must be an object, got {}", path, given->dump());
   for (size_t i = 0; i < given->size(); ++i) {
     auto label = given->find(std::to_string(i));
-    check(label != given->end() && label->is_string(), "config",
-          "{}: id2label has {} entries, but no name for \"{}\"", path, given->size(), i);
+    BERTIE_CHECK(label != given->end() && label->is_string(), "config",
+                 "{}: id2label has {} entries, but no name for \"{}\"", path, given->size(), i);
     labels.push_back(label->get<std::string>());
   }
-  check(!counted || *count == labels.size(), "config", "{}: num_labels is {}, but id2label has {} entries",
-        path, counted ? count->dump() : "", labels.size());
+  BERTIE_CHECK(!counted || *count == labels.size(), "config",
+               "{}: num_labels is {}, but id2label has {} entries", path, counted ? count->dump() : "",
+               labels.size());
   return labels;
 }
 
@@ -78,7 +79,7 @@ void read_value(const Json& value, Field& field, const std::string& path, const 
                         : std::is_same_v<Field, double>    ? std::pair(value.is_number(), "a number")
                         : std::is_same_v<Field, bool>      ? std::pair(value.is_boolean(), "true or false")
                                                       : std::pair(value.is_number_integer(), "an integer");
-    check(fits, "config", "{}: {} must be {}, got {}", path, key, kind, value.dump());
+    BERTIE_CHECK(fits, "config", "{}: {} must be {}, got {}", path, key, kind, value.dump());
     field = value.get<Field>();
   }
 }
@@ -100,8 +101,8 @@ void refuse_unless(const Json& json, const std::string& path, const char* key, c
 
 void BertConfig::check_values(const std::string& where) const {
   auto within = [&](const char* key, int64_t value, int64_t largest) {
-    check(value >= 1 && value <= largest, "config", "{}: {} must be in 1 … {}, got {}", where, key, largest,
-          value);
+    BERTIE_CHECK(value >= 1 && value <= largest, "config", "{}: {} must be in 1 … {}, got {}", where, key,
+                 largest, value);
   };
   within("vocab_size", vocab_size, 10'000'000);
   within("hidden_size", hidden_size, 65'536);
@@ -111,28 +112,29 @@ void BertConfig::check_values(const std::string& where) const {
   within("max_position_embeddings", max_position_embeddings, 65'536);
   within("type_vocab_size", type_vocab_size, 1'000);
   const char* activations[] = {"gelu", "gelu_new", "relu", "tanh"};
-  check(std::find(std::begin(activations), std::end(activations), hidden_act) != std::end(activations),
-        "config", "{}: hidden_act must be gelu, gelu_new, relu or tanh, got '{}'", where, hidden_act);
-  check(hidden_size % num_attention_heads == 0, "config",
-        "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads,
-        hidden_size);
+  BERTIE_CHECK(std::find(std::begin(activations), std::end(activations), hidden_act) != std::end(activations),
+               "config", "{}: hidden_act must be gelu, gelu_new, relu or tanh, got '{}'", where, hidden_act);
+  BERTIE_CHECK(hidden_size % num_attention_heads == 0, "config",
+               "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads,
+               hidden_size);
   within("the number of labels", num_labels(), max_labels);
   const char* problems[] = {"", "single_label_classification", "multi_label_classification", "regression"};
-  check(std::find(std::begin(problems), std::end(problems), problem_type) != std::end(problems), "config",
-        "{}: problem_type must be single_label_classification, multi_label_classification or regression, got "
-        "'{}'",
-        where, problem_type);
+  BERTIE_CHECK(
+      std::find(std::begin(problems), std::end(problems), problem_type) != std::end(problems), "config",
+      "{}: problem_type must be single_label_classification, multi_label_classification or regression, got "
+      "'{}'",
+      where, problem_type);
   for (double rate :
        {hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout.value_or(hidden_dropout_prob)})
-    check(rate >= 0 && rate < 1, "config", "{}: a dropout rate must be in 0 … 1 (1 excluded), got {}", where,
-          rate);
-  check(initializer_range >= 0 && layer_norm_eps > 0, "config",
-        "{}: initializer_range must be ≥ 0 and layer_norm_eps > 0, got {} and {}", where, initializer_range,
-        layer_norm_eps);
+    BERTIE_CHECK(rate >= 0 && rate < 1, "config", "{}: a dropout rate must be in 0 … 1 (1 excluded), got {}",
+                 where, rate);
+  BERTIE_CHECK(initializer_range >= 0 && layer_norm_eps > 0, "config",
+               "{}: initializer_range must be ≥ 0 and layer_norm_eps > 0, got {} and {}", where,
+               initializer_range, layer_norm_eps);
   double needed = 4.0 * static_cast<double>(parameter_count());
   double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  check(needed <= memory, "config", "{}: {} parameters take {:.1f} GB, this machine has {:.1f}", where,
-        parameter_count(), needed / 1e9, memory / 1e9);
+  BERTIE_CHECK(needed <= memory, "config", "{}: {} parameters take {:.1f} GB, this machine has {:.1f}", where,
+               parameter_count(), needed / 1e9, memory / 1e9);
 }
 
 int64_t BertConfig::parameter_count() const {
@@ -152,7 +154,7 @@ BertConfig bert_preset(const std::string& name) {
   constexpr int64_t sizes[][2] = {{2, 128}, {4, 256}, {4, 512}, {8, 512}, {12, 768}};  // layers, hidden size
   const std::vector<std::string>& names = bert_preset_names();
   size_t index = std::find(names.begin(), names.end(), name) - names.begin();
-  check(index < names.size(), "preset", "must be tiny, mini, small, medium or base, got '{}'", name);
+  BERTIE_CHECK(index < names.size(), "preset", "must be tiny, mini, small, medium or base, got '{}'", name);
   BertConfig config;
   config.num_hidden_layers = sizes[index][0];
   config.hidden_size = sizes[index][1];
@@ -166,7 +168,7 @@ BertConfig read_bert_config(const std::string& path) {
   BertConfig config;
   for_each_key(config, [&](const char* key, auto& field, bool required) {
     if (!json.contains(key) || json[key].is_null()) {
-      check(!required, "config", "{}: the key {} is missing", path, key);
+      BERTIE_CHECK(!required, "config", "{}: the key {} is missing", path, key);
       return;
     }
     read_value(json[key], field, path, key);

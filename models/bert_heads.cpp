@@ -45,9 +45,9 @@ Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& 
   check_packing("loss", packing, scores.array().size());
   int64_t sequences = packing.sequences(), longest = 0;
   bool integers = positions.dtype() == DType::i32 || positions.dtype() == DType::i64;
-  check(positions && positions.shape() == Shape{sequences} && integers, "loss",
-        "the positions must be i32 or i64 [{}], one per sequence, got {} {}", sequences,
-        name(positions.dtype()), positions.shape());
+  BERTIE_CHECK(positions && positions.shape() == Shape{sequences} && integers, "loss",
+               "the positions must be i32 or i64 [{}], one per sequence, got {} {}", sequences,
+               name(positions.dtype()), positions.shape());
   for (int64_t n = 0; n < sequences; ++n)
     longest = std::max(longest, packing.offsets[n + 1] - packing.offsets[n]);
   // As a table [N, longest], filled up with a score that is as good as −∞ and lies behind the last token.
@@ -161,9 +161,9 @@ Tensor BertForSequenceClassification::loss(const Tensor& logits, const Array& la
   if (problem == "single_label_classification") return mean_cross_entropy(logits, labels, denominator);
   bool fit = labels.shape() == logits.shape() ||
              (logits.shape()[1] == 1 && labels.shape() == Shape{logits.shape()[0]});
-  check(labels && fit && labels.dtype() == logits.dtype(), "loss",
-        "for {} the labels must be like the logits {} {}, got {} {}", problem, name(logits.dtype()),
-        logits.shape(), name(labels.dtype()), labels.shape());
+  BERTIE_CHECK(labels && fit && labels.dtype() == logits.dtype(), "loss",
+               "for {} the labels must be like the logits {} {}, got {} {}", problem, name(logits.dtype()),
+               logits.shape(), name(labels.dtype()), labels.shape());
   Array targets = labels.reshape(logits.shape());
   auto elements = static_cast<double>(labels.size());
   if (denominator == 0) denominator = elements;
@@ -189,8 +189,8 @@ Tensor BertForTokenClassification::loss(const Tensor& logits, const Array& label
 
 BertForQuestionAnswering::BertForQuestionAnswering(const BertConfig& config, Initializer init)
     : BertPreTrainedModel(config, init, false), qa_outputs_(config.hidden_size, config.num_labels(), init) {
-  check(config.num_labels() == 2, architecture, "needs 2 labels, start and end; the configuration has {}",
-        config.num_labels());
+  BERTIE_CHECK(config.num_labels() == 2, architecture,
+               "needs 2 labels, start and end; the configuration has {}", config.num_labels());
   add_module("qa_outputs", qa_outputs_);
 }
 
@@ -217,8 +217,8 @@ BertForMultipleChoice::BertForMultipleChoice(const BertConfig& config, Initializ
 
 Tensor BertForMultipleChoice::logits(const BertInput& input, int64_t choices) const {
   int64_t sequences = input.pass.packing.sequences();
-  check(choices > 0 && sequences % choices == 0, architecture, "{} choices each don't divide {} sequences",
-        choices, sequences);
+  BERTIE_CHECK(choices > 0 && sequences % choices == 0, architecture,
+               "{} choices each don't divide {} sequences", choices, sequences);
   Tensor scores = classifier_.forward(dropout_.forward(pooled(input), per_sequence(input.pass)));
   return reshape(scores, {sequences / choices, choices});
 }

@@ -40,7 +40,7 @@ bool is_hidden(const MaskedBatch& batch, int64_t i, int32_t mask_id) {
 }  // namespace
 
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) {
-  check(!model.training(), "evaluate", "the model must be in eval mode");
+  BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;
   return log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
 }

@@ -41,8 +41,8 @@ std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
     auto [place, is_new] = tensors.emplace(canonical(tensor.name), &tensor);
     if (is_new) continue;
     bool bias = place->first == mlm_bias;
-    check(bias, "load", "{} has the same tensor as {} and as {}", weights.path, place->second->name,
-          tensor.name);
+    BERTIE_CHECK(bias, "load", "{} has the same tensor as {} and as {}", weights.path, place->second->name,
+                 tensor.name);
     if (tensor.name == decoder_bias) place->second = &tensor;
   }
   return tensors;
@@ -99,8 +99,8 @@ class FilesAside {
  public:
   explicit FilesAside(const std::string& directory)
       : directory_(directory), path_(directory + "/" + aside_prefix + "XXXXXX") {
-    check(::mkdtemp(path_.data()) != nullptr, "save", "can't write into {}: {}", directory,
-          std::generic_category().message(errno));
+    BERTIE_CHECK(::mkdtemp(path_.data()) != nullptr, "save", "can't write into {}: {}", directory,
+                 std::generic_category().message(errno));
   }
   FilesAside(const FilesAside&) = delete;
   FilesAside& operator=(const FilesAside&) = delete;
@@ -115,19 +115,19 @@ class FilesAside {
     std::vector<std::string> old(std::rbegin(model_files), std::rend(model_files));
     std::error_code error;
     fs::directory_iterator entries(directory_, error);
-    check(!error, "save", "can't list the folder {}: {}", directory_, error.message());
+    BERTIE_CHECK(!error, "save", "can't list the folder {}: {}", directory_, error.message());
     for (const fs::directory_entry& entry : entries)
       if (std::string name = entry.path().filename().string(); is_other_form(name)) old.push_back(name);
     std::erase_if(old, [&](const std::string& name) {
       std::string place = directory_ + "/" + name;
       fs::file_status status = fs::status(place);
-      check(!fs::exists(status) || fs::is_regular_file(status), "save",
-            "can replace only regular files, and {} is none", place);
+      BERTIE_CHECK(!fs::exists(status) || fs::is_regular_file(status), "save",
+                   "can replace only regular files, and {} is none", place);
       return !fs::exists(fs::symlink_status(place));
     });
     std::string replaced = path_ + "/replaced";
     fs::create_directory(replaced, error);
-    check(!error, "save", "can't make the folder {}: {}", replaced, error.message());
+    BERTIE_CHECK(!error, "save", "can't make the folder {}: {}", replaced, error.message());
 
     for (const std::string& name : old) {
       move(directory_, replaced, name);
@@ -147,13 +147,13 @@ class FilesAside {
   static void move(const std::string& from, const std::string& to, const std::string& name) {
     std::error_code error;
     fs::rename(from + "/" + name, to + "/" + name, error);
-    check(!error, "save", "can't move {} from {} to {}, so the model there is incomplete: {}", name, from, to,
-          error.message());
+    BERTIE_CHECK(!error, "save", "can't move {} from {} to {}, so the model there is incomplete: {}", name,
+                 from, to, error.message());
   }
   static void sync(const std::string& folder) {
     int error = sync_folder(folder);
-    check(error == 0, "save", "can't flush the folder {}: {}", folder,
-          std::generic_category().message(error));
+    BERTIE_CHECK(error == 0, "save", "can't flush the folder {}: {}", folder,
+                 std::generic_category().message(error));
   }
 
   std::string directory_, path_;
@@ -165,10 +165,11 @@ void check_complete(const std::string& directory) {
   std::error_code error;
   if (fs::exists(directory + "/config.json", error)) return;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, error))
-    check(!entry.path().filename().string().starts_with(aside_prefix), "load",
-          "{} has no config.json: a save into it was interrupted. The model's new files that hadn't their "
-          "place yet are in {}, the old ones in replaced/ within it",
-          directory, entry.path().string());
+    BERTIE_CHECK(
+        !entry.path().filename().string().starts_with(aside_prefix), "load",
+        "{} has no config.json: a save into it was interrupted. The model's new files that hadn't their "
+        "place yet are in {}, the old ones in replaced/ within it",
+        directory, entry.path().string());
 }
 
 }  // namespace
@@ -177,9 +178,10 @@ Safetensors read_weights(const std::string& directory) {
   std::string path = directory + "/model.safetensors", index = path + ".index.json";
   if (!fs::exists(path) && fs::exists(index)) return read_safetensors_shards(index);
   for (const char* name : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"})
-    check(fs::exists(path) || !fs::exists(directory + name), "load",
-          "{} has no model.safetensors; scripts/convert_pytorch_bin.py {} makes it of pytorch_model.bin",
-          directory, directory);
+    BERTIE_CHECK(
+        fs::exists(path) || !fs::exists(directory + name), "load",
+        "{} has no model.safetensors; scripts/convert_pytorch_bin.py {} makes it of pytorch_model.bin",
+        directory, directory);
   return read_safetensors(path);
 }
 
@@ -222,7 +224,7 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
   if (may_be_new && !options.allow_new_head)
     missing += "\nOnly the head is missing; --allow-new-head starts it at random";
   if (!may_be_new || !options.allow_new_head) problems = missing + problems;
-  check(problems.empty(), "load", "{} doesn't fit the model:{}", weights.path, problems);
+  BERTIE_CHECK(problems.empty(), "load", "{} doesn't fit the model:{}", weights.path, problems);
 
   std::vector<std::string> notes;
   std::string made, unused;
@@ -267,8 +269,8 @@ PretrainedFiles read_pretrained_files(const std::string& directory) {
   BertConfig config = read_bert_config(directory + "/config.json");
   PretrainedTokenizer tokenizer = load_tokenizer(directory);
   int32_t tokens = tokenizer.tokenizer.vocabulary().size();
-  check(tokens <= config.vocab_size, "load", "{}: the vocabulary has {} tokens, config.json allows {}",
-        directory, tokens, config.vocab_size);
+  BERTIE_CHECK(tokens <= config.vocab_size, "load", "{}: the vocabulary has {} tokens, config.json allows {}",
+               directory, tokens, config.vocab_size);
   Safetensors weights = read_weights(directory);
   // A decoder of its own is one, whatever the configuration says: transformers takes it for one, too.
   std::vector<std::string> notes;
@@ -286,7 +288,7 @@ void write_pretrained_files(const Module& model, const BertConfig& config, const
                             const Tokenizer& tokenizer, const std::string& directory, int64_t max_length) {
   std::error_code error;
   fs::create_directories(directory, error);
-  check(!error, "save", "can't make the folder {}: {}", directory, error.message());
+  BERTIE_CHECK(!error, "save", "can't make the folder {}: {}", directory, error.message());
   FilesAside aside(directory);
   write_bert_config(aside.path() + "/config.json", config, architecture);
   tokenizer.vocabulary().write(aside.path() + "/vocab.txt");

@@ -40,7 +40,7 @@ Array fill(const Shape& shape, uint64_t seed, uint64_t stream, DType type, Make 
 Array untouched(const Shape& shape, DType type) {
   auto bytes = static_cast<size_t>(std::max<int64_t>(1, shape.size() * element_size(type)));
   const void* data = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  check(data != MAP_FAILED, "initializer", "the system has no {} bytes more", bytes);
+  BERTIE_CHECK(data != MAP_FAILED, "initializer", "the system has no {} bytes more", bytes);
   std::shared_ptr<const void> owner(data, [bytes](const void* p) { munmap(const_cast<void*>(p), bytes); });
   return Array::wrap(data, shape, type, std::move(owner));
 }
@@ -48,7 +48,7 @@ Array untouched(const Shape& shape, DType type) {
 }  // namespace
 
 Array normal(const Shape& shape, double mean, double stddev, uint64_t seed, uint64_t stream, DType type) {
-  check(stddev >= 0, "normal", "the standard deviation can't be negative: {}", stddev);
+  BERTIE_CHECK(stddev >= 0, "normal", "the standard deviation can't be negative: {}", stddev);
   return fill(shape, seed, stream, type, [=](double u, double v) {  // Box and Muller, 1958
     double radius = stddev * std::sqrt(-2 * std::log(u));
     return std::pair(mean + radius * std::cos(2 * M_PI * v), mean + radius * std::sin(2 * M_PI * v));
@@ -56,7 +56,7 @@ Array normal(const Shape& shape, double mean, double stddev, uint64_t seed, uint
 }
 
 Array uniform(const Shape& shape, double low, double high, uint64_t seed, uint64_t stream, DType type) {
-  check(low <= high, "uniform", "needs low ≤ high, got {} and {}", low, high);
+  BERTIE_CHECK(low <= high, "uniform", "needs low ≤ high, got {} and {}", low, high);
   return fill(shape, seed, stream, type,
               [=](double u, double v) { return std::pair(low + (high - low) * u, low + (high - low) * v); });
 }

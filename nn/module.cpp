@@ -11,9 +11,9 @@ Array Parameter::part(size_t i) const {
 }
 
 Tensor Module::add_parameter(std::vector<std::string> names, Array value) {
-  check(!names.empty() &&
-            (names.size() == 1 || (value.shape().rank() > 0 && value.shape()[0] % names.size() == 0)),
-        "module", "the first axis of {} can't be shared by {} names", value.shape(), names.size());
+  BERTIE_CHECK(!names.empty() &&
+                   (names.size() == 1 || (value.shape().rank() > 0 && value.shape()[0] % names.size() == 0)),
+               "module", "the first axis of {} can't be shared by {} names", value.shape(), names.size());
   Entry entry;
   entry.parameter = {std::move(names), Tensor::parameter(std::move(value))};
   entries_.push_back(entry);

@@ -8,8 +8,8 @@ namespace bertie {
 MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init) : options_(options) {
   int64_t hidden = options.hidden_size;
   const Names& names = options.names;
-  check(options.heads > 0 && hidden % options.heads == 0, "multi_head_attention",
-        "{} heads don't divide the hidden size {}", options.heads, hidden);
+  BERTIE_CHECK(options.heads > 0 && hidden % options.heads == 0, "multi_head_attention",
+               "{} heads don't divide the hidden size {}", options.heads, hidden);
   qkv_weight_ = add_parameter({names.query + ".weight", names.key + ".weight", names.value + ".weight"},
                               init.weight({3 * hidden, hidden}, hidden));
   qkv_bias_ = add_parameter({names.query + ".bias", names.key + ".bias", names.value + ".bias"},

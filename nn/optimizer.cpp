@@ -15,9 +15,10 @@ bool decays(const ParameterBlock::Segment& segment) { return segment.parameter.t
 }  // namespace
 
 void Optimizer::step(double learning_rate, double gradient_scale) {
-  check(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer",
-        "the learning rate must be ≥ 0, got {}", learning_rate);
-  check(std::isfinite(gradient_scale), "optimizer", "the gradients' scale isn't finite: {}", gradient_scale);
+  BERTIE_CHECK(learning_rate >= 0 && std::isfinite(learning_rate), "optimizer",
+               "the learning rate must be ≥ 0, got {}", learning_rate);
+  BERTIE_CHECK(std::isfinite(gradient_scale), "optimizer", "the gradients' scale isn't finite: {}",
+               gradient_scale);
   parameters_.check_reached("optimizer");
   ++steps_;
   // Runs of neighbors of one decay group: few, long passes over memory.
@@ -31,7 +32,8 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
 }
 
 SGD::SGD(ParameterBlock& parameters, double momentum) : Optimizer(parameters, 0), momentum_(momentum) {
-  check(momentum >= 0 && momentum < 1, "sgd", "the momentum must be in 0 … 1 (1 excluded), got {}", momentum);
+  BERTIE_CHECK(momentum >= 0 && momentum < 1, "sgd", "the momentum must be in 0 … 1 (1 excluded), got {}",
+               momentum);
   if (momentum > 0) velocity_ = Array::zeros({parameters.size()}, parameters.dtype());
 }
 
@@ -50,10 +52,11 @@ void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradie
 
 AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
     : Optimizer(parameters, options.weight_decay), options_(options) {
-  check(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1, "adam",
-        "the betas must be in 0 … 1 (1 excluded), got {} and {}", options.beta1, options.beta2);
-  check(options.epsilon > 0, "adam", "epsilon must be positive, got {}", options.epsilon);
-  check(options.weight_decay >= 0, "adam", "the weight decay can't be negative: {}", options.weight_decay);
+  BERTIE_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1, "adam",
+               "the betas must be in 0 … 1 (1 excluded), got {} and {}", options.beta1, options.beta2);
+  BERTIE_CHECK(options.epsilon > 0, "adam", "epsilon must be positive, got {}", options.epsilon);
+  BERTIE_CHECK(options.weight_decay >= 0, "adam", "the weight decay can't be negative: {}",
+               options.weight_decay);
   first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
   second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
 }
@@ -82,7 +85,7 @@ void AdamW::update(int64_t begin, int64_t end, double learning_rate, double grad
 }
 
 Adam::Adam(ParameterBlock& parameters, AdamOptions options) : AdamW(parameters, options) {
-  check(options.weight_decay == 0, "adam", "Adam has no weight decay; AdamW has");
+  BERTIE_CHECK(options.weight_decay == 0, "adam", "Adam has no weight decay; AdamW has");
 }
 
 }  // namespace bertie

@@ -10,12 +10,12 @@ namespace bertie {
 
 ParameterBlock::ParameterBlock(const Module& model) {
   std::vector<Parameter> parameters = model.parameters();
-  check(!parameters.empty(), "parameter_block", "the model has no parameters");
+  BERTIE_CHECK(!parameters.empty(), "parameter_block", "the model has no parameters");
   DType type = parameters.front().tensor.dtype();
   int64_t size = 0;
   for (const Parameter& parameter : parameters) {
-    check(parameter.tensor.dtype() == type, "parameter_block", "{} is {}, but {} is {}", parameter.names[0],
-          name(parameter.tensor.dtype()), parameters.front().names[0], name(type));
+    BERTIE_CHECK(parameter.tensor.dtype() == type, "parameter_block", "{} is {}, but {} is {}",
+                 parameter.names[0], name(parameter.tensor.dtype()), parameters.front().names[0], name(type));
     int64_t end = size + parameter.tensor.array().size();
     segments_.push_back({parameter, size, end});
     size = end;
@@ -41,7 +41,7 @@ void ParameterBlock::check_reached(const char* who) const {
   for (const Segment& segment : segments_)
     if (!segment.parameter.tensor.grad())
       unreached += (unreached.empty() ? "" : ", ") + segment.parameter.names[0];
-  check(unreached.empty(), who, "the loss doesn't reach these parameters: {}", unreached);
+  BERTIE_CHECK(unreached.empty(), who, "the loss doesn't reach these parameters: {}", unreached);
 }
 
 double ParameterBlock::gradient_norm() const {

@@ -8,7 +8,7 @@
 namespace bertie {
 
 double Schedule::rate(int64_t step) const {
-  check(step >= 0 && warmup_steps >= 0 && total_steps >= 0, "schedule", "steps can't be negative");
+  BERTIE_CHECK(step >= 0 && warmup_steps >= 0 && total_steps >= 0, "schedule", "steps can't be negative");
   if (step < warmup_steps) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
   if (decay == Decay::constant) return peak;
   if (step >= total_steps) return 0;

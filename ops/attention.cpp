@@ -197,11 +197,11 @@ class GroupTask {
 
 Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const DropoutMask& dropout) {
   check_value("attention", qkv);
-  check(qkv.shape().rank() == 2 && qkv.shape()[1] % 3 == 0, "attention", "qkv must be [T, 3H], got {}",
-        qkv.shape());
+  BERTIE_CHECK(qkv.shape().rank() == 2 && qkv.shape()[1] % 3 == 0, "attention", "qkv must be [T, 3H], got {}",
+               qkv.shape());
   int64_t T = qkv.shape()[0], H = qkv.shape()[1] / 3;
-  check(heads >= 1 && H >= heads && H % heads == 0, "attention",
-        "the number of heads must divide H: H = {}, heads = {}", H, heads);
+  BERTIE_CHECK(heads >= 1 && H >= heads && H % heads == 0, "attention",
+               "the number of heads must divide H: H = {}, heads = {}", H, heads);
   check_packing("attention", packing, T);
   check_dropout("attention", dropout);
   Setup setup{packing, heads, H, H / heads, dropout};

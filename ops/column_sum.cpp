@@ -21,7 +21,7 @@ void add_rows(const T* x, T* y, int64_t rows, int64_t columns) {
 }  // namespace
 
 Array column_sum(const Array& x) {
-  check(x.shape().rank() == 2, "column_sum", "needs a matrix, got {}", x.shape());
+  BERTIE_CHECK(x.shape().rank() == 2, "column_sum", "needs a matrix, got {}", x.shape());
   int64_t rows = x.shape()[0], columns = x.shape()[1], blocks = (rows + block_rows - 1) / block_rows;
   Array y = Array::empty({columns}, x.dtype());
   dispatch("column_sum", x.dtype(), [&](auto zero) {

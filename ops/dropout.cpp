@@ -40,12 +40,13 @@ uint32_t DropoutMask::threshold() const {
 }
 
 void check_dropout(const char* op, const DropoutMask& mask) {
-  check(mask.rate >= 0 && mask.rate < 1, op, "the dropout rate must be in 0 … 1 (1 excluded), got {}",
-        mask.rate);
+  BERTIE_CHECK(mask.rate >= 0 && mask.rate < 1, op, "the dropout rate must be in 0 … 1 (1 excluded), got {}",
+               mask.rate);
 }
 
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask) {
-  check(x && x.shape().rank() == 2, "dropout", "x must be [T, C], got {}", x ? x.shape().str() : "no value");
+  BERTIE_CHECK(x && x.shape().rank() == 2, "dropout", "x must be [T, C], got {}",
+               x ? x.shape().str() : "no value");
   check_packing("dropout", packing, x.shape()[0]);
   check_dropout("dropout", mask);
   if (mask.rate == 0) return x;

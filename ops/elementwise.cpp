@@ -69,9 +69,9 @@ Array broadcast_loop(const char* op, BinaryKernel<T> kernel, const Array& a, con
 // Calls f(typed zero) for the common type of a and b.
 template <class F>
 Tensor for_both(const char* op, const Tensor& a, const Tensor& b, F f) {
-  check(a && b, op, "an operand has no value");
-  check(a.dtype() == b.dtype(), op, "both must have one type: {} {} and {} {}", name(a.dtype()), a.shape(),
-        name(b.dtype()), b.shape());
+  BERTIE_CHECK(a && b, op, "an operand has no value");
+  BERTIE_CHECK(a.dtype() == b.dtype(), op, "both must have one type: {} {} and {} {}", name(a.dtype()),
+               a.shape(), name(b.dtype()), b.shape());
   return dispatch(op, a.dtype(), f);
 }
 
@@ -173,7 +173,7 @@ Tensor divide(const Tensor& a, const Tensor& b) {
 }
 
 Tensor scale(const Tensor& x, double factor, double shift) {
-  check(static_cast<bool>(x), "scale", "x has no value");
+  BERTIE_CHECK(static_cast<bool>(x), "scale", "x has no value");
   return dispatch("scale", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = scaled<T>(x.array(), static_cast<T>(factor), static_cast<T>(shift),
@@ -189,7 +189,7 @@ Tensor negate(const Tensor& x) { return scale(x, -1); }
 // One line per function: its loop, its gradient's loop, and what that needs.
 #define BERTIE_UNARY(function, saves)                                         \
   Tensor function(const Tensor& x) {                                          \
-    check(static_cast<bool>(x), #function, "x has no value");                 \
+    BERTIE_CHECK(static_cast<bool>(x), #function, "x has no value");          \
     return dispatch(#function, x.dtype(), [&](auto zero) {                    \
       using T = decltype(zero);                                               \
       return unary_in<T>(#function, x, &ElementwiseKernels<T>::function,      \

@@ -6,7 +6,7 @@ namespace bertie {
 
 Tensor embedding(const Tensor& table, const Array& ids) {
   check_value("embedding", table);
-  check(table.shape().rank() == 2, "embedding", "the table must be [V, H], got {}", table.shape());
+  BERTIE_CHECK(table.shape().rank() == 2, "embedding", "the table must be [V, H], got {}", table.shape());
   Array y = gather_rows("embedding", table.array(), ids);  // before ids.clone(): it checks them
   return record("embedding", y, {table},
                 [ids = ids.clone()](Array dy, const Needs&) -> Gradients { return {Gradient(dy, ids)}; });

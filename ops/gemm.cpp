@@ -12,24 +12,25 @@ namespace {
 template <class T>
 void check_factor(const char* which, const Factor<T>& x, int64_t rows, int64_t columns) {
   int64_t row = x.transposed ? rows : columns;
-  check(x.stride >= row, "gemm", "rows must not overlap: {} has rows of {} elements and stride {}", which,
-        row, x.stride);
-  check(x.stride <= std::numeric_limits<int32_t>::max(), "gemm", "strides must be below 2^31: {} has {}",
-        which, x.stride);
-  check(x.data || rows == 0 || columns == 0, "gemm", "{} has no data", which);
+  BERTIE_CHECK(x.stride >= row, "gemm", "rows must not overlap: {} has rows of {} elements and stride {}",
+               which, row, x.stride);
+  BERTIE_CHECK(x.stride <= std::numeric_limits<int32_t>::max(), "gemm",
+               "strides must be below 2^31: {} has {}", which, x.stride);
+  BERTIE_CHECK(x.data || rows == 0 || columns == 0, "gemm", "{} has no data", which);
 }
 
 template <class T>
 void check_product(const Product<T>& p) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max();  // the libraries count in 32 bits
   for (int64_t extent : {p.M, p.N, p.K})
-    check(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}", +most, p.M,
-          p.N, p.K);
-  check(p.batch >= 0, "gemm", "a batch can't be negative, got {}", p.batch);
+    BERTIE_CHECK(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}",
+                 +most, p.M, p.N, p.K);
+  BERTIE_CHECK(p.batch >= 0, "gemm", "a batch can't be negative, got {}", p.batch);
   check_factor("A", p.a, p.M, p.K);
   check_factor("B", p.b, p.K, p.N);
   check_factor("C", Factor<T>{p.c, p.c_stride}, p.M, p.N);
-  check(!p.bias || p.beta == 0, "gemm", "a product takes either a bias or beta, got beta = {}", p.beta);
+  BERTIE_CHECK(!p.bias || p.beta == 0, "gemm", "a product takes either a bias or beta, got beta = {}",
+               p.beta);
 }
 
 // A rectangle of C, of one matrix of the batch, as a product of its own.

@@ -147,8 +147,8 @@ void onednn(const Product<float>& p) {
   dnnl_status_t status =
       dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data,
                  p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
-  check(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
-        static_cast<int>(status), p.M, p.N, p.K);
+  BERTIE_CHECK(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
+               static_cast<int>(status), p.M, p.N, p.K);
 }
 
 // Cᵀ = op(B)ᵀ op(A)ᵀ: the few rows of A, transposed, are what vectors hold, and B is read where it is, once.

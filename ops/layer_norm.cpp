@@ -15,14 +15,14 @@ int64_t rows_per_block(int64_t rows) { return std::max<int64_t>(64, rows / 64); 
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
-  check(x && x.shape().rank() >= 1 && x.shape()[-1] >= 1, "layer_norm",
-        "needs at least one element per row, got {}", x ? x.shape().str() : "no value");
+  BERTIE_CHECK(x && x.shape().rank() >= 1 && x.shape()[-1] >= 1, "layer_norm",
+               "needs at least one element per row, got {}", x ? x.shape().str() : "no value");
   int64_t n = x.shape()[-1], rows = x.array().size() / n;
   for (const Tensor& parameter : {weight, bias})
-    check(parameter && parameter.shape() == Shape{n} && parameter.dtype() == x.dtype(), "layer_norm",
-          "weight and bias must be {} [{}], like the rows of x: got {} {}", name(x.dtype()), n,
-          name(parameter.dtype()), parameter.shape());
-  check(epsilon >= 0, "layer_norm", "epsilon can't be negative: {}", epsilon);
+    BERTIE_CHECK(parameter && parameter.shape() == Shape{n} && parameter.dtype() == x.dtype(), "layer_norm",
+                 "weight and bias must be {} [{}], like the rows of x: got {} {}", name(x.dtype()), n,
+                 name(parameter.dtype()), parameter.shape());
+  BERTIE_CHECK(epsilon >= 0, "layer_norm", "epsilon can't be negative: {}", epsilon);
   return dispatch("layer_norm", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     int64_t grain = 1 + (1 << 14) / n;

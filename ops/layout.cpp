@@ -63,16 +63,16 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> extents) {
   check_value("reshape", x);
   int64_t known = 1, unknown = 0;
   for (int64_t extent : extents) {
-    check(extent >= -1, "reshape", "an extent can't be {}", extent);
+    BERTIE_CHECK(extent >= -1, "reshape", "an extent can't be {}", extent);
     if (extent == -1)
       ++unknown;
     else
-      check(!__builtin_mul_overflow(known, extent, &known), "reshape", "too many elements: an extent is {}",
-            extent);
+      BERTIE_CHECK(!__builtin_mul_overflow(known, extent, &known), "reshape",
+                   "too many elements: an extent is {}", extent);
   }
-  check(unknown <= 1, "reshape", "only one extent may be -1, got {}", unknown);
-  check(unknown == 0 || (known > 0 && x.array().size() % known == 0), "reshape",
-        "{} elements can't be divided into rows of {}", x.array().size(), known);
+  BERTIE_CHECK(unknown <= 1, "reshape", "only one extent may be -1, got {}", unknown);
+  BERTIE_CHECK(unknown == 0 || (known > 0 && x.array().size() % known == 0), "reshape",
+               "{} elements can't be divided into rows of {}", x.array().size(), known);
   if (unknown) *std::find(extents.begin(), extents.end(), -1) = x.array().size() / known;
   Array y = x.array().reshape(Shape(extents.data(), static_cast<int>(extents.size())));
   return record("reshape", y, {x},
@@ -83,16 +83,16 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
   check_value("transpose", x);
   int rank = x.shape().rank();
   if (order.empty()) {
-    check(rank >= 2, "transpose", "needs two axes to swap, got shape {}", x.shape());
+    BERTIE_CHECK(rank >= 2, "transpose", "needs two axes to swap, got shape {}", x.shape());
     for (int i = 0; i < rank; ++i) order.push_back(i);
     std::swap(order[rank - 1], order[rank - 2]);
   }
-  check(static_cast<int>(order.size()) == rank, "transpose", "the order must name {} axes, got {}", rank,
-        order.size());
+  BERTIE_CHECK(static_cast<int>(order.size()) == rank, "transpose", "the order must name {} axes, got {}",
+               rank, order.size());
   std::vector<int> inverse(rank, -1);
   for (int i = 0; i < rank; ++i) {
     order[i] = x.shape().axis_index(order[i]);
-    check(inverse[order[i]] < 0, "transpose", "axis {} is named twice", order[i]);
+    BERTIE_CHECK(inverse[order[i]] < 0, "transpose", "axis {} is named twice", order[i]);
     inverse[order[i]] = i;
   }
   return record("transpose", permute(x.array(), order), {x},
@@ -101,8 +101,8 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
 
 Tensor slice_rows(const Tensor& x, int64_t begin, int64_t end) {
   check_value("slice_rows", x);
-  check(x.shape().rank() >= 1 && 0 <= begin && begin <= end && end <= x.shape()[0], "slice_rows",
-        "rows {} … {} are not within shape {}", begin, end, x.shape());
+  BERTIE_CHECK(x.shape().rank() >= 1 && 0 <= begin && begin <= end && end <= x.shape()[0], "slice_rows",
+               "rows {} … {} are not within shape {}", begin, end, x.shape());
   return record("slice_rows", x.array().rows(begin, end), {x},
                 [shape = x.shape(), begin, end](Array dy, const Needs&) -> Gradients {
                   Array dx = Array::zeros(shape, dy.dtype());
@@ -112,20 +112,20 @@ Tensor slice_rows(const Tensor& x, int64_t begin, int64_t end) {
 }
 
 Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
-  check(!parts.empty(), "concatenate", "needs at least one part");
+  BERTIE_CHECK(!parts.empty(), "concatenate", "needs at least one part");
   for (const Tensor& part : parts) check_value("concatenate", part);
   Shape whole = parts[0].shape();
   axis = whole.axis_index(axis);
   std::vector<int64_t> begins{0};
   for (const Tensor& part : parts) {
     Shape expected = part.shape();
-    check(expected.rank() == whole.rank() && part.dtype() == parts[0].dtype(), "concatenate",
-          "parts must agree but for axis {}: {} {} and {} {}", axis, name(parts[0].dtype()), parts[0].shape(),
-          name(part.dtype()), part.shape());
+    BERTIE_CHECK(expected.rank() == whole.rank() && part.dtype() == parts[0].dtype(), "concatenate",
+                 "parts must agree but for axis {}: {} {} and {} {}", axis, name(parts[0].dtype()),
+                 parts[0].shape(), name(part.dtype()), part.shape());
     begins.push_back(begins.back() + expected[axis]);
     expected[axis] = whole[axis];
-    check(expected == whole, "concatenate", "parts must agree but for axis {}: {} and {}", axis,
-          parts[0].shape(), part.shape());
+    BERTIE_CHECK(expected == whole, "concatenate", "parts must agree but for axis {}: {} and {}", axis,
+                 parts[0].shape(), part.shape());
   }
   whole[axis] = begins.back();
   Array y = Array::empty(whole, parts[0].dtype());
@@ -156,7 +156,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
 
 Tensor select_rows(const Tensor& x, const Array& rows) {
   check_value("select_rows", x);
-  check(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
+  BERTIE_CHECK(x.shape().rank() >= 1, "select_rows", "a scalar has no rows");
   Array y = gather_rows("select_rows", x.array(), rows);  // before rows.clone(): it checks them
   return record("select_rows", y, {x},
                 [rows = rows.clone()](Array dy, const Needs&) -> Gradients { return {Gradient(dy, rows)}; });

@@ -15,17 +15,17 @@ constexpr int64_t ignored = -1;
 
 // The labels as i64, with `ignored` for rows that count for nothing.
 std::vector<int64_t> checked_labels(const Array& labels, const Shape& logits, int64_t ignore_index) {
-  check(logits.rank() == 2, "cross_entropy", "logits must be [T, V], got {}", logits);
-  check(labels && labels.shape() == Shape{logits[0]} &&
-            (labels.dtype() == DType::i32 || labels.dtype() == DType::i64),
-        "cross_entropy", "labels must be [{}] of i32 or i64, got {} {}", logits[0],
-        labels ? name(labels.dtype()) : "none", labels.shape());
+  BERTIE_CHECK(logits.rank() == 2, "cross_entropy", "logits must be [T, V], got {}", logits);
+  BERTIE_CHECK(labels && labels.shape() == Shape{logits[0]} &&
+                   (labels.dtype() == DType::i32 || labels.dtype() == DType::i64),
+               "cross_entropy", "labels must be [{}] of i32 or i64, got {} {}", logits[0],
+               labels ? name(labels.dtype()) : "none", labels.shape());
   std::vector<int64_t> result(labels.size());
   for (int64_t t = 0; t < labels.size(); ++t) {
     int64_t label = labels.dtype() == DType::i32 ? labels.data<int32_t>()[t] : labels.data<int64_t>()[t];
-    check(label == ignore_index || (label >= 0 && label < logits[1]), "cross_entropy",
-          "labels must be in 0 … {} or {} (ignored): label {} in row {}", logits[1] - 1, ignore_index, label,
-          t);
+    BERTIE_CHECK(label == ignore_index || (label >= 0 && label < logits[1]), "cross_entropy",
+                 "labels must be in 0 … {} or {} (ignored): label {} in row {}", logits[1] - 1, ignore_index,
+                 label, t);
     result[t] = label == ignore_index ? ignored : label;
   }
   return result;
@@ -37,15 +37,15 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
   check_value("cross_entropy", logits);
   std::vector<int64_t> targets = checked_labels(labels, logits.shape(), options.ignore_index);
   double smoothing = options.label_smoothing;
-  check(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}",
-        smoothing);
-  check(options.denominator >= 0, "cross_entropy", "the denominator must be positive, got {}",
-        options.denominator);
+  BERTIE_CHECK(smoothing >= 0 && smoothing <= 1, "cross_entropy", "label_smoothing must be in 0 … 1, got {}",
+               smoothing);
+  BERTIE_CHECK(options.denominator >= 0, "cross_entropy", "the denominator must be positive, got {}",
+               options.denominator);
   double denominator = options.denominator;
   if (denominator == 0)
     for (int64_t target : targets) denominator += target != ignored;
-  check(denominator > 0, "cross_entropy", "all {} rows are ignored and no denominator is given",
-        targets.size());
+  BERTIE_CHECK(denominator > 0, "cross_entropy", "all {} rows are ignored and no denominator is given",
+               targets.size());
 
   return dispatch("cross_entropy", logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -99,10 +99,11 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
 Tensor mean_squared_error(const Tensor& x, const Tensor& target) {
   check_value("mean_squared_error", x);
   check_value("mean_squared_error", target);
-  check(x.shape() == target.shape() && x.dtype() == target.dtype(), "mean_squared_error",
-        "both must agree: {} {} and {} {}", name(x.dtype()), x.shape(), name(target.dtype()), target.shape());
+  BERTIE_CHECK(x.shape() == target.shape() && x.dtype() == target.dtype(), "mean_squared_error",
+               "both must agree: {} {} and {} {}", name(x.dtype()), x.shape(), name(target.dtype()),
+               target.shape());
   int64_t n = x.array().size();
-  check(n > 0, "mean_squared_error", "there is nothing to average in shape {}", x.shape());
+  BERTIE_CHECK(n > 0, "mean_squared_error", "there is nothing to average in shape {}", x.shape());
   return dispatch("mean_squared_error", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     constexpr int64_t chunk = 1 << 13;

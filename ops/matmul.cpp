@@ -87,17 +87,18 @@ int64_t leading(const Shape& shape, int count) { return Shape(shape.begin(), sha
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
-  check(a && b, "matmul", "needs two tensors with values");
+  BERTIE_CHECK(a && b, "matmul", "needs two tensors with values");
   const Shape &A = a.shape(), &B = b.shape();
   bool ta = options.transpose_a, tb = options.transpose_b;
-  check(a.dtype() == b.dtype(), "matmul", "element types must agree: a is {}, b is {}", name(a.dtype()),
-        name(b.dtype()));
-  check(A.rank() >= 2 && B.rank() >= 2, "matmul", "needs at least two axes: a is {}, b is {}", A, B);
-  check(A[ta ? -2 : -1] == B[tb ? -1 : -2], "matmul", "inner dimensions must agree: a is {}{}, b is {}{}", A,
-        ta ? " transposed" : "", B, tb ? " transposed" : "");
+  BERTIE_CHECK(a.dtype() == b.dtype(), "matmul", "element types must agree: a is {}, b is {}",
+               name(a.dtype()), name(b.dtype()));
+  BERTIE_CHECK(A.rank() >= 2 && B.rank() >= 2, "matmul", "needs at least two axes: a is {}, b is {}", A, B);
+  BERTIE_CHECK(A[ta ? -2 : -1] == B[tb ? -1 : -2], "matmul",
+               "inner dimensions must agree: a is {}{}, b is {}{}", A, ta ? " transposed" : "", B,
+               tb ? " transposed" : "");
   bool shared = B.rank() == 2;
-  check(shared || (A.rank() == B.rank() && std::equal(A.begin(), A.end() - 2, B.begin())), "matmul",
-        "leading axes must agree, or b has none: a is {}, b is {}", A, B);
+  BERTIE_CHECK(shared || (A.rank() == B.rank() && std::equal(A.begin(), A.end() - 2, B.begin())), "matmul",
+               "leading axes must agree, or b has none: a is {}, b is {}", A, B);
   Shape shape = A;
   shape[-2] = A[ta ? -1 : -2];
   shape[-1] = B[tb ? -2 : -1];
@@ -125,15 +126,15 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f) {
-  check(x && W, "linear", "needs an input and a weight with values");
-  check(x.dtype() == W.dtype() && (!b || b.dtype() == W.dtype()), "linear",
-        "element types must agree: x is {}, W is {}, b is {}", name(x.dtype()), name(W.dtype()),
-        b ? name(b.dtype()) : "none");
-  check(W.shape().rank() == 2, "linear", "W must be [out, in], got {}", W.shape());
-  check(x.shape().rank() >= 1 && x.shape()[-1] == W.shape()[1], "linear",
-        "x must be [..., in]: x is {}, W is {}", x.shape(), W.shape());
-  check(!b || b.shape() == Shape{W.shape()[0]}, "linear", "b must be [out]: b is {}, W is {}",
-        b ? b.shape() : Shape(), W.shape());
+  BERTIE_CHECK(x && W, "linear", "needs an input and a weight with values");
+  BERTIE_CHECK(x.dtype() == W.dtype() && (!b || b.dtype() == W.dtype()), "linear",
+               "element types must agree: x is {}, W is {}, b is {}", name(x.dtype()), name(W.dtype()),
+               b ? name(b.dtype()) : "none");
+  BERTIE_CHECK(W.shape().rank() == 2, "linear", "W must be [out, in], got {}", W.shape());
+  BERTIE_CHECK(x.shape().rank() >= 1 && x.shape()[-1] == W.shape()[1], "linear",
+               "x must be [..., in]: x is {}, W is {}", x.shape(), W.shape());
+  BERTIE_CHECK(!b || b.shape() == Shape{W.shape()[0]}, "linear", "b must be [out]: b is {}, W is {}",
+               b ? b.shape() : Shape(), W.shape());
   int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
   Shape shape = x.shape();
   shape[-1] = out;

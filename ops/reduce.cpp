@@ -19,7 +19,7 @@ Reduction reduction(const char* op, const Shape& shape, const ReduceOptions& opt
   std::vector<bool> reduced(shape.rank(), options.axes.empty());
   for (int axis : options.axes) {
     int index = shape.axis_index(axis);
-    check(!reduced[index], op, "axis {} is given twice", axis);
+    BERTIE_CHECK(!reduced[index], op, "axis {} is given twice", axis);
     reduced[index] = true;
   }
   Reduction r{shape, Shape{}, 1};
@@ -64,7 +64,7 @@ Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options,
   Reduction r = reduction(op, x.shape(), options);
   double factor = 1;
   if (divide) {
-    check(r.count > 0, op, "there is nothing to average in shape {}", x.shape());
+    BERTIE_CHECK(r.count > 0, op, "there is nothing to average in shape {}", x.shape());
     factor = 1.0 / static_cast<double>(r.count);
   }
   return dispatch(op, x.dtype(), [&](auto zero) {
@@ -131,7 +131,7 @@ Tensor mean(const Tensor& x, const ReduceOptions& options) { return scaled_sum("
 Tensor max(const Tensor& x, const ReduceOptions& options) {
   check_value("max", x);
   Reduction r = reduction("max", x.shape(), options);
-  check(r.count > 0, "max", "there is no maximum of nothing: shape {}", x.shape());
+  BERTIE_CHECK(r.count > 0, "max", "there is no maximum of nothing: shape {}", x.shape());
   return dispatch("max", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     std::vector<int64_t> positions = positions_of_maxima<T>(x.array(), r.kept);
@@ -149,7 +149,7 @@ Tensor max(const Tensor& x, const ReduceOptions& options) {
 
 Array argmax(const Array& x, int axis) {
   Reduction r = reduction("argmax", x.shape(), {{axis}, false});
-  check(r.count > 0, "argmax", "there is no maximum of nothing: shape {}", x.shape());
+  BERTIE_CHECK(r.count > 0, "argmax", "there is no maximum of nothing: shape {}", x.shape());
   Array index = Array::empty(r.result, DType::i64);
   int64_t inner = 1;
   for (int i = x.shape().axis_index(axis) + 1; i < x.shape().rank(); ++i) inner *= x.shape()[i];

@@ -33,8 +33,8 @@ Tensor over_rows(const char* op, const Tensor& x, RowsLoop<T> loop, RowsGradient
 }
 
 void check_rows(const char* op, const Tensor& x) {
-  check(x && x.shape().rank() >= 1 && x.shape()[-1] >= 1, op, "needs at least one element per row, got {}",
-        x ? x.shape().str() : "no value");
+  BERTIE_CHECK(x && x.shape().rank() >= 1 && x.shape()[-1] >= 1, op,
+               "needs at least one element per row, got {}", x ? x.shape().str() : "no value");
 }
 
 }  // namespace

@@ -25,9 +25,9 @@ std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int
 }
 
 BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens) {
-  check(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
-  check(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
-        lengths.size());
+  BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  BERTIE_CHECK(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
+               lengths.size());
   BatchPlan plan{std::move(order), {0}};
   int64_t tokens = 0;
   for (size_t i = 0; i < lengths.size(); i++) {
@@ -49,7 +49,7 @@ BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, 
 
 TokenBatch make_batch(const TokenizedLines& lines, std::span<const int64_t> sequences,
                       const Vocabulary& vocabulary) {
-  check(!sequences.empty(), "batch", "a batch must have at least one sequence, got none");
+  BERTIE_CHECK(!sequences.empty(), "batch", "a batch must have at least one sequence, got none");
   TokenBatch batch;
   batch.sequences.assign(sequences.begin(), sequences.end());
   batch.offsets.push_back(0);

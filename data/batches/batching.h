@@ -27,7 +27,8 @@ struct BatchPlan {
 
   int64_t size() const { return static_cast<int64_t>(offsets.size()) - 1; }
   std::span<const int64_t> operator[](int64_t batch) const {
-    check(batch >= 0 && batch < size(), "batch", "there are {} batches, asked for number {}", size(), batch);
+    BERTIE_CHECK(batch >= 0 && batch < size(), "batch", "there are {} batches, asked for number {}", size(),
+                 batch);
     return std::span(order).subspan(offsets[batch], offsets[batch + 1] - offsets[batch]);
   }
 };

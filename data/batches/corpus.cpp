@@ -36,8 +36,8 @@ void end_document(Corpus& corpus) {
 
 void add_text(Corpus& corpus, const std::string& source, std::string text) {
   size_t nul = std::string_view(text).substr(0, binary_probe_bytes).find('\0');
-  check(nul == std::string_view::npos, "corpus", "'{}' must be text, but its byte {} is NUL (a binary file?)",
-        source, nul);
+  BERTIE_CHECK(nul == std::string_view::npos, "corpus",
+               "'{}' must be text, but its byte {} is NUL (a binary file?)", source, nul);
   make_valid(corpus, source, text);
 
   auto kept = std::make_shared<const std::string>(std::move(text));
@@ -51,8 +51,8 @@ void add_text(Corpus& corpus, const std::string& source, std::string text) {
       corpus.lines.push_back(line);
     }
   }
-  check(corpus.lines.size() > lines_before, "corpus", "'{}' has no text, it is {}", source,
-        kept->empty() ? "empty" : "blank");
+  BERTIE_CHECK(corpus.lines.size() > lines_before, "corpus", "'{}' has no text, it is {}", source,
+               kept->empty() ? "empty" : "blank");
   end_document(corpus);
   corpus.sources.push_back(source);
   corpus.texts.push_back(std::move(kept));
@@ -66,8 +66,8 @@ Corpus read_corpus(const std::vector<std::string>& paths) {
 
 CorpusSplit split_corpus(const Corpus& corpus) {
   auto lines = static_cast<int64_t>(corpus.lines.size());
-  check(lines > 1, "corpus",
-        "a corpus must have at least 2 lines, one to train on and one to hold out, got {}", lines);
+  BERTIE_CHECK(lines > 1, "corpus",
+               "a corpus must have at least 2 lines, one to train on and one to hold out, got {}", lines);
   bool by_document = corpus.documents() >= held_out_every;
   CorpusSplit split;
   int64_t document = 0;

@@ -31,30 +31,31 @@ std::vector<bool> ordinary_tokens(const Vocabulary& vocabulary) {
 Masking::Masking(std::vector<bool> ordinary, int32_t mask_id, uint64_t seed)
     : ordinary_(std::move(ordinary)), mask_id_(mask_id), seed_(seed) {
   auto size = static_cast<int64_t>(ordinary_.size());
-  check(mask_id >= 0 && mask_id < size, "masking", "the id of [MASK] must be one of {}, got {}", size,
-        mask_id);
+  BERTIE_CHECK(mask_id >= 0 && mask_id < size, "masking", "the id of [MASK] must be one of {}, got {}", size,
+               mask_id);
   for (int32_t id = 0; id < size; id++) {
     if (ordinary_[id]) ordinary_ids_.push_back(id);
   }
-  check(!ordinary_ids_.empty(), "masking",
-        "a vocabulary must have ordinary tokens, all of these {} are special", size);
+  BERTIE_CHECK(!ordinary_ids_.empty(), "masking",
+               "a vocabulary must have ordinary tokens, all of these {} are special", size);
 }
 
 bool Masking::is_ordinary(int32_t id) const {
-  check(id >= 0 && static_cast<size_t>(id) < ordinary_.size(), "masking",
-        "token ids must be below {}, got {}", ordinary_.size(), id);
+  BERTIE_CHECK(id >= 0 && static_cast<size_t>(id) < ordinary_.size(), "masking",
+               "token ids must be below {}, got {}", ordinary_.size(), id);
   return ordinary_[id];
 }
 
 MaskedBatch Masking::mask(TokenBatch batch, int64_t pass) const {
   const int32_t* ids = batch.ids.data<int32_t>();
-  check(batch.offsets.size() == batch.sequences.size() + 1 && batch.tokens() == batch.ids.size(), "masking",
-        "a batch must have N sequences, N + 1 offsets and ids up to the last, got {}, {} and {}",
-        batch.sequences.size(), batch.offsets.size(), batch.ids.size());
+  BERTIE_CHECK(batch.offsets.size() == batch.sequences.size() + 1 && batch.tokens() == batch.ids.size(),
+               "masking",
+               "a batch must have N sequences, N + 1 offsets and ids up to the last, got {}, {} and {}",
+               batch.sequences.size(), batch.offsets.size(), batch.ids.size());
   bool any_ordinary = false;
   for (int64_t row = 0; row < batch.tokens(); row++) any_ordinary |= is_ordinary(ids[row]);
-  check(any_ordinary, "masking", "a batch must have a token that can be scored, none of these {} can",
-        batch.tokens());
+  BERTIE_CHECK(any_ordinary, "masking", "a batch must have a token that can be scored, none of these {} can",
+               batch.tokens());
 
   uint64_t key = mix(mix(seed_, masking_stream), static_cast<uint64_t>(pass));
   Array corrupted = batch.ids.clone();

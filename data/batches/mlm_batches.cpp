@@ -13,15 +13,15 @@ MlmBatches::MlmBatches(TokenizedLines lines, const Vocabulary& vocabulary, Maski
       masking_(std::move(masking)),
       batch_tokens_(batch_tokens),
       seed_(seed) {
-  check(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
   for (int64_t sequence = 0; sequence < lines_.size(); sequence++) {
     std::span<const int32_t> ids = lines_[sequence];
     if (std::none_of(ids.begin(), ids.end(), [&](int32_t id) { return masking_.is_ordinary(id); })) continue;
     usable_.push_back(sequence);
     tokens_ += static_cast<int64_t>(ids.size()) + 2;
   }
-  check(!usable_.empty(), "batch",
-        "the text must have tokens of the vocabulary, none of its {} sequences has", lines_.size());
+  BERTIE_CHECK(!usable_.empty(), "batch",
+               "the text must have tokens of the vocabulary, none of its {} sequences has", lines_.size());
 }
 
 BatchPlan MlmBatches::shuffled_pass(int64_t pass) const {

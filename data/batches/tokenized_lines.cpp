@@ -25,8 +25,8 @@ void cut(const std::vector<int32_t>& ids, int64_t begin, int64_t limit,
 
 TokenizedLines tokenize_lines(const Tokenizer& tokenizer, std::span<const std::string_view> lines,
                               int64_t max_length) {
-  check(max_length >= 3, "tokenize", "max_length must leave room for [CLS], a token and [SEP], got {}",
-        max_length);
+  BERTIE_CHECK(max_length >= 3, "tokenize", "max_length must leave room for [CLS], a token and [SEP], got {}",
+               max_length);
   std::vector<bool> continues_word;
   for (const std::string& token : tokenizer.vocabulary().tokens()) {
     continues_word.push_back(token.starts_with(continuation_prefix));

@@ -17,8 +17,8 @@ struct TokenizedLines {
 
   int64_t size() const { return static_cast<int64_t>(offsets.size()) - 1; }
   std::span<const int32_t> operator[](int64_t sequence) const {
-    check(sequence >= 0 && sequence < size(), "batch", "there are {} sequences, asked for number {}", size(),
-          sequence);
+    BERTIE_CHECK(sequence >= 0 && sequence < size(), "batch", "there are {} sequences, asked for number {}",
+                 size(), sequence);
     return std::span(ids).subspan(offsets[sequence], offsets[sequence + 1] - offsets[sequence]);
   }
 };

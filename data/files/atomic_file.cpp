@@ -44,7 +44,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (::stat(path_.c_str(), &status) == 0) {
     if (S_ISDIR(status.st_mode)) fail_with(EISDIR);
     // Renaming onto a device or a pipe would replace it.
-    check(S_ISREG(status.st_mode), "write", "can replace only regular files, and '{}' is none", path_);
+    BERTIE_CHECK(S_ISREG(status.st_mode), "write", "can replace only regular files, and '{}' is none", path_);
   }
   static std::atomic<int64_t> counter = 0;
   do {
@@ -61,7 +61,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
 AtomicFile::~AtomicFile() { discard(); }
 
 void AtomicFile::write(std::string_view bytes) {
-  check(descriptor_ >= 0, "write", "'{}' is finished, nothing can be added", path_);
+  BERTIE_CHECK(descriptor_ >= 0, "write", "'{}' is finished, nothing can be added", path_);
   written_ += static_cast<int64_t>(bytes.size());
   if (buffer_.size() + bytes.size() > buffer_bytes) flush();
   if (bytes.size() < buffer_bytes) {
@@ -72,10 +72,10 @@ void AtomicFile::write(std::string_view bytes) {
 }
 
 void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
-  check(descriptor_ >= 0, "write", "'{}' is finished, nothing can be replaced", path_);
+  BERTIE_CHECK(descriptor_ >= 0, "write", "'{}' is finished, nothing can be replaced", path_);
   int64_t end = position + static_cast<int64_t>(bytes.size());
-  check(position >= 0 && end <= written_, "write", "'{}' has {} bytes, so bytes {} to {} can't be replaced",
-        path_, written_, position, end);
+  BERTIE_CHECK(position >= 0 && end <= written_, "write",
+               "'{}' has {} bytes, so bytes {} to {} can't be replaced", path_, written_, position, end);
   flush();
   if (::lseek(descriptor_, position, SEEK_SET) < 0) fail_with(errno);
   if (int error = write_all(descriptor_, bytes)) fail_with(error);
@@ -83,7 +83,7 @@ void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
 }
 
 void AtomicFile::commit() {
-  check(descriptor_ >= 0, "write", "'{}' is finished already", path_);
+  BERTIE_CHECK(descriptor_ >= 0, "write", "'{}' is finished already", path_);
   flush();
   if (::fsync(descriptor_) != 0) fail_with(errno);
   int result = ::close(descriptor_);

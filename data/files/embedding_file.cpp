@@ -13,8 +13,8 @@ constexpr size_t header_bytes =
 
 bool is_safetensors(const std::string& path) {
   bool safetensors = path.ends_with(".safetensors");
-  check(safetensors || path.ends_with(".npy"), "write",
-        "embeddings go to a .npy or a .safetensors file, not to '{}'", path);
+  BERTIE_CHECK(safetensors || path.ends_with(".npy"), "write",
+               "embeddings go to a .npy or a .safetensors file, not to '{}'", path);
   return safetensors;
 }
 
@@ -31,7 +31,7 @@ std::string npy_header(int64_t rows, int64_t width) {
 
 EmbeddingFile::EmbeddingFile(const std::string& path, int64_t width)
     : safetensors_(is_safetensors(path)), width_(width), file_(path) {
-  check(width >= 1, "write", "an embedding has at least one element, got {}", width);
+  BERTIE_CHECK(width >= 1, "write", "an embedding has at least one element, got {}", width);
   file_.write(std::string(header_bytes, ' '));
 }
 
@@ -46,8 +46,8 @@ void EmbeddingFile::commit(const std::vector<NamedArray>& more) {
     nlohmann::ordered_json header{
         {"embeddings", {{"dtype", "F32"}, {"shape", {rows_, width_}}, {"data_offsets", {0, end}}}}};
     for (const auto& [name, array] : more) {
-      check(array.dtype() == DType::i32 || array.dtype() == DType::f32, "write", "'{}' must be i32 or f32",
-            name);
+      BERTIE_CHECK(array.dtype() == DType::i32 || array.dtype() == DType::f32, "write",
+                   "'{}' must be i32 or f32", name);
       const Shape& shape = array.shape();
       header[name] = {{"dtype", array.dtype() == DType::i32 ? "I32" : "F32"},
                       {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
@@ -58,12 +58,12 @@ void EmbeddingFile::commit(const std::vector<NamedArray>& more) {
     uint64_t rest = header_bytes - sizeof rest;
     std::string text(reinterpret_cast<const char*>(&rest), sizeof rest);
     text += header.dump();
-    check(text.size() <= header_bytes, "write", "the names of {} arrays need more than {} bytes", more.size(),
-          header_bytes);
+    BERTIE_CHECK(text.size() <= header_bytes, "write", "the names of {} arrays need more than {} bytes",
+                 more.size(), header_bytes);
     text.resize(header_bytes, ' ');
     file_.overwrite(0, text);
   } else {
-    check(more.empty(), "write", "a .npy file holds one array only");
+    BERTIE_CHECK(more.empty(), "write", "a .npy file holds one array only");
     file_.overwrite(0, npy_header(rows_, width_));
   }
   file_.commit();

@@ -12,12 +12,12 @@ nlohmann::json parse_json_object(const char* where, const std::string& what, std
   std::vector<std::set<std::string>> open_objects;  // the keys seen in each
   auto check_structure = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
     using Event = nlohmann::json::parse_event_t;
-    check(depth <= max_depth, where, "{} must be nested at most {} levels deep", what, max_depth);
+    BERTIE_CHECK(depth <= max_depth, where, "{} must be nested at most {} levels deep", what, max_depth);
     if (event == Event::object_start) open_objects.emplace_back();
     if (event == Event::object_end) open_objects.pop_back();
     if (event == Event::key) {
       std::string key = parsed.get<std::string>();
-      check(open_objects.back().insert(key).second, where, "{} has the key '{}' twice", what, key);
+      BERTIE_CHECK(open_objects.back().insert(key).second, where, "{} has the key '{}' twice", what, key);
     }
     return true;
   };
@@ -29,7 +29,7 @@ nlohmann::json parse_json_object(const char* where, const std::string& what, std
   } catch (const nlohmann::json::out_of_range&) {
     fail(where, "{} holds a number out of range", what);
   }
-  check(json.is_object(), where, "{} must be a JSON object", what);
+  BERTIE_CHECK(json.is_object(), where, "{} must be a JSON object", what);
   return json;
 }
 

@@ -46,7 +46,7 @@ class Descriptor {
 MappedFile map_file(const std::string& path) {
   Descriptor file(path);
   if (S_ISDIR(file.mode())) fail_to_read(path, EISDIR);
-  check(S_ISREG(file.mode()), "read", "'{}' must be a regular file", path);
+  BERTIE_CHECK(S_ISREG(file.mode()), "read", "'{}' must be a regular file", path);
   if (file.bytes() == 0) return {};  // the system maps no empty files
   void* data = ::mmap(nullptr, file.bytes(), PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) fail_to_read(path, errno);

@@ -177,7 +177,7 @@ Array wrap(const Entry& entry, DType type, const char* data, const std::shared_p
     // Any other byte would be undefined behavior in a bool.
     bool valid =
         std::all_of(data, data + entry.shape.size(), [](char byte) { return byte == 0 || byte == 1; });
-    check(valid, "safetensors", "{}: tensor '{}': a BOOL must be 0 or 1", path, entry.name);
+    BERTIE_CHECK(valid, "safetensors", "{}: tensor '{}': a BOOL must be 0 or 1", path, entry.name);
   }
   bool aligned = reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(element_size(type)) == 0;
   if (aligned && entry.end > entry.begin) {
@@ -200,17 +200,18 @@ const Array* Safetensors::find(const std::string& name) const {
 Safetensors read_safetensors(const std::string& path) {
   MappedFile file = map_file(path);
   uint64_t header_bytes = 0;
-  check(file.bytes.size() >= sizeof header_bytes, "safetensors",
-        "{}: a file must begin with the 8 bytes of its header's length, this one has {}", path,
-        file.bytes.size());
+  BERTIE_CHECK(file.bytes.size() >= sizeof header_bytes, "safetensors",
+               "{}: a file must begin with the 8 bytes of its header's length, this one has {}", path,
+               file.bytes.size());
   std::memcpy(&header_bytes, file.bytes.data(), sizeof header_bytes);
   std::string_view rest = file.bytes.substr(sizeof header_bytes);
-  check(header_bytes <= rest.size(), "safetensors",
-        "{}: the header must fit into the file: it claims {} bytes, {} are left (cut short, or no "
-        "safetensors file?)",
-        path, header_bytes, rest.size());
-  check(header_bytes <= max_header_bytes, "safetensors",
-        "{}: the header must have at most {} bytes, it claims {}", path, max_header_bytes, header_bytes);
+  BERTIE_CHECK(header_bytes <= rest.size(), "safetensors",
+               "{}: the header must fit into the file: it claims {} bytes, {} are left (cut short, or no "
+               "safetensors file?)",
+               path, header_bytes, rest.size());
+  BERTIE_CHECK(header_bytes <= max_header_bytes, "safetensors",
+               "{}: the header must have at most {} bytes, it claims {}", path, max_header_bytes,
+               header_bytes);
 
   std::string_view data = rest.substr(header_bytes);
   HeaderReader reader(path);
@@ -229,23 +230,25 @@ Safetensors read_safetensors_shards(const std::string& index_path) {
   std::string text = read_file(index_path), folder = index_path.substr(0, index_path.rfind('/') + 1);
   nlohmann::json index = parse_json_object("safetensors", index_path + ": the index", text);
   auto map = index.find("weight_map");
-  check(map != index.end() && map->is_object(), "safetensors", "{}: the index must have an object weight_map",
-        index_path);
+  BERTIE_CHECK(map != index.end() && map->is_object(), "safetensors",
+               "{}: the index must have an object weight_map", index_path);
   std::map<std::string, std::vector<std::string>> names_in;  // of each file
   for (auto& [name, file] : map->items()) {
-    check(file.is_string(), "safetensors", "{}: weight_map must map '{}' to a file's name", index_path, name);
+    BERTIE_CHECK(file.is_string(), "safetensors", "{}: weight_map must map '{}' to a file's name", index_path,
+                 name);
     names_in[file.get<std::string>()].push_back(name);
   }
   Safetensors result{index_path, {}, {}};
   std::map<std::string, std::string> file_of;
   for (const auto& [file, names] : names_in) {
-    check(file.ends_with(".safetensors") && file.find_first_of(std::string("/\\\0", 3)) == std::string::npos,
-          "safetensors", "{}: '{}' must be the name of a .safetensors file in the same folder", index_path,
-          file);
+    BERTIE_CHECK(
+        file.ends_with(".safetensors") && file.find_first_of(std::string("/\\\0", 3)) == std::string::npos,
+        "safetensors", "{}: '{}' must be the name of a .safetensors file in the same folder", index_path,
+        file);
     auto add_name = [&, &file = file](const std::string& name) {
       auto [place, is_new] = file_of.emplace(name, file);
-      check(is_new, "safetensors", "{}: the files {} and {} both have the tensor '{}'", index_path,
-            place->second, file, name);
+      BERTIE_CHECK(is_new, "safetensors", "{}: the files {} and {} both have the tensor '{}'", index_path,
+                   place->second, file, name);
     };
     Safetensors shard = read_safetensors(folder + file);
     for (NamedArray& tensor : shard.tensors) {
@@ -258,8 +261,8 @@ Safetensors read_safetensors_shards(const std::string& index_path) {
     }
     for (const std::string& name : names) {
       auto found = file_of.find(name);
-      check(found != file_of.end() && found->second == file, "safetensors",
-            "{}: the tensor '{}' must be in {}, but isn't", index_path, name, file);
+      BERTIE_CHECK(found != file_of.end() && found->second == file, "safetensors",
+                   "{}: the tensor '{}' must be in {}, but isn't", index_path, name, file);
     }
   }
   return result;
@@ -269,8 +272,8 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
                        const std::map<std::string, std::string>& metadata) {
   std::vector<const NamedArray*> order;
   for (const NamedArray& tensor : tensors) {
-    check(static_cast<bool>(tensor.array), "safetensors", "{}: tensor '{}' must have a value", path,
-          tensor.name);
+    BERTIE_CHECK(static_cast<bool>(tensor.array), "safetensors", "{}: tensor '{}' must have a value", path,
+                 tensor.name);
     order.push_back(&tensor);
   }
   std::stable_sort(order.begin(), order.end(), [](const NamedArray* a, const NamedArray* b) {
@@ -282,8 +285,8 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
   if (!metadata.empty()) header[metadata_key] = metadata;
   int64_t end = 0;
   for (const NamedArray* tensor : order) {
-    check(names.insert(tensor->name).second, "safetensors", "{}: the name '{}' is reserved or given twice",
-          path, tensor->name);
+    BERTIE_CHECK(names.insert(tensor->name).second, "safetensors",
+                 "{}: the name '{}' is reserved or given twice", path, tensor->name);
     const Shape& shape = tensor->array.shape();
     int64_t begin = end;
     end += tensor->array.bytes();

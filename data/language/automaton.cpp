@@ -39,8 +39,8 @@ int64_t Automaton::draw_topic(Random& random) const {
 }
 
 Automaton::Line Automaton::draw(int64_t topic, Random& random) const {
-  check(topic >= 0 && topic < topic_count(), "automaton", "the topic must be below {}, got {}", topic_count(),
-        topic);
+  BERTIE_CHECK(topic >= 0 && topic < topic_count(), "automaton", "the topic must be below {}, got {}",
+               topic_count(), topic);
   Line line;
   const std::vector<Step>* steps = &first;
   while (true) {
@@ -82,8 +82,8 @@ std::vector<int32_t> Automaton::parse(std::span<const int32_t> line) const {
     }
   };
   for (int32_t word : line)
-    check(word >= 0 && word < word_count(), "automaton", "a word must be below {}, got {}", word_count(),
-          word);
+    BERTIE_CHECK(word >= 0 && word < word_count(), "automaton", "a word must be below {}, got {}",
+                 word_count(), word);
   reach(0, first, 0, end);
   for (size_t i = 1; i < line.size(); ++i)
     for (size_t s = 0; s < states.size(); ++s)

@@ -50,8 +50,8 @@ class GrammarCompiler {
 
   Automaton automaton(const Part& line) {
     automaton_.first = line.compile_(*this, {{Automaton::end, 1.0}});
-    check(automaton_.first.empty() || automaton_.first.front().state != Automaton::end, "grammar",
-          "a line must have words");
+    BERTIE_CHECK(automaton_.first.empty() || automaton_.first.front().state != Automaton::end, "grammar",
+                 "a line must have words");
     return std::move(automaton_);
   }
 
@@ -66,20 +66,21 @@ class GrammarCompiler {
       std::vector<std::string_view> fields = split(entry, ':');
       double weight = 1.0 / (3.0 + static_cast<double>(word_class.words.size()));
       int32_t word = word_index(std::string(fields[0]));
-      check(std::find(word_class.words.begin(), word_class.words.end(), word) == word_class.words.end(),
-            "grammar", "'{}' must be in a list once, got '{}'", fields[0], list);
+      BERTIE_CHECK(
+          std::find(word_class.words.begin(), word_class.words.end(), word) == word_class.words.end(),
+          "grammar", "'{}' must be in a list once, got '{}'", fields[0], list);
       word_class.words.push_back(word);
       size_t topic = topics;
       if (fields.size() > 1) {
         topic = std::find(topic_names_.begin(), topic_names_.end(), fields[1]) - topic_names_.begin();
-        check(topic < topics, "grammar", "'{}' must name one of the {} topics", entry, topics);
+        BERTIE_CHECK(topic < topics, "grammar", "'{}' must name one of the {} topics", entry, topics);
       }
       for (size_t t = 0; t < topics; ++t) {
         word_class.p.push_back(t == topic ? weight * topic_factor : weight);
         sums[t] += word_class.p.back();
       }
     }
-    check(!word_class.words.empty(), "grammar", "a list must have words, got '{}'", list);
+    BERTIE_CHECK(!word_class.words.empty(), "grammar", "a list must have words, got '{}'", list);
     for (size_t i = 0; i < word_class.p.size(); ++i) word_class.p[i] /= sums[i % topics];
     automaton_.classes.push_back(std::move(word_class));
     return found->second;
@@ -119,9 +120,9 @@ Part operator+(const Part& first, const Part& second) {
 }
 
 Part either(std::vector<std::pair<double, Part>> alternatives) {
-  check(!alternatives.empty(), "grammar", "there must be an alternative");
+  BERTIE_CHECK(!alternatives.empty(), "grammar", "there must be an alternative");
   for (const auto& [weight, part] : alternatives)
-    check(weight > 0 && std::isfinite(weight), "grammar", "weights must be positive, got {}", weight);
+    BERTIE_CHECK(weight > 0 && std::isfinite(weight), "grammar", "weights must be positive, got {}", weight);
   return Part([alternatives = std::move(alternatives)](GrammarCompiler& compiler, const Part::Steps& next) {
     std::vector<std::pair<double, Part::Steps>> steps;
     for (const auto& [weight, part] : alternatives) steps.emplace_back(weight, part.compile_(compiler, next));
@@ -149,7 +150,7 @@ std::string with_s(std::string_view list) {
 }
 
 Automaton compile_grammar(const Part& line, const std::vector<std::string>& topics) {
-  check(!topics.empty(), "grammar", "there must be a topic");
+  BERTIE_CHECK(!topics.empty(), "grammar", "there must be a topic");
   return GrammarCompiler(topics).automaton(line);
 }
 

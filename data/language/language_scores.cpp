@@ -29,7 +29,7 @@ LanguageScores::LanguageScores(const TokenizedLines& lines, std::vector<double> 
       states_(lines.size()),
       sums_(lines.size()) {
   int64_t ids = first_word_id + language().word_count(), given = static_cast<int64_t>(unigram_log_p_.size());
-  check(given == ids, "language", "the vocabulary must have {} ids, got {}", ids, given);
+  BERTIE_CHECK(given == ids, "language", "the vocabulary must have {} ids, got {}", ids, given);
   unigram_choice_ = largest(unigram_log_p_.data(), ids);
 }
 
@@ -50,8 +50,9 @@ void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::sp
   std::span<const int32_t> ids = lines_[line];
   int64_t begin = batch.tokens.offsets[sequence] + 1;  // after [CLS]
   int64_t end = batch.tokens.offsets[sequence + 1] - 1;
-  check(end - begin == static_cast<int64_t>(ids.size()), "language",
-        "line {} must have {} words, as given before, the batch has {}", line, ids.size(), end - begin);
+  BERTIE_CHECK(end - begin == static_cast<int64_t>(ids.size()), "language",
+               "line {} must have {} words, as given before, the batch has {}", line, ids.size(),
+               end - begin);
   int64_t words = language().word_count(), all = static_cast<int64_t>(unigram_log_p_.size());
   std::vector<int32_t> truth(ids.size()), observed(ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
@@ -60,7 +61,7 @@ void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::sp
     observed[i] = shown < first_word_id ? WordPosterior::hidden : shown - first_word_id;
   }
   if (states_[line].empty()) states_[line] = language().parse(truth);
-  check(!states_[line].empty(), "language", "line {} must be one of the language's", line);
+  BERTIE_CHECK(!states_[line].empty(), "language", "line {} must be one of the language's", line);
   std::vector<int64_t> scored;
   for (int64_t row : rows) scored.push_back(row - begin);
 
@@ -96,8 +97,8 @@ void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::sp
 
 void LanguageScores::add(const MaskedBatch& batch, const Array& log_p) {
   auto ids = static_cast<int64_t>(unigram_log_p_.size());
-  check(log_p.shape() == Shape({batch.labels.size(), ids}), "language",
-        "the log-probabilities must be [{}, {}], got {}", batch.labels.size(), ids, log_p.shape());
+  BERTIE_CHECK(log_p.shape() == Shape({batch.labels.size(), ids}), "language",
+               "the log-probabilities must be [{}, {}], got {}", batch.labels.size(), ids, log_p.shape());
   std::span<const int64_t> rows(batch.scored_rows.data<int64_t>(), batch.scored_rows.size());
   dispatch("language", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);

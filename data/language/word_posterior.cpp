@@ -50,15 +50,15 @@ void add_product(const double* __restrict x, const double* __restrict y, double*
 // What else would be read out of bounds, or walked in circles.
 void check_automaton(const Automaton& automaton) {
   size_t topics = automaton.topics.size();
-  check(topics > 0 && !automaton.words.empty(), where,
-        "an automaton must have topics and words, got {} and {}", topics, automaton.words.size());
+  BERTIE_CHECK(topics > 0 && !automaton.words.empty(), where,
+               "an automaton must have topics and words, got {} and {}", topics, automaton.words.size());
   auto check_index = [](const char* what, int64_t index, size_t count) {
-    check(index >= 0 && index < static_cast<int64_t>(count), where, "{} must be below {}, got {}", what,
-          count, index);
+    BERTIE_CHECK(index >= 0 && index < static_cast<int64_t>(count), where, "{} must be below {}, got {}",
+                 what, count, index);
   };
   for (const auto& [words, p] : automaton.classes) {
-    check(p.size() == words.size() * topics, where, "a class must have p for {} words and {} topics, got {}",
-          words.size(), topics, p.size());
+    BERTIE_CHECK(p.size() == words.size() * topics, where,
+                 "a class must have p for {} words and {} topics, got {}", words.size(), topics, p.size());
     for (int32_t word : words) check_index("the words of a class", word, automaton.words.size());
   }
   for (const Automaton::Step& step : automaton.first) {
@@ -151,7 +151,7 @@ void WordPosterior::word_row(int32_t token, const std::vector<double>& weights, 
     }
     sum += p[word];
   }
-  check(sum > 0, where, "the tokens contradict each other beyond what 64-bit numbers can weigh");
+  BERTIE_CHECK(sum > 0, where, "the tokens contradict each other beyond what 64-bit numbers can weigh");
   for (int64_t word = 0; word < count; word++) p[word] /= sum;
 }
 
@@ -236,17 +236,17 @@ std::vector<double> WordPosterior::operator()(std::span<const int32_t> observed,
                                               std::span<const int64_t> scored, Context context) const {
   auto length = static_cast<int64_t>(observed.size());
   for (int32_t word : observed) {
-    check(word >= hidden && word < automaton_.word_count(), where,
-          "words must be below {} or -1 for a hidden one, got {}", automaton_.word_count(), word);
+    BERTIE_CHECK(word >= hidden && word < automaton_.word_count(), where,
+                 "words must be below {} or -1 for a hidden one, got {}", automaton_.word_count(), word);
   }
   for (size_t k = 0; k < scored.size(); k++) {
-    check(scored[k] >= 0 && scored[k] < length && (k == 0 || scored[k] > scored[k - 1]), where,
-          "scored positions must ascend and be below the line's length {}, got {}", length, scored[k]);
+    BERTIE_CHECK(scored[k] >= 0 && scored[k] < length && (k == 0 || scored[k] > scored[k - 1]), where,
+                 "scored positions must ascend and be below the line's length {}, got {}", length, scored[k]);
   }
   bool possible = length > 0 && length < static_cast<int64_t>(fits_.size()) &&
                   std::any_of(reached_[0].begin(), reached_[0].end(),
                               [&](const Reached& first) { return fits_[length][first.state]; });
-  check(possible, where, "the language must have lines of the length, got {} words", length);
+  BERTIE_CHECK(possible, where, "the language must have lines of the length, got {} words", length);
 
   std::vector<double> p(scored.size() * automaton_.words.size());
   if (scored.empty()) return p;

@@ -27,8 +27,8 @@ bool ByteTrie::insert(std::string_view key, int32_t value) {
   for (char byte : key) {
     size_t at = slot(edge_key(node, byte));
     if (!edges_[at]) {
-      check(values_.size() < size_t{1} << node_bits, "trie", "keys may have 2^{} different beginnings",
-            node_bits);
+      BERTIE_CHECK(values_.size() < size_t{1} << node_bits, "trie", "keys may have 2^{} different beginnings",
+                   node_bits);
       if (2 * values_.size() >= edges_.size()) {  // one edge leads to each node but the root
         grow();
         at = slot(edge_key(node, byte));

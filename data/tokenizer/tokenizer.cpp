@@ -154,8 +154,9 @@ TextInput split_pair(std::string_view line) {
   size_t tab = line.find('\t');
   if (tab == std::string_view::npos) return {line};
   TextInput pair{line.substr(0, tab), line.substr(tab + 1)};
-  check(pair.second->find('\t') == std::string_view::npos, "pairs",
-        "a pair is two texts separated by one tab, got {} tabs", std::count(line.begin(), line.end(), '\t'));
+  BERTIE_CHECK(pair.second->find('\t') == std::string_view::npos, "pairs",
+               "a pair is two texts separated by one tab, got {} tabs",
+               std::count(line.begin(), line.end(), '\t'));
   return pair;
 }
 
@@ -183,9 +184,9 @@ int64_t Tokenizer::encode_text(std::string_view text, Output& output) const {
 
 void Tokenizer::encode(const TextInput& input, const EncodeOptions& options, Encoding& out) const {
   int64_t special_count = !options.add_special_tokens ? 0 : input.second ? 3 : 2;
-  check(!options.max_length || *options.max_length >= special_count, "tokenizer",
-        "max_length must leave room for {} special tokens, got {}", special_count,
-        options.max_length.value_or(0));
+  BERTIE_CHECK(!options.max_length || *options.max_length >= special_count, "tokenizer",
+               "max_length must leave room for {} special tokens, got {}", special_count,
+               options.max_length.value_or(0));
 
   out.ids.clear();
   out.offsets.clear();

@@ -30,7 +30,8 @@ constexpr std::pair<const char*, std::string_view> special_keys[] = {{"pad_token
 std::optional<bool> read_bool(const Json& json, const char* key, const std::string& path) {
   auto value = json.find(key);
   if (value == json.end() || value->is_null()) return std::nullopt;
-  check(value->is_boolean(), where, "{} must be true or false in '{}', it is {}", key, path, value->dump());
+  BERTIE_CHECK(value->is_boolean(), where, "{} must be true or false in '{}', it is {}", key, path,
+               value->dump());
   return value->get<bool>();
 }
 
@@ -39,16 +40,16 @@ void check_flags(const Json& token, const std::string& name, const std::string& 
   for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
     auto value = token.find(flag);
     if (value == token.end()) continue;
-    check(*value == false, where, "{} of {} must be false in '{}', it is {}", flag, name, path,
-          value->dump());
+    BERTIE_CHECK(*value == false, where, "{} of {} must be false in '{}', it is {}", flag, name, path,
+                 value->dump());
   }
 }
 
 void check_known(const Json& name, const std::string& path) {
   bool known = name.is_string() && std::find(std::begin(special_tokens), std::end(special_tokens),
                                              name.get<std::string>()) != std::end(special_tokens);
-  check(known, where, "tokens other than {} are not supported, '{}' adds {}", fmt::join(special_tokens, " "),
-        path, name.dump());
+  BERTIE_CHECK(known, where, "tokens other than {} are not supported, '{}' adds {}",
+               fmt::join(special_tokens, " "), path, name.dump());
 }
 
 // Tokens over and above the five would be found in texts, too.
@@ -80,14 +81,15 @@ Vocabulary read_tokenizer_json(const std::string& path) {
   const Json empty, &model = json.contains("model") ? json["model"] : empty;
   bool complete = model.is_object() && model.value("type", Json("WordPiece")) == "WordPiece" &&
                   model.contains("vocab") && model["vocab"].is_object();
-  check(complete, where, "'{}' must hold a WordPiece model with its vocabulary", path);
+  BERTIE_CHECK(complete, where, "'{}' must hold a WordPiece model with its vocabulary", path);
   const Json& entries = model["vocab"];
   std::vector<std::string> tokens(entries.size());
   std::vector<bool> taken(entries.size());
   for (const auto& [token, value] : entries.items()) {
     size_t id = value.is_number_unsigned() ? value.get<size_t>() : tokens.size();
-    check(id < tokens.size() && !taken[id], where, "the ids of '{}' must be 0 to {}, each once: '{}' has {}",
-          path, static_cast<int64_t>(tokens.size()) - 1, token, value.dump());
+    BERTIE_CHECK(id < tokens.size() && !taken[id], where,
+                 "the ids of '{}' must be 0 to {}, each once: '{}' has {}", path,
+                 static_cast<int64_t>(tokens.size()) - 1, token, value.dump());
     // bert-base-chinese has two tokens of white space, which vocab.txt has without it; no text gives them.
     std::string_view trimmed = without_white_space_at_end(token);
     tokens[id] = trimmed.empty() || trimmed == continuation_prefix ? trimmed : token;
@@ -105,8 +107,8 @@ void check_special_token(const Json& json, const char* key, std::string_view exp
     check_flags(*value, key, path);
     value = value->find("content");
   }
-  check(value->is_string() && value->get<std::string>() == expected, where,
-        "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
+  BERTIE_CHECK(value->is_string() && value->get<std::string>() == expected, where,
+               "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
 }
 
 // Of tokenizer_config.json or special_tokens_map.json.
@@ -121,17 +123,17 @@ void check_added_tokens(const Json& json, const std::string& path, const Json& c
   for (const auto& [name, id] : json.items()) {
     check_known(name, path);
     for (auto [key, token] : special_keys)
-      check(name != token || config.contains(key) || map.contains(key), where,
-            "'{}' adds {}, so tokenizer_config.json or special_tokens_map.json must name it as {}", path,
-            name, key);
+      BERTIE_CHECK(name != token || config.contains(key) || map.contains(key), where,
+                   "'{}' adds {}, so tokenizer_config.json or special_tokens_map.json must name it as {}",
+                   path, name, key);
   }
 }
 
 TokenizerConfig config_from(const Json& json, const std::string& path) {
   auto type = json.find("tokenizer_class");
   if (type != json.end() && !type->is_null()) {
-    check(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
-          "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
+    BERTIE_CHECK(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
+                 "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
   }
   check_tokens(json, path);
 
@@ -145,8 +147,8 @@ TokenizerConfig config_from(const Json& json, const std::string& path) {
       read_bool(json, "clean_up_tokenization_spaces", path).value_or(true);
   auto length = json.find("model_max_length");
   if (length != json.end() && !length->is_null()) {
-    check(length->is_number() && *length >= 1, where,
-          "model_max_length must be a number over 0 in '{}', it is {}", path, length->dump());
+    BERTIE_CHECK(length->is_number() && *length >= 1, where,
+                 "model_max_length must be a number over 0 in '{}', it is {}", path, length->dump());
     // Any number that large means that there is no limit.
     if (length->get<double>() < 1e15) config.model_max_length = length->get<int64_t>();
   }
@@ -170,8 +172,8 @@ PretrainedTokenizer load_tokenizer(const std::string& directory) {
   TokenizerConfig config = config_from(config_json, config_path);
   check_tokens(map, map_path);
   for (const auto& [key, value] : map.items())
-    check(key.ends_with("_token") || key.ends_with("_tokens"), where, "'{}' must hold tokens only, it has {}",
-          map_path, key);
+    BERTIE_CHECK(key.ends_with("_token") || key.ends_with("_tokens"), where,
+                 "'{}' must hold tokens only, it has {}", map_path, key);
   check_added_tokens(read_if_there(added_path), added_path, config_json, map);
   Vocabulary vocabulary = std::filesystem::exists(json_path) ? read_tokenizer_json(json_path)
                                                              : Vocabulary::read(directory + "/vocab.txt");

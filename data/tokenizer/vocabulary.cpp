@@ -34,16 +34,16 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens) : Vocabulary(std::move(t
 
 Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path)
     : tokens_(std::move(tokens)) {
-  check(tokens_.size() <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "vocabulary",
-        "ids have 32 bits, {} tokens need more", tokens_.size());
+  BERTIE_CHECK(tokens_.size() <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "vocabulary",
+               "ids have 32 bits, {} tokens need more", tokens_.size());
   for (size_t id = 0; id < tokens_.size(); ++id) {
     const std::string& token = tokens_[id];
-    check(token.find('\n') == std::string::npos, "vocabulary", "a token must not hold a line break: {} does",
-          place(path, id));
-    check(find_invalid_utf8(token) == std::string::npos, "vocabulary", "tokens must be UTF-8: {} isn't",
-          place(path, id));
-    check(token.size() == without_white_space_at_end(token).size(), "vocabulary",
-          "a token must not end in white space: {} does", place(path, id));
+    BERTIE_CHECK(token.find('\n') == std::string::npos, "vocabulary",
+                 "a token must not hold a line break: {} does", place(path, id));
+    BERTIE_CHECK(find_invalid_utf8(token) == std::string::npos, "vocabulary",
+                 "tokens must be UTF-8: {} isn't", place(path, id));
+    BERTIE_CHECK(token.size() == without_white_space_at_end(token).size(), "vocabulary",
+                 "a token must not end in white space: {} does", place(path, id));
     if (token.empty()) continue;
     if (!trie_.insert(token, static_cast<int32_t>(id))) {
       fail("vocabulary", "a token must have one id: '{}' is {} and again {}", token,
@@ -56,8 +56,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, const std::string& path)
     special_ids_[i] = trie_.find(special_tokens[i]);
     if (special_ids_[i] < 0) missing += fmt::format("{}{}", missing.empty() ? "" : ", ", special_tokens[i]);
   }
-  check(missing.empty(), "vocabulary", "the special tokens {} must all be there: {} has no {}",
-        fmt::join(special_tokens, " "), path.empty() ? "this one" : "'" + path + "'", missing);
+  BERTIE_CHECK(missing.empty(), "vocabulary", "the special tokens {} must all be there: {} has no {}",
+               fmt::join(special_tokens, " "), path.empty() ? "this one" : "'" + path + "'", missing);
 }
 
 Vocabulary Vocabulary::read(const std::string& path) {
@@ -85,12 +85,12 @@ void Vocabulary::write(const std::string& path) const {
 
 int32_t Vocabulary::id(std::string_view token) const {
   int32_t id = trie_.find(token);
-  check(id >= 0, "vocabulary", "the token must be in the vocabulary: '{}' isn't", token);
+  BERTIE_CHECK(id >= 0, "vocabulary", "the token must be in the vocabulary: '{}' isn't", token);
   return id;
 }
 
 std::string_view Vocabulary::token(int32_t id) const {
-  check(id >= 0 && id < size(), "vocabulary", "ids are 0 to {}: got {}", size() - 1, id);
+  BERTIE_CHECK(id >= 0 && id < size(), "vocabulary", "ids are 0 to {}: got {}", size() - 1, id);
   return tokens_[id];
 }
 

@@ -42,9 +42,9 @@ class Trainer {
       : words_(words), options_(options) {
     for (std::string_view token : special_tokens) add_token(std::string(token));
     split_into_characters();
-    check(options.size >= static_cast<int32_t>(tokens_.size()), "train_wordpiece",
-          "size must be at least {}, the number of special tokens and characters: got {}", tokens_.size(),
-          options.size);
+    BERTIE_CHECK(options.size >= static_cast<int32_t>(tokens_.size()), "train_wordpiece",
+                 "size must be at least {}, the number of special tokens and characters: got {}",
+                 tokens_.size(), options.size);
   }
 
   std::vector<std::string> train();
@@ -265,13 +265,13 @@ WordCounts count_words(std::span<const std::string_view> texts, const WordSplitt
 }
 
 Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOptions& options) {
-  check(options.min_frequency >= 1, "train_wordpiece", "min_frequency must be at least 1: got {}",
-        options.min_frequency);
-  check(options.alphabet_limit >= 1, "train_wordpiece", "alphabet_limit must be at least 1: got {}",
-        options.alphabet_limit);
+  BERTIE_CHECK(options.min_frequency >= 1, "train_wordpiece", "min_frequency must be at least 1: got {}",
+               options.min_frequency);
+  BERTIE_CHECK(options.alphabet_limit >= 1, "train_wordpiece", "alphabet_limit must be at least 1: got {}",
+               options.alphabet_limit);
   for (const auto& [word, count] : words) {
-    check(count >= 1, "train_wordpiece", "each word must occur at least once: '{}' has the count {}", word,
-          count);
+    BERTIE_CHECK(count >= 1, "train_wordpiece", "each word must occur at least once: '{}' has the count {}",
+                 word, count);
   }
   return Vocabulary(Trainer(words, options).train());
 }

@@ -15,7 +15,7 @@ namespace {
 Tensor softplus(const Tensor& x);
 
 Tensor softplus(const Tensor& x) {
-  check(static_cast<bool>(x), "softplus", "needs a tensor with a value");
+  BERTIE_CHECK(static_cast<bool>(x), "softplus", "needs a tensor with a value");
   Array y = Array::empty(x.shape(), x.dtype());
   dispatch("softplus", x.dtype(), [&](auto zero) {
     using T = decltype(zero);

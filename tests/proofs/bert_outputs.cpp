@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
                  run<BertForSequenceClassification>(name, argv) ||
                  run<BertForTokenClassification>(name, argv) || run<BertForQuestionAnswering>(name, argv) ||
                  run<BertForMultipleChoice>(name, argv);
-    check(known, "bert_outputs", "doesn't know {}", name);
+    BERTIE_CHECK(known, "bert_outputs", "doesn't know {}", name);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bert_outputs: %s\n", error.what());
     return 1;

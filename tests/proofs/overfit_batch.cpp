@@ -25,8 +25,8 @@ MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
     if (static_cast<int64_t>(lines.ids.size()) >= sequences * length) break;
     tokenizer.append_ids(line, lines.ids);
   }
-  check(static_cast<int64_t>(lines.ids.size()) >= sequences * length, "overfit_batch",
-        "needs {} tokens, the text has {}", sequences * length, lines.ids.size());
+  BERTIE_CHECK(static_cast<int64_t>(lines.ids.size()) >= sequences * length, "overfit_batch",
+               "needs {} tokens, the text has {}", sequences * length, lines.ids.size());
   lines.ids.resize(sequences * length);
   std::vector<int64_t> all;
   for (int64_t n = 0; n < sequences; ++n) {
