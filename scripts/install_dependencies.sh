@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs those Debian 12 packages that are missing, as root or through sudo; says nothing where all are there.
 #   scripts/install_dependencies.sh              what building and running the programs needs
-#   scripts/install_dependencies.sh test         … and the tests, benchmarks and show_faults.sh
+#   scripts/install_dependencies.sh test         … and the tests, benchmarks and planted faults
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
 #   scripts/install_dependencies.sh fuzz         what building and running the fuzzers needs
 set -euo pipefail
