@@ -196,7 +196,7 @@ BertForQuestionAnswering::BertForQuestionAnswering(const BertConfig& config, Ini
 
 BertForQuestionAnswering::Logits BertForQuestionAnswering::logits(const BertInput& input) const {
   Tensor both = transpose(qa_outputs_.forward(bert_.last_hidden_state(input)));  // [2, T]
-  return {reshape(slice_rows(both, 0, 1), {-1}), reshape(slice_rows(both, 1, 2), {-1})};
+  return {reshape(slice(both, 0, 0, 1), {-1}), reshape(slice(both, 0, 1, 2), {-1})};
 }
 
 Tensor BertForQuestionAnswering::loss(const Logits& logits, const Packing& packing,

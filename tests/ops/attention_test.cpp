@@ -48,9 +48,9 @@ Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A, 
   for (int64_t n = 0; n < packing.sequences(); ++n) {
     int64_t S = packing.offsets[n + 1] - packing.offsets[n];
     if (S == 0) continue;
-    Tensor rows = slice_rows(qkv, packing.offsets[n], packing.offsets[n + 1]);
+    Tensor rows = slice(qkv, 0, packing.offsets[n], packing.offsets[n + 1]);
     Tensor parts = transpose(reshape(rows, {S, 3, A, D}), {1, 2, 0, 3});  // [3, A, S, D]
-    auto part = [&](int64_t i) { return reshape(slice_rows(parts, i, i + 1), {A, S, D}); };
+    auto part = [&](int64_t i) { return reshape(slice(parts, 0, i, i + 1), {A, S, D}); };
     Tensor scores =
         scale(matmul(part(0), part(1), {.transpose_b = true}), 1 / std::sqrt(static_cast<double>(D)));
     if (causal) scores = scores + causal_mask(S, qkv.dtype());
