@@ -41,19 +41,19 @@ void check_unchanged(const Node& node) {
 // that nobody else holds.
 void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
   if (gradient.ids) {
-    if (!sum) sum = Array::zeros(shape, gradient.dtype());
+    if (!sum) sum = Array::zeros(shape, gradient.values.dtype());
     if (!sum.unique()) sum = sum.clone();
-    add_rows(sum, gradient, gradient.ids);
+    add_rows(sum, gradient.values, gradient.ids);
   } else if (!sum) {
-    sum = std::move(gradient);
+    sum = std::move(gradient.values);
   } else if (sum.unique()) {
-    add_into(sum, gradient);
-  } else if (gradient.unique()) {
-    add_into(gradient, sum);
-    sum = std::move(gradient);
+    add_into(sum, gradient.values);
+  } else if (gradient.values.unique()) {
+    add_into(gradient.values, sum);
+    sum = std::move(gradient.values);
   } else {
     sum = sum.clone();
-    add_into(sum, gradient);
+    add_into(sum, gradient.values);
   }
 }
 
@@ -64,11 +64,12 @@ void accumulate_parameter(Node& node, Gradient gradient) {
     if (!node.grad.unique()) node.grad = node.grad.clone();  // its owner may change it
   } else if (gradient.ids) {
     if (!node.has_grad) node.grad.fill_zero();
-    add_rows(node.grad, gradient, gradient.ids);
+    add_rows(node.grad, gradient.values, gradient.ids);
   } else if (node.has_grad) {
-    add_into(node.grad, gradient);
-  } else if (gradient.bytes_begin() != node.grad.bytes_begin()) {  // else it is there: see Needs::place
-    node.grad.copy_from(gradient);
+    add_into(node.grad, gradient.values);
+  } else if (gradient.values.bytes_begin() !=
+             node.grad.bytes_begin()) {  // else it is there: see Needs::place
+    node.grad.copy_from(gradient.values);
   }
   node.has_grad = true;
 }
@@ -126,23 +127,23 @@ class Pass {
     BERTIE_CHECK(static_cast<bool>(gradient), "backward",
                  "'{}' returned no gradient for input {}, which needs one", node.op, i);
     const Node& input = *node.inputs[i];
-    BERTIE_CHECK(gradient.dtype() == input.dtype, "backward",
-                 "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
-                 name(input.dtype));
+    BERTIE_CHECK(gradient.values.dtype() == input.dtype, "backward",
+                 "'{}' returned a {} gradient for input {}, which is {}", node.op,
+                 name(gradient.values.dtype()), i, name(input.dtype));
     if (gradient.ids) {
       Shape rows = input.shape;
       BERTIE_CHECK(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
       rows[0] = gradient.ids.size();
-      BERTIE_CHECK(gradient.shape() == rows, "backward",
-                   "'{}' returned rows {} with {} ids for input {} of shape {}", node.op, gradient.shape(),
-                   gradient.ids.size(), i, input.shape);
+      BERTIE_CHECK(gradient.values.shape() == rows, "backward",
+                   "'{}' returned rows {} with {} ids for input {} of shape {}", node.op,
+                   gradient.values.shape(), gradient.ids.size(), i, input.shape);
       return gradient;
     }
-    if (gradient.shape() == input.shape) return gradient;
-    BERTIE_CHECK(gradient.shape() == node.shape, "backward",
-                 "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(),
-                 i, input.shape);
-    return sum_to_shape(gradient, input.shape);
+    if (gradient.values.shape() == input.shape) return gradient;
+    BERTIE_CHECK(gradient.values.shape() == node.shape, "backward",
+                 "'{}' returned a gradient of shape {} for input {} of shape {}", node.op,
+                 gradient.values.shape(), i, input.shape);
+    return sum_to_shape(gradient.values, input.shape);
   }
 
   void receive(const std::shared_ptr<Node>& node, Gradient gradient) {

@@ -69,9 +69,12 @@ class Tensor {
 // The gradient of one input: an array of the input's shape, or of the result's, which is then summed to the
 // input's as that of a broadcast. Of a table of which only some rows were read, it is those rows [M, …] with
 // `ids` [M] i32 or i64 that tell their places; the backward pass adds them up, and the other rows are zero.
-struct Gradient : Array {
-  Gradient(Array values = {}, Array ids = {}) : Array(std::move(values)), ids(std::move(ids)) {}
-  Array ids;
+// Not an Array itself: taken for one, it would lose its ids.
+struct Gradient {
+  Gradient(Array values = {}, Array ids = {}) : values(std::move(values)), ids(std::move(ids)) {}
+  explicit operator bool() const { return static_cast<bool>(values); }
+
+  Array values, ids;
 };
 using Gradients = std::vector<Gradient>;  // one per input, in the order given to record()
 
