@@ -78,15 +78,15 @@ Array Tensor::grad() const {
   return node.has_grad ? node.grad : Array();
 }
 
-void Tensor::zero_grad() const {
+void Tensor::zero_grad() {
   Node& node = parameter_node(node_);
   node.has_grad = false;
   if (!node.grad_is_bound) node.grad = Array();
 }
 
-Array Tensor::mutable_array() const { return parameter_node(node_).value; }
+Array Tensor::mutable_array() { return parameter_node(node_).value; }
 
-void Tensor::replace(Array value) const {
+void Tensor::replace(Array value) {
   Node& node = parameter_node(node_);
   BERTIE_CHECK(!node.grad_is_bound, "replace",
                "this parameter's place is bound: copy into mutable_array() instead");
@@ -95,7 +95,7 @@ void Tensor::replace(Array value) const {
   node.value = std::move(value);
 }
 
-void Tensor::bind(Array value, Array grad) const {
+void Tensor::bind(Array value, Array grad) {
   Node& node = parameter_node(node_);
   BERTIE_CHECK(!node.grad_is_bound, "bind", "this parameter's place is bound already");
   for (const Array& view : {value, grad})
@@ -108,7 +108,7 @@ void Tensor::bind(Array value, Array grad) const {
   node.grad_is_bound = true;
 }
 
-void Tensor::unbind() const { parameter_node(node_).grad_is_bound = false; }
+void Tensor::unbind() { parameter_node(node_).grad_is_bound = false; }
 
 Array Needs::place(size_t input) const {
   const Node& node = *inputs_[input];

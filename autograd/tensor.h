@@ -42,17 +42,17 @@ class Tensor {
   // The following are for parameters and throw on other tensors.
   // The sum of what backward passes brought since the last zero_grad(); no array when none did.
   Array grad() const;
-  void zero_grad() const;
+  void zero_grad();
   // The value, for writing. Every copy of this Tensor sees the change.
-  Array mutable_array() const;
+  Array mutable_array();
   // Puts an array of the same shape and type in the value's place, one that can't be written to perhaps (a
   // mapped file's). Throws where bind() has tied the value to its place.
-  void replace(Array value) const;
+  void replace(Array value);
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
   // are collected in `grad` from now on. Both have the parameter's shape and type. Throws where it is bound
   // already.
-  void bind(Array value, Array grad) const;
-  void unbind() const;  // value and gradient stay where they are, until they are replaced
+  void bind(Array value, Array grad);
+  void unbind();  // value and gradient stay where they are, until they are replaced
 
   const std::shared_ptr<Node>& node() const { return node_; }
 

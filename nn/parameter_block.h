@@ -17,7 +17,7 @@ class ParameterBlock {
 
   // Moves the model's parameters, in module order, into values(), and lets their gradients be collected in
   // gradients(). All must be of one type, and of no other block that still exists.
-  explicit ParameterBlock(const Module& model);
+  explicit ParameterBlock(Module& model);
   ~ParameterBlock();  // the parameters keep their values
   ParameterBlock(const ParameterBlock&) = delete;
   ParameterBlock& operator=(const ParameterBlock&) = delete;

@@ -160,7 +160,7 @@ TEST(DocsBackprop, TheToyModelsNumbers) {
 
   // What the gradient is for: the loss falls by rate · |gradient|², as long as the rate is small.
   double squares = 0;
-  for (const Parameter& parameter : parameters) {
+  for (Parameter& parameter : parameters) {
     Array gradient = parameter.tensor.grad();
     for (int64_t i = 0; i < gradient.size(); ++i) {
       double slope = gradient.data<double>()[i];
