@@ -74,9 +74,9 @@ void accumulate_parameter(Node& node, Gradient gradient) {
   node.has_grad = true;
 }
 
-class Pass {
+class BackwardPass {
  public:
-  Pass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
+  BackwardPass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
       : nodes_(reachable_nodes(root)), hooks_(hooks) {
     for (const auto& node : nodes_) {
       for (const auto& input : node->inputs)
@@ -168,7 +168,7 @@ void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks) {
                "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
   BERTIE_CHECK(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward",
                "dy must be {} {}, like the tensor", name(y.dtype()), y.shape());
-  Pass(y.node(), hooks).run(y.node(), dy);
+  BackwardPass(y.node(), hooks).run(y.node(), dy);
 }
 
 void backward(const Tensor& loss, const BackwardHooks& hooks) {
