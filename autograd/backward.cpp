@@ -27,6 +27,23 @@ std::vector<std::shared_ptr<Node>> reachable_nodes(const std::shared_ptr<Node>& 
   return nodes;
 }
 
+// Parameters that a module owns but no block holds, while the loss also reaches some in a block, are a
+// child's that nobody added: they would silently never be trained.
+void check_none_is_lost(const std::vector<std::shared_ptr<Node>>& nodes) {
+  bool any_bound = false;
+  std::string lost;
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {  // in the order in which they were made
+    any_bound = any_bound || (*node)->grad_is_bound;
+    if ((*node)->name.empty() || (*node)->grad_is_bound) continue;
+    lost += (lost.empty() ? "" : ", ") + (*node)->name + " " + (*node)->shape.str();
+  }
+  BERTIE_CHECK(!any_bound || lost.empty(), "backward",
+               "the loss reaches parameters of a module outside of the ParameterBlock: {}. add_module() the "
+               "child that holds them to its parent, or, if they are to stay as they are, compute with them "
+               "within NoGrad",
+               lost);
+}
+
 void check_unchanged(const Node& node) {
   for (size_t i = 0; i < node.versions.size(); ++i) {
     std::shared_ptr<Storage> storage = node.versions[i].storage.lock();
@@ -57,6 +74,8 @@ void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
   }
 }
 
+// A tied parameter — one that several operations use, like BERT's word embeddings and decoder — gets its
+// gradient summed here: the first one to come is put there, the others are added.
 void accumulate_parameter(Node& node, Gradient gradient) {
   if (!node.grad_is_bound) {
     if (!node.has_grad) node.grad = Array();
@@ -78,6 +97,7 @@ class BackwardPass {
  public:
   BackwardPass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
       : nodes_(reachable_nodes(root)), hooks_(hooks) {
+    check_none_is_lost(nodes_);
     for (const auto& node : nodes_) {
       for (const auto& input : node->inputs)
         if (input) ++gradients_[input.get()].uses_left;

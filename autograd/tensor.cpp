@@ -42,14 +42,15 @@ Node::~Node() {
 
 Tensor::Tensor(Array value) : value_(std::move(value)) {}
 
-Tensor Tensor::parameter(Array value) {
+Tensor Tensor::parameter(Array value, std::string name) {
   BERTIE_CHECK(value && (value.dtype() == DType::f32 || value.dtype() == DType::f64), "parameter",
-               "a parameter is an array of f32 or f64, got {}", value ? name(value.dtype()) : "none");
+               "a parameter is an array of f32 or f64, got {}", value ? bertie::name(value.dtype()) : "none");
   auto node = std::make_shared<Node>();
   node->op = "parameter";
   node->shape = value.shape();
   node->dtype = value.dtype();
   node->is_parameter = true;
+  node->name = std::move(name);
   node->value = std::move(value);
   return Tensor(Array(), std::move(node));
 }

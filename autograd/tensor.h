@@ -15,6 +15,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bertie/autograd/array.h"
@@ -27,8 +28,9 @@ class Tensor {
  public:
   Tensor() = default;   // no value
   Tensor(Array value);  // a constant: no gradient flows to it
-  // A leaf whose gradient the backward pass collects. f32 or f64.
-  static Tensor parameter(Array value);
+  // A leaf whose gradient the backward pass collects. f32 or f64. One with a name is a module's, as
+  // Module::add_parameter makes it (see backward()).
+  static Tensor parameter(Array value, std::string name = {});
 
   explicit operator bool() const { return static_cast<bool>(array()); }
   const Array& array() const;

@@ -22,9 +22,16 @@ ParameterBlock::ParameterBlock(Module& model) {
   }
   values_ = Array::empty({size}, type);
   gradients_ = Array::zeros({size}, type);
-  for (Segment& segment : segments_) {
-    Tensor& tensor = segment.parameter.tensor;
-    tensor.bind(values_.flat(segment.begin, tensor.shape()), gradients_.flat(segment.begin, tensor.shape()));
+  size_t bound = 0;
+  try {
+    for (; bound < segments_.size(); ++bound) {
+      Tensor& tensor = segments_[bound].parameter.tensor;
+      int64_t begin = segments_[bound].begin;
+      tensor.bind(values_.flat(begin, tensor.shape()), gradients_.flat(begin, tensor.shape()));
+    }
+  } catch (...) {  // no destructor will run
+    while (bound > 0) segments_[--bound].parameter.tensor.unbind();
+    throw;
   }
 }
 
