@@ -16,9 +16,8 @@ class MultiHeadAttention : public Layer {
   struct Options {
     int64_t hidden_size;
     int64_t heads;            // divides hidden_size
-    double dropout_rate = 0;  // of the attention probabilities
-    uint32_t dropout_site = 0;
-    bool causal = false;  // a token attends to itself and those before it alone
+    double dropout_rate = 0;  // of the attention probabilities, in train mode
+    bool causal = false;      // a token attends to itself and those before it alone
     Names names = {};
   };
   MultiHeadAttention(const Options& options, Initializer& init);

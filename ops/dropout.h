@@ -12,7 +12,7 @@ struct DropoutMask {
       0;  // probability of removing an element, 0 ≤ rate < 1; what stays is scaled by 1 / (1 − rate)
   uint64_t seed = 0;
   uint64_t step = 0;  // of training
-  uint32_t site = 0;  // which dropout of the model
+  uint64_t site = 0;  // which dropout of the model: Module::site()
 
   uint64_t key() const;        // for dropout_row() in ops/kernels/dropout.h
   uint32_t threshold() const;  // an element stays where its random word is at least this: rate · 2³², rounded

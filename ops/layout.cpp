@@ -201,7 +201,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
     for (size_t i = 0; i < shapes.size(); ++i) {
       if (!needs[i]) continue;
       gradients[i] = Array::empty(shapes[i], dy.dtype());
-      read_range(dy, ranges[i], gradients[i]);
+      read_range(dy, ranges[i], gradients[i].values);
     }
     return gradients;
   });
