@@ -13,7 +13,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   OpCase c;
   c.name = name;
   c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
-  c.large_sizes = {{3, 67}, {1, 17}, {263, 257}};
+  c.large_sizes = {{3, 67}, {1, 17}, {131, 257}};
   c.bench_sizes = {{4096, 3072}};
   c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
@@ -51,17 +51,19 @@ Operands operands(const Sizes& s) {
   return kinds[s[2]];
 }
 
-// Of element `index` of `whole`, which `part` is broadcast to: its place in `part`.
-int64_t place_in(const Shape& part, const Shape& whole, int64_t index) {
-  int64_t place = 0, stride = 1;
+// For each element of `whole`, its place in `part`, which is broadcast to it.
+std::vector<int64_t> places_in(const Shape& part, const Shape& whole) {
+  std::vector<int64_t> places{0};
+  int64_t stride = 1;
   for (int axis = 1; axis <= whole.rank(); ++axis) {
-    int64_t i = index % whole[-axis];
-    index /= whole[-axis];
-    if (axis > part.rank()) continue;
-    if (part[-axis] > 1) place += i * stride;
-    stride *= part[-axis];
+    int64_t extent = axis <= part.rank() ? part[-axis] : 1;
+    std::vector<int64_t> inner = std::move(places);
+    places.clear();
+    for (int64_t i = 0; i < whole[-axis]; ++i)
+      for (int64_t place : inner) places.push_back(place + (extent > 1 ? i * stride : 0));
+    stride *= extent;
   }
-  return place;
+  return places;
 }
 
 template <class F>
@@ -70,7 +72,7 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
   c.name = name;
   for (int64_t kind = 0; kind < 11; ++kind) {
     c.check_sizes.push_back({3, 4, kind});
-    c.large_sizes.push_back(kind < 8 ? Sizes{263, 257, kind} : Sizes{131, 257, kind});
+    c.large_sizes.push_back({kind < 8 ? 131 : kind < 10 ? 67 : 31, 257, kind});
   }
   for (Sizes more : {Sizes{1, 1, 0}, {0, 3, 1}, {3, 0, 2}, {0, 2, 4}, {1, 5, 4}, {4, 1, 8}})
     c.check_sizes.push_back(more);
@@ -84,9 +86,9 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
   c.loops([f]<class T>(const Values<T>& in, const Sizes& s) {
     auto [a, b] = operands(s);
     Shape shape = broadcast("test", a, b);
+    std::vector<int64_t> of_a = places_in(a, shape), of_b = places_in(b, shape);
     std::vector<T> y;
-    for (int64_t i = 0; i < shape.size(); ++i)
-      y.push_back(f(in[0][place_in(a, shape, i)], in[1][place_in(b, shape, i)]));
+    for (size_t i = 0; i < of_a.size(); ++i) y.push_back(f(in[0][of_a[i]], in[1][of_b[i]]));
     return y;
   });
   c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 16.0 : 12.0) * static_cast<double>(s[0] * s[1]); };
