@@ -49,12 +49,14 @@ Activation::Activation(const std::string& name) {
     as_input_ = InputFunction::gelu_tanh;
   } else if (name == "relu")
     function_ = relu;
+  else if (name == "silu")
+    function_ = silu;
   else if (name == "tanh")
     function_ = bertie::tanh;
   else if (name == "sigmoid")
     function_ = sigmoid;
   else
-    fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
+    fail("activation", "must be gelu, gelu_new, relu, silu, tanh or sigmoid, got '{}'", name);
 }
 
 }  // namespace bertie

@@ -6,7 +6,8 @@
 
 namespace bertie {
 
-// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, tanh, sigmoid.
+// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, silu,
+// tanh, sigmoid.
 class Activation : public Layer {
  public:
   explicit Activation(const std::string& name);  // throws on another name

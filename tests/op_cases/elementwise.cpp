@@ -15,7 +15,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   OpCase c;
   c.name = name;
   c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
-  c.tile_sizes = {{3, 67}, {1, 17}, {257, 129}};
+  c.large_sizes = {{3, 67}, {1, 17}, {131, 257}};
   c.bench_sizes = {{4096, 3072}};
   c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
@@ -32,31 +32,65 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   return c;
 }
 
-// {T, C, kind}: x [T, C] with, by kind, y [T, C], [C], [T, 1], [] or [1, C] with x [T, 1].
+struct Operands {
+  Shape a, b;
+};
+
+// {T, C, kind}: what is broadcast against what.
+Operands operands(const Sizes& s) {
+  int64_t T = s[0], C = s[1];
+  Operands kinds[] = {{{T, C}, {T, C}},
+                      {{T, C}, {C}},
+                      {{T, C}, {T, 1}},
+                      {{T, C}, {}},
+                      {{T, 1}, {1, C}},
+                      {{C}, {T, C}},
+                      {{}, {T, C}},
+                      {{T, 1}, {T, C}},
+                      {{T, 3, C}, {T, 1, C}},
+                      {{1, 3, C}, {T, 1, 1}},
+                      {{3, T, 1, C}, {T, 2, 1}}};
+  return kinds[s[2]];
+}
+
+// For each element of `whole`, its place in `part`, which is broadcast to it.
+std::vector<int64_t> places_in(const Shape& part, const Shape& whole) {
+  std::vector<int64_t> places{0};
+  int64_t stride = 1;
+  for (int axis = 1; axis <= whole.rank(); ++axis) {
+    int64_t extent = axis <= part.rank() ? part[-axis] : 1;
+    std::vector<int64_t> inner = std::move(places);
+    places.clear();
+    for (int64_t i = 0; i < whole[-axis]; ++i)
+      for (int64_t place : inner) places.push_back(place + (extent > 1 ? i * stride : 0));
+    stride *= extent;
+  }
+  return places;
+}
+
 template <class F>
 OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), F f) {
-  auto x_shape = [](const Sizes& s) { return s[2] == 4 ? Shape{s[0], 1} : Shape{s[0], s[1]}; };
-  auto y_shape = [](const Sizes& s) {
-    Shape shapes[] = {{s[0], s[1]}, {s[1]}, {s[0], 1}, {}, {1, s[1]}};
-    return shapes[s[2]];
-  };
   OpCase c;
   c.name = name;
-  c.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {2, 5, 3}, {3, 4, 4}, {1, 1, 0}, {0, 3, 1}};
-  c.tile_sizes = {{5, 67, 0}, {130, 257, 1}, {130, 17, 2}, {3, 5, 3}, {40, 33, 4}};
+  for (int64_t kind = 0; kind < 11; ++kind) {
+    c.check_sizes.push_back({3, 4, kind});
+    c.large_sizes.push_back({kind < 8 ? 131 : kind < 10 ? 67 : 31, 257, kind});
+  }
+  for (Sizes more : {Sizes{1, 1, 0}, {0, 3, 1}, {3, 0, 2}, {0, 2, 4}, {1, 5, 4}, {4, 1, 8}})
+    c.check_sizes.push_back(more);
+  c.large_sizes.push_back({5, 67, 0});
   c.bench_sizes = {{16384, 768, 0}, {16384, 768, 1}};
   c.inputs = [=](const Sizes& s) {
     // away from zero: b is a divisor
-    return std::vector<Input>{{x_shape(s), -2, 2}, {y_shape(s), -2, 2, 0.5}};
+    return std::vector<Input>{{operands(s).a, -2, 2}, {operands(s).b, -2, 2, 0.5}};
   };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0], in[1]); };
   c.loops([f]<class T>(const Values<T>& in, const Sizes& s) {
+    auto [a, b] = operands(s);
+    Shape shape = broadcast("test", a, b);
+    std::vector<int64_t> of_a = places_in(a, shape), of_b = places_in(b, shape);
     std::vector<T> y;
-    for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t j = 0; j < s[1]; ++j) {
-        int64_t places[] = {i * s[1] + j, j, i, 0, j};
-        y.push_back(f(in[0][s[2] == 4 ? i : i * s[1] + j], in[1][places[s[2]]]));
-      }
+    for (size_t i = 0; i < of_a.size(); ++i) y.push_back(f(in[0][of_a[i]], in[1][of_b[i]]));
     return y;
   });
   c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 16.0 : 12.0) * static_cast<double>(s[0] * s[1]); };
@@ -79,11 +113,6 @@ std::array<Shape, 3> selection_shapes(const Sizes& s) {
       {all, all, all}, {row, all, one}, {column, flat, column}, {all, column, row}, {one, row, all}};
   return kinds[s[2]];
 }
-// Where element (i, j) of the result comes from in an operand.
-int64_t place(const Shape& shape, int64_t i, int64_t j) {
-  int64_t columns = shape.rank() > 0 ? shape[-1] : 1;
-  return (shape.rank() == 2 && shape[0] > 1 ? i : 0) * columns + (columns > 1 ? j : 0);
-}
 bool chosen(int64_t index) { return index * 2654435761 >> 13 & 1; }
 Array condition(const Shape& shape) {
   Array c = Array::empty(shape, DType::boolean);
@@ -96,7 +125,7 @@ void add_selection_cases(std::vector<OpCase>& table) {
   OpCase w;
   w.name = "where";
   w.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {3, 4, 3}, {3, 4, 4}, {1, 1, 0}, {1, 5, 3}, {0, 3, 0}};
-  w.tile_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}, {130, 257, 3}, {130, 257, 4}, {5, 67, 0}};
+  w.large_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}, {130, 257, 3}, {130, 257, 4}, {5, 67, 0}};
   w.bench_sizes = {{16384, 768, 0}};
   w.inputs = [](const Sizes& s) {
     return std::vector<Input>{{selection_shapes(s)[1]}, {selection_shapes(s)[2]}};
@@ -105,11 +134,12 @@ void add_selection_cases(std::vector<OpCase>& table) {
     return where(condition(selection_shapes(s)[0]), in[0], in[1]);
   };
   w.loops([]<class T>(const Values<T>& in, const Sizes& s) {
-    auto [c, a, b] = selection_shapes(s);
+    Shape whole{s[0], s[1]};
+    std::vector<int64_t> places[3];
+    for (size_t i = 0; i < 3; ++i) places[i] = places_in(selection_shapes(s)[i], whole);
     std::vector<T> y;
-    for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t j = 0; j < s[1]; ++j)
-        y.push_back(chosen(place(c, i, j)) ? in[0][place(a, i, j)] : in[1][place(b, i, j)]);
+    for (int64_t i = 0; i < whole.size(); ++i)
+      y.push_back(chosen(places[0][i]) ? in[0][places[1][i]] : in[1][places[2][i]]);
     return y;
   });
   w.bytes = [](const Sizes& s) { return 17.0 * static_cast<double>(s[0] * s[1]); };
@@ -131,16 +161,15 @@ void add_selection_cases(std::vector<OpCase>& table) {
   OpCase m = w;  // kinds: the mask's shape
   m.name = "masked_fill";
   m.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {0, 3, 0}};
-  m.tile_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}};
+  m.large_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}};
   m.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
   m.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     return masked_fill(in[0], condition(selection_shapes(s)[0]), -3.5);
   };
   m.loops([]<class T>(const Values<T>& in, const Sizes& s) {
-    Shape c = selection_shapes(s)[0];
+    std::vector<int64_t> places = places_in(selection_shapes(s)[0], {s[0], s[1]});
     std::vector<T> y;
-    for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t j = 0; j < s[1]; ++j) y.push_back(chosen(place(c, i, j)) ? T(-3.5) : in[0][i * s[1] + j]);
+    for (size_t i = 0; i < in[0].size(); ++i) y.push_back(chosen(places[i]) ? T(-3.5) : in[0][i]);
     return y;
   });
   m.bytes = [](const Sizes& s) { return 13.0 * static_cast<double>(s[0] * s[1]); };

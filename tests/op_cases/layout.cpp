@@ -17,8 +17,8 @@ Array every_other_row(int64_t rows) {
 
 void add_layout_cases(std::vector<OpCase>& table) {
   OpCase base;
-  base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}};
-  base.tile_sizes = {{5, 17, 33}};
+  base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}, {2, 0, 3}};
+  base.large_sizes = {{5, 17, 33}, {37, 31, 67}};
   base.bench_sizes = {{128, 128, 768}};
   base.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1] * s[2]); };
   base.backward_bytes = base.bytes;
@@ -92,7 +92,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   s.name = "slice";
   s.check_sizes = {{4, 3, 2, 0}, {3, 5, 2, 1}, {2, 3, 4, 2}, {3, 1, 3, 2},
                    {2, 3, 2, 1}, {0, 4, 3, 1}, {2, 2, 1, 0}};
-  s.tile_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
+  s.large_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
   s.bench_sizes = {{128, 128, 768, 1}, {128, 128, 768, 2}};
   s.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     int axis = static_cast<int>(s[3]);
@@ -134,7 +134,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   OpCase p = base;
   p.name = "split";
   p.check_sizes = {{4, 3, 2, 0}, {3, 5, 2, 1}, {2, 3, 4, 2}, {3, 1, 3, 1}};
-  p.tile_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
+  p.large_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
   p.bench_sizes = {};  // slices
   p.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     int axis = static_cast<int>(s[3]);
@@ -184,7 +184,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   equal.name = "split, equal parts";
   equal.errors = {};
   equal.check_sizes = {{2, 4, 3}, {1, 2, 1}};
-  equal.tile_sizes = {{7, 34, 331}};
+  equal.large_sizes = {{7, 34, 331}};
   equal.op = [](const std::vector<Tensor>& in, const Sizes&) {
     std::vector<Tensor> parts = split(in[0], 2, 1);
     return concatenate({parts[1], parts[0]}, 1);
@@ -203,7 +203,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   c.name = "concatenate";
   c.check_sizes = {{2, 3, 4, 1}, {2, 3, 4, 0}, {2, 3, 4, 2}, {1, 5, 1, 1},
                    {4, 1, 2, 2}, {2, 0, 3, 1}, {0, 2, 3, 2}};
-  c.tile_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
+  c.large_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
   c.bench_sizes = {{128, 128, 768, 1}};
   c.inputs = [](const Sizes& s) {
     Shape other{s[0], s[1], s[2]};
@@ -240,7 +240,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   OpCase k = base;
   k.name = "stack";
   k.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {1, 1, 1}, {0, 2, 1}};
-  k.tile_sizes = {{131, 331, 0}, {131, 331, 1}, {131, 331, 2}};
+  k.large_sizes = {{131, 331, 0}, {131, 331, 1}, {131, 331, 2}};
   k.bench_sizes = {{8192, 768, 1}};
   k.bytes = [](const Sizes& s) { return 24.0 * static_cast<double>(s[0] * s[1]); };
   k.backward_bytes = k.bytes;

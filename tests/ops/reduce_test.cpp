@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "bertie/autograd/backward.h"
 #include "bertie/ops/layout.h"
 
 namespace bertie {
@@ -42,6 +43,25 @@ TEST(Argmax, IsTheSameInPartsAsInOneTask) {
   for (int64_t row = 0; row < 300; ++row) {
     auto begin = values.begin() + row * 700;
     ASSERT_EQ(index.data<int64_t>()[row], std::max_element(begin, begin + 700) - begin);
+  }
+}
+
+// Elements that no exponential can take, and rows that a mask left empty.
+TEST(LogSumExp, FarFromZeroAndOfNothing) {
+  double inf = std::numeric_limits<double>::infinity();
+  for (DType type : {DType::f64, DType::f32}) {
+    Array values = Array::from(std::vector<double>{1000, 1000, -inf, -inf, -1000, -inf}, {3, 2}).cast(type);
+    Tensor x = Tensor::parameter(values);
+    Tensor y = log_sum_exp(x, {{1}});
+    EXPECT_NEAR(y.array().item(0), 1000 + std::log(2), type == DType::f64 ? 1e-12 : 1e-4);
+    EXPECT_EQ(y.array().item(1), -inf);
+    EXPECT_EQ(y.array().item(2), -1000);
+    backward(y, Array::full({3}, 1, type));
+    std::vector<double> expected{0.5, 0.5, 0, 0, 1, 0};
+    for (int64_t i = 0; i < 6; ++i) EXPECT_NEAR(x.grad().item(i), expected[i], 1e-4) << i;
+    // The same along the other axis, whose elements don't lie side by side.
+    EXPECT_EQ(log_sum_exp(transpose(values), {{0}}).array().item(2), -1000);
+    EXPECT_EQ(log_sum_exp(Array::zeros({2, 0}, type), {{1}}).array().item(1), -inf);
   }
 }
 
