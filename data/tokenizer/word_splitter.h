@@ -43,9 +43,8 @@ struct PendingMark {
 }  // namespace detail
 
 // Feeds one text to a sink:
-//   sink.add(bytes, length, position)   the next character of the current word, as `length` bytes of UTF-8,
-//   and which
-//                                       code point of the text, from 0, it comes from
+//   sink.add(bytes, length, position)   the next character of the current word: `length` bytes of UTF-8, from
+//                                       code point `position` of the text, counted from 0
 //   sink.end_word()                     the current word, which may be empty, is complete
 template <class Sink>
 class WordSplitter {
