@@ -57,6 +57,8 @@ void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
   }
 }
 
+// Adds a gradient to those of the parameter so far: of this pass, where it is used more than once (as a word
+// embedding that a tied decoder multiplies with, too), and of passes since the last zero_grad().
 void accumulate_parameter(Node& node, Gradient gradient) {
   if (!node.grad_is_bound) {
     if (!node.has_grad) node.grad = Array();

@@ -6,9 +6,9 @@ namespace bertie {
 // Self-attention within each sequence of a packed batch (Vaswani et al., "Attention is all you need", 2017,
 // section 3.2.1), for all heads:
 //   y = dropout(softmax(Q Kᵀ / √D)) V    of one head and one sequence: Q, K, V, y [S, D]
-// qkv [T, 3H] → y [T, H]. A row of qkv is a token's query, key and value, each of them H = A · D numbers, head
-// after head; in y, too, the heads lie side by side. Row t belongs to a sequence of `packing` and attends to
-// that sequence's tokens alone.
+// qkv [T, 3H] → y [T, H]. A row of qkv is a token's query, key and value, each of them H = A · D numbers,
+// head after head; in y, too, the heads lie side by side. Row t belongs to a sequence of `packing` and
+// attends to that sequence's tokens alone.
 //
 // Dropout removes probabilities: that of query i for key j of head a depends on (seed, step, site,
 // first_sequence + sequence, i, a, j). Rate 0: none.

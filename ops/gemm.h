@@ -48,8 +48,8 @@ enum class GemmBackend { openblas, onednn, few_rows, plain };
 const char* name(GemmBackend backend);
 
 // Which one computes a product of this type and these extents: the one that was set by hand, else a function
-// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. `a_step` is how many
-// elements op(A)[m, k] and op(A)[m, k + 1] lie apart, and `b_step` op(B)[k, n] and op(B)[k + 1, n].
+// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. op(A)[m, k] and
+// op(A)[m, k + 1] lie `a_step` elements apart, op(B)[k, n] and op(B)[k + 1, n] `b_step`.
 GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step = 1, int64_t b_step = 1);
 
 // Sets one by hand, or none. At the start it is the one that the environment variable BERTIE_GEMM names

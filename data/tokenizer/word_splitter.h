@@ -132,6 +132,7 @@ void WordSplitter<Sink>::other_character(char32_t c) {
   if (alone) end_word();
 }
 
+// The canonical decomposition: é becomes e and an acute accent, which waits for its place among the marks.
 template <class Sink>
 void WordSplitter<Sink>::decomposed(char32_t c) {
   bool own = true;
@@ -164,6 +165,7 @@ void WordSplitter<Sink>::put_pending_marks_in_order() {
   mark_positions_.clear();
 }
 
+// Strips accents, of which decomposition made marks of their own, and lower-cases what remains.
 template <class Sink>
 void WordSplitter<Sink>::normalized(char32_t c, int64_t position) {
   if (strips_accents_ && is_nonspacing_mark(c)) return;
