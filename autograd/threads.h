@@ -3,6 +3,7 @@
 // are the same bits on any number of threads.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <type_traits>
 
 namespace bertie {
@@ -33,5 +34,18 @@ void parallel_ranges(int64_t count, int64_t grain, Body&& body) {
     body(begin, begin + grain < count ? begin + grain : count);
   });
 }
+
+// For tests: while one is in scope, the most tasks that each loop was cut into, on however many threads they
+// ran. A loop is a place that calls parallel_tasks or parallel_ranges, for one element type. One at a time.
+class TaskCounts {
+ public:
+  TaskCounts();
+  ~TaskCounts();
+  TaskCounts(const TaskCounts&) = delete;
+  TaskCounts& operator=(const TaskCounts&) = delete;
+
+  using Loop = void (*)(void*, int64_t);
+  std::map<Loop, int64_t> most;
+};
 
 }  // namespace bertie

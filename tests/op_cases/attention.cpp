@@ -68,8 +68,10 @@ Tensor zeros(const Shape& shape) { return Array::zeros(shape, DType::f32); }
 void add_attention_cases(std::vector<OpCase>& table) {
   OpCase e;
   e.name = "attention";
-  e.check_sizes = {{2, 2, 3, 1}, {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1}, {1, 2, 1, 1, 2, 1}};
-  e.tile_sizes = {{2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}, {1, 80, 35}};
+  e.check_sizes = {{2, 2, 3, 1},       {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1},
+                   {1, 2, 1, 1, 2, 1}, {2, 2, 0},       {5, 1, 3}};
+  e.large_sizes = {
+      {2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}, {1, 80, 35}, {5, 12, 70, 3, 200}, {2, 16, 261}};
   Sizes equal{12, 64}, ragged{12, 64};
   for (int n = 0; n < 8; ++n) equal.push_back(128);
   for (int64_t S : {32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30, 10, 38, 53, 100, 60,

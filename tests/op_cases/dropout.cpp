@@ -29,7 +29,7 @@ void add_dropout_cases(std::vector<OpCase>& table) {
   OpCase c;
   c.name = "dropout";
   c.check_sizes = {{7, 5}, {3, 20}, {1, 1}, {0, 3}};
-  c.tile_sizes = {{5, 63}, {6, 65}, {200, 130}};
+  c.large_sizes = {{5, 63}, {6, 65}, {200, 130}};
   c.bench_sizes = {{16384, 768}};
   c.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
   c.op = [](const std::vector<Tensor>& in, const Sizes& s) { return dropout(in[0], packing_of(s), mask); };

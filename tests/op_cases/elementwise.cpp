@@ -13,7 +13,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   OpCase c;
   c.name = name;
   c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
-  c.tile_sizes = {{3, 67}, {1, 17}, {257, 129}};
+  c.large_sizes = {{3, 67}, {1, 17}, {263, 257}};
   c.bench_sizes = {{4096, 3072}};
   c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
@@ -30,31 +30,63 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   return c;
 }
 
-// {T, C, kind}: x [T, C] with, by kind, y [T, C], [C], [T, 1], [] or [1, C] with x [T, 1].
+struct Operands {
+  Shape a, b;
+};
+
+// {T, C, kind}: what is broadcast against what.
+Operands operands(const Sizes& s) {
+  int64_t T = s[0], C = s[1];
+  Operands kinds[] = {{{T, C}, {T, C}},
+                      {{T, C}, {C}},
+                      {{T, C}, {T, 1}},
+                      {{T, C}, {}},
+                      {{T, 1}, {1, C}},
+                      {{C}, {T, C}},
+                      {{}, {T, C}},
+                      {{T, 1}, {T, C}},
+                      {{T, 3, C}, {T, 1, C}},
+                      {{1, 3, C}, {T, 1, 1}},
+                      {{3, T, 1, C}, {T, 2, 1}}};
+  return kinds[s[2]];
+}
+
+// Of element `index` of `whole`, which `part` is broadcast to: its place in `part`.
+int64_t place_in(const Shape& part, const Shape& whole, int64_t index) {
+  int64_t place = 0, stride = 1;
+  for (int axis = 1; axis <= whole.rank(); ++axis) {
+    int64_t i = index % whole[-axis];
+    index /= whole[-axis];
+    if (axis > part.rank()) continue;
+    if (part[-axis] > 1) place += i * stride;
+    stride *= part[-axis];
+  }
+  return place;
+}
+
 template <class F>
 OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), F f) {
-  auto x_shape = [](const Sizes& s) { return s[2] == 4 ? Shape{s[0], 1} : Shape{s[0], s[1]}; };
-  auto y_shape = [](const Sizes& s) {
-    Shape shapes[] = {{s[0], s[1]}, {s[1]}, {s[0], 1}, {}, {1, s[1]}};
-    return shapes[s[2]];
-  };
   OpCase c;
   c.name = name;
-  c.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {2, 5, 3}, {3, 4, 4}, {1, 1, 0}, {0, 3, 1}};
-  c.tile_sizes = {{5, 67, 0}, {130, 257, 1}, {130, 17, 2}, {3, 5, 3}, {40, 33, 4}};
+  for (int64_t kind = 0; kind < 11; ++kind) {
+    c.check_sizes.push_back({3, 4, kind});
+    c.large_sizes.push_back(kind < 8 ? Sizes{263, 257, kind} : Sizes{131, 257, kind});
+  }
+  for (Sizes more : {Sizes{1, 1, 0}, {0, 3, 1}, {3, 0, 2}, {0, 2, 4}, {1, 5, 4}, {4, 1, 8}})
+    c.check_sizes.push_back(more);
+  c.large_sizes.push_back({5, 67, 0});
   c.bench_sizes = {{16384, 768, 0}, {16384, 768, 1}};
   c.inputs = [=](const Sizes& s) {
     // away from zero: b is a divisor
-    return std::vector<Input>{{x_shape(s), -2, 2}, {y_shape(s), -2, 2, 0.5}};
+    return std::vector<Input>{{operands(s).a, -2, 2}, {operands(s).b, -2, 2, 0.5}};
   };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0], in[1]); };
   c.loops([f]<class T>(const Values<T>& in, const Sizes& s) {
+    auto [a, b] = operands(s);
+    Shape shape = broadcast("test", a, b);
     std::vector<T> y;
-    for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t j = 0; j < s[1]; ++j) {
-        int64_t places[] = {i * s[1] + j, j, i, 0, j};
-        y.push_back(f(in[0][s[2] == 4 ? i : i * s[1] + j], in[1][places[s[2]]]));
-      }
+    for (int64_t i = 0; i < shape.size(); ++i)
+      y.push_back(f(in[0][place_in(a, shape, i)], in[1][place_in(b, shape, i)]));
     return y;
   });
   c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 16.0 : 12.0) * static_cast<double>(s[0] * s[1]); };

@@ -17,8 +17,8 @@ Array every_other_row(int64_t rows) {
 
 void add_layout_cases(std::vector<OpCase>& table) {
   OpCase base;
-  base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}};
-  base.tile_sizes = {{5, 17, 33}};
+  base.check_sizes = {{2, 3, 4}, {1, 5, 1}, {4, 1, 2}, {2, 0, 3}};
+  base.large_sizes = {{5, 17, 33}, {37, 31, 67}};
   base.bench_sizes = {{128, 128, 768}};
   base.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1] * s[2]); };
   base.backward_bytes = base.bytes;
@@ -90,7 +90,7 @@ void add_layout_cases(std::vector<OpCase>& table) {
   OpCase s = base;
   s.name = "slice_rows";
   s.bytes = {};  // a view
-  s.check_sizes = {{4, 3, 2}, {2, 1, 5}};
+  s.check_sizes = {{4, 3, 2}, {2, 1, 5}, {1, 3, 2}};
   s.op = [](const std::vector<Tensor>& in, const Sizes& s) { return slice_rows(in[0], 1, s[0]); };
   s.loops([]<class T>(const Values<T>& in, const Sizes& s) {
     return std::vector<T>(in[0].begin() + s[1] * s[2], in[0].end());
