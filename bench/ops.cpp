@@ -56,7 +56,7 @@ class Work {
   void prepare() {
     y_ = Tensor();
     if (direction_ == Direction::forward) return;
-    for (const Tensor& input : inputs_)
+    for (Tensor& input : inputs_)
       if (input.requires_grad()) input.zero_grad();
     y_ = forward();
   }

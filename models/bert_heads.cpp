@@ -18,9 +18,8 @@ Tensor mean_cross_entropy(const Tensor& logits, const Array& labels, double deno
   return cross_entropy(logits, labels, options);
 }
 
-Dropout classifier_dropout(const BertConfig& config) {
-  return Dropout(config.classifier_dropout.value_or(config.hidden_dropout_prob),
-                 bert_dropout_site(config.num_hidden_layers, 0));
+double classifier_dropout(const BertConfig& config) {
+  return config.classifier_dropout.value_or(config.hidden_dropout_prob);
 }
 
 // One row per sequence.

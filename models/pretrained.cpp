@@ -185,7 +185,7 @@ Safetensors read_weights(const std::string& directory) {
   return read_safetensors(path);
 }
 
-std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
+std::vector<std::string> load_parameters(Module& model, const Safetensors& weights,
                                          const PretrainedOptions& options, double initializer_range) {
   std::map<std::string, const NamedArray*> tensors = by_name(weights);
   std::set<std::string> used{"embeddings.position_ids", "embeddings.token_type_ids"};  // old files' buffers
@@ -229,7 +229,7 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
   std::vector<std::string> notes;
   std::string made, unused;
   uint64_t stream = 0;
-  for (const Parameter& parameter : parameters) {
+  for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
     for (const std::string& name : parameter.names)
       if (auto found = tensors.find(canonical(name)); found != tensors.end())

@@ -60,7 +60,7 @@ Safetensors read_weights(const std::string& directory);
 
 // Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes. Throws,
 // too, where the model ties the decoder to the word embeddings and the weights have another one.
-std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
+std::vector<std::string> load_parameters(Module& model, const Safetensors& weights,
                                          const PretrainedOptions& options = {},
                                          double initializer_range = 0.02);
 

@@ -33,11 +33,11 @@ Tensor LayerNorm::forward(const Tensor& x, const Pass&) const {
   return layer_norm(x, weight_, bias_, epsilon_);
 }
 
-Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) { check_dropout("dropout", {rate}); }
+Dropout::Dropout(double rate) : rate_(rate) { check_dropout("dropout", {rate}); }
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   if (!training() || rate_ == 0) return x;
-  return dropout(x, pass.packing, {rate_, pass.seed, pass.step, site_});
+  return dropout(x, pass.packing, {rate_, pass.seed, pass.step, site()});
 }
 
 Activation::Activation(const std::string& name) {

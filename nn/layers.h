@@ -52,16 +52,16 @@ class LayerNorm : public Layer {
   Tensor weight_, bias_;
 };
 
-// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). `site`
-// tells the dropouts of a model apart. x [T, C]; pass.packing covers the T tokens.
+// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). What
+// it draws depends on the place in the model (site()), so it throws there unless it is some module's child.
+// x [T, …]; pass.packing covers the T tokens.
 class Dropout : public Layer {
  public:
-  Dropout(double rate, uint32_t site);
+  explicit Dropout(double rate);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
 
  private:
   double rate_;
-  uint32_t site_;
 };
 
 }  // namespace bertie

@@ -19,7 +19,9 @@ MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init
 }
 
 Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
-  DropoutMask dropout{training() ? options_.dropout_rate : 0, pass.seed, pass.step, options_.dropout_site};
+  DropoutMask dropout;
+  if (training() && options_.dropout_rate > 0)
+    dropout = {options_.dropout_rate, pass.seed, pass.step, site()};
   Tensor context = attention(linear(x, qkv_weight_, qkv_bias_), pass.packing, options_.heads, dropout);
   return linear(context, output_weight_, output_bias_);
 }

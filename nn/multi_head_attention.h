@@ -16,8 +16,7 @@ class MultiHeadAttention : public Layer {
   struct Options {
     int64_t hidden_size;
     int64_t heads;            // divides hidden_size
-    double dropout_rate = 0;  // of the attention probabilities
-    uint32_t dropout_site = 0;
+    double dropout_rate = 0;  // of the attention probabilities, in train mode
     Names names = {};
   };
   MultiHeadAttention(const Options& options, Initializer& init);

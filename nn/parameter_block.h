@@ -16,8 +16,9 @@ class ParameterBlock {
   };
 
   // Moves the model's parameters, in module order, into values(), and lets their gradients be collected in
-  // gradients(). All must be of one type, and of no other block that still exists.
-  explicit ParameterBlock(const Module& model);
+  // gradients(). All must be of one type, and of no other block that still exists; else it throws and leaves
+  // none bound.
+  explicit ParameterBlock(Module& model);
   ~ParameterBlock();  // the parameters keep their values
   ParameterBlock(const ParameterBlock&) = delete;
   ParameterBlock& operator=(const ParameterBlock&) = delete;

@@ -11,7 +11,7 @@ struct DropoutMask {
   double rate = 0;
   uint64_t seed = 0;
   uint64_t step = 0;  // of training
-  uint32_t site = 0;  // which dropout of the model
+  uint64_t site = 0;  // which dropout of the model: Module::site()
 
   uint64_t key() const;        // for dropout_row() in ops/kernels/dropout.h
   uint32_t threshold() const;  // an element stays where its random word is at least this: rate · 2³², rounded

@@ -146,7 +146,7 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
       if (!needs[i]) continue;
       gradients[i] = Array::empty(shapes[i], dy.dtype());
       AxisCopy copy = axis_copy(dy.shape(), shapes[i], axis, begins[i], element_size(dy.dtype()));
-      char* to = static_cast<char*>(gradients[i].mutable_bytes());
+      char* to = static_cast<char*>(gradients[i].values.mutable_bytes());
       for (int64_t o = 0; o < copy.outer; ++o)
         std::memcpy(to + o * copy.part_row, from + o * copy.whole_row + copy.begin, copy.part_row);
     }

@@ -158,6 +158,9 @@ TEST(Backward, AddsUpReturnedRows) {
             "[backward] 'rows' returned rows [2, 2] with 1 ids for input 0 of shape [3, 2]");
 }
 
+// A slice to its values would lose where they belong.
+static_assert(!std::is_convertible_v<Gradient, Array> && !std::is_assignable_v<Array&, Gradient>);
+
 TEST(Backward, OffersAPlaceForAParametersGradient) {
   Array values = Array::zeros({4}, DType::f64), grads = Array::full({4}, 9, DType::f64);
   bool stays = true;  // is the place expected to be the bound one?
@@ -166,8 +169,8 @@ TEST(Backward, OffersAPlaceForAParametersGradient) {
       Gradients gradients(2);
       for (size_t i = 0; i < 2; ++i) {
         gradients[i] = needs.place(i);
-        EXPECT_EQ(gradients[i].storage() == grads.storage(), stays);
-        gradients[i].copy_from(dy);
+        EXPECT_EQ(gradients[i].values.storage() == grads.storage(), stays);
+        gradients[i].values.copy_from(dy);
       }
       return gradients;
     });

@@ -105,8 +105,8 @@ TEST_F(AddAnOp, NothingOverflows) {
 TEST_F(AddAnOp, AWrongGradientIsNamed) {
   BackwardHooks fault;
   fault.on_returned_gradients = [](const char*, Gradients& gradients) {
-    gradients[0] = gradients[0].clone();
-    gradients[0].mutable_data<double>()[2] *= 1.001;
+    gradients[0].values = gradients[0].values.clone();
+    gradients[0].values.mutable_data<double>()[2] *= 1.001;
   };
   std::string message = gradient_message(fault);
   EXPECT_TRUE(message.starts_with("[gradcheck] softplus: input 0, element 2: analytic ")) << message;

@@ -219,7 +219,7 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
   size_t returned = 0;
   BackwardHooks count;
   count.on_returned_gradients = [&](const char*, Gradients& gradients) {
-    for (const Array& gradient : gradients) returned += static_cast<bool>(gradient);
+    for (const Gradient& gradient : gradients) returned += static_cast<bool>(gradient);
   };
   check_gradient(op, sizes, count);
   ASSERT_GT(returned, 0u);
@@ -264,8 +264,8 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
       bool applied = false;
       BackwardHooks hooks;
       hooks.on_returned_gradients = [&](const char*, Gradients& gradients) {
-        for (Array& gradient : gradients)
-          if (gradient && index++ == target) applied = fault(gradient);
+        for (Gradient& gradient : gradients)
+          if (gradient && index++ == target) applied = fault(gradient.values);
         applied_anywhere = applied_anywhere || applied;
       };
       bool noticed = false;
