@@ -4,7 +4,7 @@
 // random weights, f32, nothing recorded for gradients. Each batch runs twice for warm-up, then for a second
 // and at least five times; its time is the median.
 //   gflops   2MNK of every matrix product, attention's included, per second
-//   share    of this machine's own rate of products, measured at the end by a process of its own
+//   share    of this machine's own rate of products, which a process of its own measures at the end
 //            (bench/machine.h)
 //
 // --serve lets a driver (bench/compare_inference.py) alternate this program with others, so that all meet

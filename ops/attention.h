@@ -11,9 +11,9 @@ struct AttentionOptions {
 // Self-attention within each sequence of a packed batch (Vaswani et al., "Attention is all you need", 2017,
 // section 3.2.1), for all heads:
 //   y = dropout(softmax(Q Kᵀ / √D)) V    of one head and one sequence: Q, K, V, y [S, D]
-// qkv [T, 3H]: each row is a token's query, key and value, each of them H = A · D numbers, head after head. →
-// y [T, H], the heads side by side. Row t belongs to a sequence of `packing`, whose tokens alone it attends
-// to.
+// qkv [T, 3H] → y [T, H]. A row of qkv is a token's query, key and value, each of them H = A · D numbers,
+// head after head; in y, too, the heads lie side by side. Row t belongs to a sequence of `packing` and
+// attends to that sequence's tokens alone.
 //
 // Causal: token i of a sequence attends to its tokens 0 … i alone, so that y of a token doesn't depend on
 // what follows (as in models that predict the next token; section 3.2.3).

@@ -7,8 +7,8 @@ namespace bertie {
 // The same elements in another shape; one extent may be -1. No copy.
 Tensor reshape(const Tensor& x, std::vector<int64_t> extents);
 
-// Axis i of the result is axis order[i] of x: [a, b, c] with {2, 0, 1} → [c, a, b]. No order: the last two
-// are swapped.
+// Axis i of the result is axis order[i] of x: [a, b, c] with {2, 0, 1} → [c, a, b]. Without an order the last
+// two are swapped.
 Tensor transpose(const Tensor& x, std::vector<int> order = {});
 
 // Indices begin … end-1 of `axis`: [a, b, c] along axis 1 → [a, end − begin, c]. No copy along the first

@@ -25,8 +25,8 @@ struct ElementwiseKernels {
   GradientLoop<T> exp_gradient, sqrt_gradient, tanh_gradient, sigmoid_gradient, relu_gradient;  // of y
   GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
   ValueAndGradientLoop<T> gelu_and_gradient, gelu_tanh_and_gradient;
-  void (*scale_and_shift)(const T* x, T factor, T shift, T* y,
-                          int64_t n);  // y = x · factor + shift; y may be x
+  // y = x · factor + shift; y may be x.
+  void (*scale_and_shift)(const T* x, T factor, T shift, T* y, int64_t n);
 
   UnaryLoop<T> abs, softplus, silu;
   GradientLoop<T> abs_gradient, softplus_gradient, silu_gradient;  // of x
