@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "bertie/nn/multi_head_attention.h"
 #include "bertie/nn/sequential.h"
+#include "bertie/ops/attention.h"
 #include "tests/message_of.h"
 #include "tests/nn/small_models.h"
 
@@ -48,6 +50,45 @@ TEST(Sequential, AppliesItsLayersInOrderUnderTheirNames) {
   EXPECT_EQ(message_of([&] { net.add<Activation>("first", "relu"); }),
             "[module] there is a child 'first' already");
   EXPECT_EQ(net.parameters().size(), 3u);
+}
+
+TEST(LayerNorm, StartsFromOneAndZero) {
+  Initializer init = Initializer::fan_in(1, DType::f64);
+  LayerNorm norm(2, 1e-30, init);
+  Array y = norm.forward(Tensor(Array::from(std::vector<double>{1, 3}, {1, 2}))).array();
+  EXPECT_NEAR(y.item(0), -1, 1e-14);
+  EXPECT_NEAR(y.item(1), 1, 1e-14);
+}
+
+TEST(Activation, NamesWhatTheyCompute) {
+  Tensor x = Array::from(std::vector<double>{-1.5, 0.5, 2}, {1, 3});
+  Initializer init = Initializer::fan_in(1, DType::f64);
+  Linear layer(3, 2, init);
+  std::pair<const char*, Tensor> cases[] = {{"gelu", gelu(x)},
+                                            {"gelu_new", gelu_tanh(x)},
+                                            {"relu", relu(x)},
+                                            {"tanh", bertie::tanh(x)},
+                                            {"sigmoid", sigmoid(x)}};
+  for (const auto& [name, expected] : cases) {
+    Activation f(name);
+    EXPECT_EQ(f.forward(x).array().to_vector<double>(), expected.array().to_vector<double>()) << name;
+    for (int64_t i = 0; i < 2; ++i)
+      EXPECT_NEAR(layer.forward_of(f, x).array().item(i), layer.forward(expected).array().item(i), 1e-14)
+          << name;
+  }
+}
+
+TEST(MultiHeadAttention, IsTheOperationBetweenTwoLinearMaps) {
+  Initializer init = Initializer::fan_in(1, DType::f64);
+  MultiHeadAttention layer({8, 2}, init);
+  Tensor x = normal({5, 8}, 0, 1, 3, 0, DType::f64);
+  Pass pass{{{0, 2, 5}}, 0, 0};
+  std::vector<Parameter> p = layer.parameters();
+  Tensor context = attention(linear(x, p[0].tensor, p[1].tensor), pass.packing, 2);
+  Tensor expected = linear(context, p[2].tensor, p[3].tensor);
+  EXPECT_EQ(layer.forward(x, pass).array().to_vector<double>(), expected.array().to_vector<double>());
+  for (size_t part : {0, 1, 2})
+    EXPECT_EQ(p[0].part(part).item(63), p[0].tensor.array().item(static_cast<int64_t>(part) * 64 + 63));
 }
 
 }  // namespace
