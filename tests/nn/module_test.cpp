@@ -216,5 +216,19 @@ TEST(Module, AttentionDropsAtItsPlaceToo) {
   EXPECT_EQ(values(one), values(other));
 }
 
+TEST(Module, SwitchesItsChildrenToo) {
+  Initializer init = Initializer::fan_in(1, DType::f64);
+  Named root, middle;
+  Linear leaf(2, 1, init);
+  root.hold("middle", middle);
+  middle.hold("leaf", leaf);
+  EXPECT_EQ(root.parameters()[0].names[0], "middle.leaf.weight");
+  EXPECT_TRUE(leaf.training());
+  root.eval();
+  EXPECT_FALSE(middle.training() || leaf.training());
+  root.train();
+  EXPECT_TRUE(middle.training() && leaf.training());
+}
+
 }  // namespace
 }  // namespace bertie
