@@ -200,7 +200,7 @@ TEST(Readme, PathsThatAreNamedExist) {
   auto check = [&](const fs::path& file) {
     for (const std::string& path : paths(text_of(file))) {
       bool exists = fs::exists(root / path) || fs::exists(root / (path + ".cpp"));
-      if (path.find("squareplus") != std::string::npos) continue;  // whom docs/add_an_op.md tells to make them
+      if (path.find("squareplus") != std::string::npos) continue;  // that docs/add_an_op.md has one make
       if (path.starts_with("build/"))
         exists = !path.starts_with("build/release/") || is_program(path.substr(14));
       EXPECT_TRUE(exists) << file << " names " << path;
