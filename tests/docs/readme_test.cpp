@@ -148,9 +148,10 @@ bool has_word(const std::string& text, const std::string& word) {
   return false;
 }
 
-// Whether CMake makes this program of build/release: one of apps/, of bench/, or of tests/, a folder's or a
-// proof's.
+// Whether CMake makes this program of build/release, one of apps/, of bench/ or of tests/ (a folder's or a
+// proof's), or this is a folder of such.
 bool is_program(const std::string& name) {
+  if (fs::is_directory(root / name)) return true;
   fs::path path = name, folder = path.parent_path();
   std::string program = path.filename();
   if (folder == "")
@@ -186,7 +187,7 @@ std::vector<std::string> paths(const std::string& text) {
     while (path.ends_with('.')) path.pop_back();
     if (path.starts_with("bertie/")) path.erase(0, 7);
     size_t slash = path.find('/');
-    if (slash == std::string::npos || slash == 0 || is_pattern) continue;
+    if (slash == std::string::npos || slash == 0 || is_pattern || path.starts_with('.')) continue;
     if (path.starts_with("build/release/") || fs::is_directory(root / path.substr(0, slash)))
       found.push_back(path);
   }
@@ -199,6 +200,7 @@ TEST(Readme, PathsThatAreNamedExist) {
   auto check = [&](const fs::path& file) {
     for (const std::string& path : paths(text_of(file))) {
       bool exists = fs::exists(root / path) || fs::exists(root / (path + ".cpp"));
+      if (path.find("squareplus") != std::string::npos) continue;  // that docs/add_an_op.md has one make
       if (path.starts_with("build/"))
         exists = !path.starts_with("build/release/") || is_program(path.substr(14));
       EXPECT_TRUE(exists) << file << " names " << path;
