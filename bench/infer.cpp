@@ -92,7 +92,7 @@ class Inference {
     NoGrad no_grad;
     std::filesystem::create_directories(folder);
     write_bert_config(folder + "/config.json", config_, "BertModel");
-    save_parameters(model_, folder + "/model.safetensors");
+    save_weights(model_, folder + "/model.safetensors");
     std::vector<int64_t> offsets = {0};
     for (const BertInput& input : inputs_)
       for (int64_t n = 0, first = offsets.back(); n < input.pass.packing.sequences(); ++n)

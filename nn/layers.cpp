@@ -8,9 +8,10 @@
 
 namespace bertie {
 
-Linear::Linear(int64_t in, int64_t out, Initializer& init)
-    : weight_(add_parameter("weight", init.weight({out, in}, in))),
-      bias_(add_parameter("bias", init.bias({out}, in))) {}
+Linear::Linear(int64_t in, int64_t out, Initializer& init, bool with_bias)
+    : weight_(add_parameter("weight", init.weight({out, in}, in))) {
+  if (with_bias) bias_ = add_parameter("bias", init.bias({out}, in));
+}
 
 Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
 

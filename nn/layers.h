@@ -19,13 +19,15 @@ class Activation : public Layer {
   InputFunction as_input_ = InputFunction::identity;  // the same within linear(), where that has it
 };
 
-// y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in], bias [out].
+// y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in] and, where wanted, bias [out].
 class Linear : public Layer {
  public:
-  Linear(int64_t in, int64_t out, Initializer& init);
+  Linear(int64_t in, int64_t out, Initializer& init, bool with_bias = true);
   Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
   // y = f(x) Wᵀ + b. Takes less memory than forward(f.forward(x)) where f is a form of GELU.
   Tensor forward_of(const Activation& f, const Tensor& x) const;
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }  // no value without one
 
  private:
   Tensor weight_, bias_;

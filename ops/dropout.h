@@ -21,9 +21,10 @@ struct DropoutMask {
 // Throws, naming `op`, unless 0 ≤ rate < 1.
 void check_dropout(const char* op, const DropoutMask& mask);
 
-// y = x · mask / (1 − rate)    x [T, C] → y [T, C]. Row t is a token of a sequence of `packing`; element (t,
-// c) depends on (seed, step, site, first_sequence + sequence, position in the sequence, c). Srivastava et
-// al., 2014, in the "inverted" form. Rate 0 returns x itself.
+// y = x · mask / (1 − rate)    x [T, …] → y like x. Row t of the first axis is a token of a sequence of
+// `packing`, the other axes are its channels in a row; element (t, c) depends on (seed, step, site,
+// first_sequence + sequence, position in the sequence, c). Srivastava et al., 2014, in the "inverted" form.
+// Rate 0 returns x itself.
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask);
 
 }  // namespace bertie

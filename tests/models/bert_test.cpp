@@ -99,7 +99,7 @@ TEST(Training, GivesTheSameBitsOnAnyNumberOfThreads) {
         },
         [](const StepReport&) { return true; });
     files.push_back(folder.path() + "/" + std::to_string(count));
-    save_parameters(model, files.back());
+    save_weights(model, files.back());
   }
   set_thread_count(threads);
   EXPECT_EQ(read_file(files[0]), read_file(files[1]));

@@ -141,7 +141,7 @@ TEST_F(Pretrained, ParametersAreTheMappedFileUntilTrained) {
   block.values().mutable_data<float>()[0] = first + 1;
   EXPECT_EQ(words.array().data<float>()[0], first + 1);
   EXPECT_EQ(read_weights(path_).find("bert.embeddings.word_embeddings.weight")->item(), first);
-  EXPECT_EQ(message_of([&] { load_parameters(*read.model, read_weights(path_)); }),
+  EXPECT_EQ(message_of([&] { load_weights(*read.model, read_weights(path_)); }),
             "[replace] this parameter's place is bound: copy into mutable_array() instead");
 }
 
@@ -312,7 +312,7 @@ TEST_F(Pretrained, ANewHeadIsMadeOnlyWhenAsked) {
   std::string first = weights.tensors[0].name;
   ASSERT_EQ(first, "bert.embeddings.word_embeddings.weight");
   for (bool allowed : {false, true}) {
-    message = message_of([&] { load_parameters(*read.model, weights, {DType::f32, allowed}); });
+    message = message_of([&] { load_weights(*read.model, weights, {DType::f32, allowed}); });
     EXPECT_NE(message.find("\n  wrong type: " + first + " is i32 [12, 32], the model has f32 [12, 32]"),
               std::string::npos)
         << message;
@@ -336,7 +336,7 @@ TEST_F(Pretrained, ThePrefixMayBeThereOrNot) {
             model_.bert().word_embeddings().array().to_vector<float>());
   Safetensors file = read_weights(path_);
   file.tensors.push_back({"embeddings.word_embeddings.weight", file.tensors[0].array});
-  EXPECT_EQ(message_of([&] { load_parameters(*bare.model, file); }),
+  EXPECT_EQ(message_of([&] { load_weights(*bare.model, file); }),
             "[load] " + path_ + "/model.safetensors has the same tensor as " +
                 "bert.embeddings.word_embeddings.weight and as embeddings.word_embeddings.weight");
 }
@@ -357,7 +357,7 @@ TEST_F(Pretrained, ADecoderOfOtherValuesIsItsOwn) {
   };
   EXPECT_TRUE(tied_with(words));
   EXPECT_FALSE(tied_with(Array::full(words.shape(), 1, DType::f32)));
-  EXPECT_EQ(message_of([&] { load_parameters(model_, read_weights(path_)); }),
+  EXPECT_EQ(message_of([&] { load_weights(model_, read_weights(path_)); }),
             "[load] " + path_ +
                 "/model.safetensors doesn't fit the model:\n  wrong values: cls.predictions.decoder.weight "
                 "differs from the word embeddings, which the model has for it");

@@ -218,6 +218,7 @@ TEST(Module, AttentionDropsAtItsPlaceToo) {
   EXPECT_EQ(values(one), values(other));
 }
 
+<<<<<<< HEAD
 // A token's result is the same whatever follows, and only there.
 TEST(MultiHeadAttention, CausalSeesNothingThatFollows) {
   for (bool causal : {true, false}) {
@@ -230,6 +231,20 @@ TEST(MultiHeadAttention, CausalSeesNothingThatFollows) {
     for (size_t i = 0; i < all.size(); ++i) difference = std::max(difference, std::abs(all[i] - alone[i]));
     EXPECT_EQ(difference <= 1e-12, causal) << difference;
   }
+=======
+TEST(Module, SwitchesItsChildrenToo) {
+  Initializer init = Initializer::fan_in(1, DType::f64);
+  Named root, middle;
+  Linear leaf(2, 1, init);
+  root.hold("middle", middle);
+  middle.hold("leaf", leaf);
+  EXPECT_EQ(root.parameters()[0].names[0], "middle.leaf.weight");
+  EXPECT_TRUE(leaf.training());
+  root.eval();
+  EXPECT_FALSE(middle.training() || leaf.training());
+  root.train();
+  EXPECT_TRUE(middle.training() && leaf.training());
+>>>>>>> help-b
 }
 
 }  // namespace
