@@ -17,8 +17,8 @@ class MultiHeadAttention : public Layer {
     int64_t hidden_size;
     int64_t heads;            // divides hidden_size
     double dropout_rate = 0;  // of the attention probabilities, in train mode
-    bool causal = false;      // a token attends to itself and those before it alone
     Names names = {};
+    bool causal = false;  // a token attends to itself and those before it alone
   };
   MultiHeadAttention(const Options& options, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;

@@ -24,6 +24,7 @@ TEST(Shapes, OfResults) {
     Shape got, wanted;
   };
   Tensor x = zeros({2, 3, 4});
+  Array no = Array::zeros({3, 1, 1}, DType::boolean);
   for (const Expected& e : std::vector<Expected>{
            {"sum of all", sum(x).shape(), {}},
            {"sum of all, kept", sum(x, {{}, true}).shape(), {1, 1, 1}},
@@ -46,7 +47,19 @@ TEST(Shapes, OfResults) {
            {"reshape to a scalar", reshape(zeros({1, 1}), {}).shape(), {}},
            {"transpose", transpose(x).shape(), {2, 4, 3}},
            {"transpose, order", transpose(x, {2, 0, -2}).shape(), {4, 2, 3}},
-           {"slice_rows", slice_rows(x, 1, 2).shape(), {1, 3, 4}},
+           {"slice, first", slice(x, 0, 1, 2).shape(), {1, 3, 4}},
+           {"slice, middle", slice(x, -2, 1, 3).shape(), {2, 2, 4}},
+           {"split, first part", split(x, {1, 2}, 1)[0].shape(), {2, 1, 4}},
+           {"split, last part", split(x, {1, 2}, -2)[1].shape(), {2, 2, 4}},
+           {"split, equal parts", split(x, 2, -1)[1].shape(), {2, 3, 2}},
+           {"stack, first", stack({x, x, x, x, x}).shape(), {5, 2, 3, 4}},
+           {"stack, second", stack({x, x, x, x, x}, 1).shape(), {2, 5, 3, 4}},
+           {"stack, last", stack({x, x, x, x, x}, -1).shape(), {2, 3, 4, 5}},
+           {"where, all repeat", where(no, zeros({2, 1}), zeros({1, 4})).shape(), {3, 2, 4}},
+           {"masked_fill", masked_fill(x, no, 1).shape(), {2, 3, 4}},
+           {"log_sum_exp, middle", log_sum_exp(x, {{1}}).shape(), {2, 4}},
+           {"log_sum_exp, first and last, kept", log_sum_exp(x, {{0, 2}, true}).shape(), {1, 3, 1}},
+           {"log_sum_exp", log_sum_exp(x).shape(), {}},
            {"concatenate", concatenate({x, zeros({2, 0, 4}), zeros({2, 5, 4})}, -2).shape(), {2, 8, 4}},
            {"select_rows", select_rows(x, ids(5)).shape(), {5, 3, 4}},
            {"embedding", embedding(zeros({7, 4}), ids(3)).shape(), {3, 4}},
@@ -95,7 +108,7 @@ TEST(Shapes, NoRowsOfATable) {
   Tensor table = ones({3, 2});
   EXPECT_EQ(gradient(embedding(table, ids(0)), table), std::vector<double>(6, 0));
   Tensor x = ones({3, 2});
-  EXPECT_EQ(gradient(slice_rows(x, 2, 2), x), std::vector<double>(6, 0));
+  EXPECT_EQ(gradient(slice(x, 0, 2, 2), x), std::vector<double>(6, 0));
   x = ones({0, 4});
   Tensor loss = cross_entropy(x, ids(0), {.denominator = 8});
   EXPECT_EQ(loss.item(), 0);
