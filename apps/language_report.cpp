@@ -66,7 +66,7 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
 std::string language_table(const LanguageScores& scores) {
   const char* columns = "   model  best   2+2  left words  lost";
   std::string table = fmt::format("{:<18}{:^38}{:^38}\n{:<11} {:>6}{}{}\n", "", "accuracy in %",
-                                  "loss in nat", "", "scored", columns, columns);
+                                  "loss in nats", "", "scored", columns, columns);
   table += table_row("all", scores.all());
   for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
   return table +

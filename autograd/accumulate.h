@@ -10,11 +10,11 @@ namespace bertie {
 void add_into(Array& into, const Array& from);
 
 // into[ids[i]] += rows[i], in the order of i (a scatter-add).    into [R, …], rows [M, …], ids as row_ids()
-// takes
+// takes them.
 void add_rows(Array& into, const Array& rows, const Array& ids);
 
-// ids [M] i32 or i64 as numbers. Throws, naming `op`, the position and the id, where one isn't in 0 … rows
-// - 1.
+// ids [M] i32 or i64 as numbers. Throws, naming `op`, the position and the id, where one isn't in
+// 0 … rows - 1.
 std::vector<int64_t> row_ids(const char* op, const Array& ids, int64_t rows);
 
 // The gradient of a broadcast: the sum of `gradient` over the axes along which `shape` was repeated.

@@ -49,11 +49,16 @@ double sum_of_squares(const T* x, int64_t n) {
   return partial[0] + reduce<double>(x + done, n - done, [](double value) { return value * value; });
 }
 
+template <class T>
+constexpr AccumulateKernels<T> table() {
+  return {.add = add<T>, .sum = sum<T>, .sum_of_squares = sum_of_squares<T>};
+}
+
 }  // namespace
 
 extern const AccumulateKernels<float> accumulate_f32;
 extern const AccumulateKernels<double> accumulate_f64;
-const AccumulateKernels<float> accumulate_f32{add<float>, sum<float>, sum_of_squares<float>};
-const AccumulateKernels<double> accumulate_f64{add<double>, sum<double>, sum_of_squares<double>};
+const AccumulateKernels<float> accumulate_f32 = table<float>();
+const AccumulateKernels<double> accumulate_f64 = table<double>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -65,14 +65,16 @@ class Array {
   static Array zeros(const Shape& shape, DType type);
   static Array full(const Shape& shape, double value, DType type);
   template <class T>
-  static Array from(std::span<const T> values, const Shape& shape);
+  static Array from(std::span<const T> values, const Shape& shape) {
+    return copy_of<T>(values, shape);
+  }
   template <class T>
   static Array from(const std::vector<T>& values) {
-    return from(std::span<const T>(values), {static_cast<int64_t>(values.size())});
+    return copy_of<T>(values, {static_cast<int64_t>(values.size())});
   }
   template <class T>
   static Array from(const std::vector<T>& values, const Shape& shape) {
-    return from(std::span<const T>(values), shape);
+    return copy_of<T>(values, shape);
   }
   // Memory of a mapped file or of a caller, kept alive by `owner`. Writing through a const one throws.
   static Array wrap(const void* data, const Shape& shape, DType type, std::shared_ptr<const void> owner);
@@ -123,6 +125,8 @@ class Array {
   const std::shared_ptr<Storage>& storage() const { return storage_; }
 
  private:
+  template <class T, class Values>
+  static Array copy_of(const Values& values, const Shape& shape);  // a std::vector<bool> is no span
   void check_type(DType wanted) const;
 
   std::shared_ptr<Storage> storage_;
@@ -132,8 +136,8 @@ class Array {
   DType dtype_ = DType::f32;
 };
 
-template <class T>
-Array Array::from(std::span<const T> values, const Shape& shape) {
+template <class T, class Values>
+Array Array::copy_of(const Values& values, const Shape& shape) {
   BERTIE_CHECK(static_cast<int64_t>(values.size()) == shape.size(), "array", "{} values can't fill shape {}",
                values.size(), shape);
   Array result = empty(shape, dtype_of<T>());

@@ -27,6 +27,23 @@ std::vector<std::shared_ptr<Node>> reachable_nodes(const std::shared_ptr<Node>& 
   return nodes;
 }
 
+// Parameters that a module owns but no block holds, while the loss also reaches some in a block, are a
+// child's that nobody added: they would silently never be trained.
+void check_none_is_lost(const std::vector<std::shared_ptr<Node>>& nodes) {
+  bool any_bound = false;
+  std::string lost;
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {  // in the order in which they were made
+    any_bound = any_bound || (*node)->grad_is_bound;
+    if ((*node)->name.empty() || (*node)->grad_is_bound) continue;
+    lost += (lost.empty() ? "" : ", ") + (*node)->name + " " + (*node)->shape.str();
+  }
+  BERTIE_CHECK(!any_bound || lost.empty(), "backward",
+               "the loss reaches parameters of a module outside of the ParameterBlock: {}. add_module() the "
+               "child that holds them to its parent, or, if they are to stay as they are, compute with them "
+               "within NoGrad",
+               lost);
+}
+
 void check_unchanged(const Node& node) {
   for (size_t i = 0; i < node.versions.size(); ++i) {
     std::shared_ptr<Storage> storage = node.versions[i].storage.lock();
@@ -41,22 +58,24 @@ void check_unchanged(const Node& node) {
 // that nobody else holds.
 void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
   if (gradient.ids) {
-    if (!sum) sum = Array::zeros(shape, gradient.dtype());
+    if (!sum) sum = Array::zeros(shape, gradient.values.dtype());
     if (!sum.unique()) sum = sum.clone();
-    add_rows(sum, gradient, gradient.ids);
+    add_rows(sum, gradient.values, gradient.ids);
   } else if (!sum) {
-    sum = std::move(gradient);
+    sum = std::move(gradient.values);
   } else if (sum.unique()) {
-    add_into(sum, gradient);
-  } else if (gradient.unique()) {
-    add_into(gradient, sum);
-    sum = std::move(gradient);
+    add_into(sum, gradient.values);
+  } else if (gradient.values.unique()) {
+    add_into(gradient.values, sum);
+    sum = std::move(gradient.values);
   } else {
     sum = sum.clone();
-    add_into(sum, gradient);
+    add_into(sum, gradient.values);
   }
 }
 
+// A tied parameter — one that several operations use, like BERT's word embeddings and decoder — gets its
+// gradient summed here: the first one to come is put there, the others are added.
 void accumulate_parameter(Node& node, Gradient gradient) {
   if (!node.grad_is_bound) {
     if (!node.has_grad) node.grad = Array();
@@ -64,19 +83,21 @@ void accumulate_parameter(Node& node, Gradient gradient) {
     if (!node.grad.unique()) node.grad = node.grad.clone();  // its owner may change it
   } else if (gradient.ids) {
     if (!node.has_grad) node.grad.fill_zero();
-    add_rows(node.grad, gradient, gradient.ids);
+    add_rows(node.grad, gradient.values, gradient.ids);
   } else if (node.has_grad) {
-    add_into(node.grad, gradient);
-  } else if (gradient.bytes_begin() != node.grad.bytes_begin()) {  // else it is there: see Needs::place
-    node.grad.copy_from(gradient);
+    add_into(node.grad, gradient.values);
+  } else if (gradient.values.bytes_begin() !=
+             node.grad.bytes_begin()) {  // else it is there: see Needs::place
+    node.grad.copy_from(gradient.values);
   }
   node.has_grad = true;
 }
 
-class Pass {
+class BackwardPass {
  public:
-  Pass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
+  BackwardPass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
       : nodes_(reachable_nodes(root)), hooks_(hooks) {
+    check_none_is_lost(nodes_);
     for (const auto& node : nodes_) {
       for (const auto& input : node->inputs)
         if (input) ++gradients_[input.get()].uses_left;
@@ -126,23 +147,23 @@ class Pass {
     BERTIE_CHECK(static_cast<bool>(gradient), "backward",
                  "'{}' returned no gradient for input {}, which needs one", node.op, i);
     const Node& input = *node.inputs[i];
-    BERTIE_CHECK(gradient.dtype() == input.dtype, "backward",
-                 "'{}' returned a {} gradient for input {}, which is {}", node.op, name(gradient.dtype()), i,
-                 name(input.dtype));
+    BERTIE_CHECK(gradient.values.dtype() == input.dtype, "backward",
+                 "'{}' returned a {} gradient for input {}, which is {}", node.op,
+                 name(gradient.values.dtype()), i, name(input.dtype));
     if (gradient.ids) {
       Shape rows = input.shape;
       BERTIE_CHECK(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
       rows[0] = gradient.ids.size();
-      BERTIE_CHECK(gradient.shape() == rows, "backward",
-                   "'{}' returned rows {} with {} ids for input {} of shape {}", node.op, gradient.shape(),
-                   gradient.ids.size(), i, input.shape);
+      BERTIE_CHECK(gradient.values.shape() == rows, "backward",
+                   "'{}' returned rows {} with {} ids for input {} of shape {}", node.op,
+                   gradient.values.shape(), gradient.ids.size(), i, input.shape);
       return gradient;
     }
-    if (gradient.shape() == input.shape) return gradient;
-    BERTIE_CHECK(gradient.shape() == node.shape, "backward",
-                 "'{}' returned a gradient of shape {} for input {} of shape {}", node.op, gradient.shape(),
-                 i, input.shape);
-    return sum_to_shape(gradient, input.shape);
+    if (gradient.values.shape() == input.shape) return gradient;
+    BERTIE_CHECK(gradient.values.shape() == node.shape, "backward",
+                 "'{}' returned a gradient of shape {} for input {} of shape {}", node.op,
+                 gradient.values.shape(), i, input.shape);
+    return sum_to_shape(gradient.values, input.shape);
   }
 
   void receive(const std::shared_ptr<Node>& node, Gradient gradient) {
@@ -167,7 +188,7 @@ void backward(const Tensor& y, const Array& dy, const BackwardHooks& hooks) {
                "no gradient was recorded: the tensor depends on no parameter, or was made within NoGrad");
   BERTIE_CHECK(dy && dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward",
                "dy must be {} {}, like the tensor", name(y.dtype()), y.shape());
-  Pass(y.node(), hooks).run(y.node(), dy);
+  BackwardPass(y.node(), hooks).run(y.node(), dy);
 }
 
 void backward(const Tensor& loss, const BackwardHooks& hooks) {

@@ -20,6 +20,11 @@ struct BackwardHooks {
 
 // Adds the gradient of `loss`, one number, to the gradient of every parameter that it depends on. A graph
 // serves once: a second pass through any part of it throws, as does a loss that depends on no parameter.
+//
+// Throws, too, before any gradient is added, where it depends on parameters of a module that are in no
+// ParameterBlock while others are in one: those would never be trained, because nobody added the child that
+// holds them to its parent. (Tensor::parameter without a name may stand beside a block: a gradient with
+// respect to an input.)
 void backward(const Tensor& loss, const BackwardHooks& hooks = {});
 
 // The same from a result of any shape, given dy, the gradient with respect to it.

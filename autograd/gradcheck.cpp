@@ -24,7 +24,8 @@ double weighted_sum(const Array& y, const Array& dy) {
 
 double numeric_gradient(const Function& f, const std::vector<Tensor>& inputs, size_t input, int64_t element,
                         const Array& dy, double step) {
-  Array value = inputs[input].mutable_array();
+  Tensor changed = inputs[input];
+  Array value = changed.mutable_array();
   double x = value.data<double>()[element], h = step * std::max(1.0, std::abs(x));
   auto at = [&](double shifted) {
     value.mutable_data<double>()[element] = shifted;

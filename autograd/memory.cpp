@@ -19,7 +19,7 @@ constexpr int64_t alignment = 64;
 constexpr int64_t region_bytes = int64_t{256} << 20;  // pages become memory when they are written
 constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that each region joins the one before
 
-// Free blocks by address (to merge neighbours) and by size (best fit, lowest address first).
+// Free blocks by address (to merge neighbors) and by size (best fit, lowest address first).
 class Allocator {
  public:
   void set_options(const MemoryOptions& options) {

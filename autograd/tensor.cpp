@@ -42,14 +42,15 @@ Node::~Node() {
 
 Tensor::Tensor(Array value) : value_(std::move(value)) {}
 
-Tensor Tensor::parameter(Array value) {
+Tensor Tensor::parameter(Array value, std::string name) {
   BERTIE_CHECK(value && (value.dtype() == DType::f32 || value.dtype() == DType::f64), "parameter",
-               "a parameter is an array of f32 or f64, got {}", value ? name(value.dtype()) : "none");
+               "a parameter is an array of f32 or f64, got {}", value ? bertie::name(value.dtype()) : "none");
   auto node = std::make_shared<Node>();
   node->op = "parameter";
   node->shape = value.shape();
   node->dtype = value.dtype();
   node->is_parameter = true;
+  node->name = std::move(name);
   node->value = std::move(value);
   return Tensor(Array(), std::move(node));
 }
@@ -78,15 +79,15 @@ Array Tensor::grad() const {
   return node.has_grad ? node.grad : Array();
 }
 
-void Tensor::zero_grad() const {
+void Tensor::zero_grad() {
   Node& node = parameter_node(node_);
   node.has_grad = false;
   if (!node.grad_is_bound) node.grad = Array();
 }
 
-Array Tensor::mutable_array() const { return parameter_node(node_).value; }
+Array Tensor::mutable_array() { return parameter_node(node_).value; }
 
-void Tensor::replace(Array value) const {
+void Tensor::replace(Array value) {
   Node& node = parameter_node(node_);
   BERTIE_CHECK(!node.grad_is_bound, "replace",
                "this parameter's place is bound: copy into mutable_array() instead");
@@ -95,7 +96,7 @@ void Tensor::replace(Array value) const {
   node.value = std::move(value);
 }
 
-void Tensor::bind(Array value, Array grad) const {
+void Tensor::bind(Array value, Array grad) {
   Node& node = parameter_node(node_);
   BERTIE_CHECK(!node.grad_is_bound, "bind", "this parameter's place is bound already");
   for (const Array& view : {value, grad})
@@ -108,7 +109,7 @@ void Tensor::bind(Array value, Array grad) const {
   node.grad_is_bound = true;
 }
 
-void Tensor::unbind() const { parameter_node(node_).grad_is_bound = false; }
+void Tensor::unbind() { parameter_node(node_).grad_is_bound = false; }
 
 Array Needs::place(size_t input) const {
   const Node& node = *inputs_[input];

@@ -15,6 +15,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bertie/autograd/array.h"
@@ -27,8 +28,9 @@ class Tensor {
  public:
   Tensor() = default;   // no value
   Tensor(Array value);  // a constant: no gradient flows to it
-  // A leaf whose gradient the backward pass collects. f32 or f64.
-  static Tensor parameter(Array value);
+  // A leaf whose gradient the backward pass collects. f32 or f64. One with a name is a module's, as
+  // Module::add_parameter makes it (see backward()).
+  static Tensor parameter(Array value, std::string name = {});
 
   explicit operator bool() const { return static_cast<bool>(array()); }
   const Array& array() const;
@@ -42,17 +44,17 @@ class Tensor {
   // The following are for parameters and throw on other tensors.
   // The sum of what backward passes brought since the last zero_grad(); no array when none did.
   Array grad() const;
-  void zero_grad() const;
+  void zero_grad();
   // The value, for writing. Every copy of this Tensor sees the change.
-  Array mutable_array() const;
+  Array mutable_array();
   // Puts an array of the same shape and type in the value's place, one that can't be written to perhaps (a
   // mapped file's). Throws where bind() has tied the value to its place.
-  void replace(Array value) const;
+  void replace(Array value);
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
   // are collected in `grad` from now on. Both have the parameter's shape and type. Throws where it is bound
   // already.
-  void bind(Array value, Array grad) const;
-  void unbind() const;  // value and gradient stay where they are, until they are replaced
+  void bind(Array value, Array grad);
+  void unbind();  // value and gradient stay where they are, until they are replaced
 
   const std::shared_ptr<Node>& node() const { return node_; }
 
@@ -69,9 +71,12 @@ class Tensor {
 // The gradient of one input: an array of the input's shape, or of the result's, which is then summed to the
 // input's as that of a broadcast. Of a table of which only some rows were read, it is those rows [M, …] with
 // `ids` [M] i32 or i64 that tell their places; the backward pass adds them up, and the other rows are zero.
-struct Gradient : Array {
-  Gradient(Array values = {}, Array ids = {}) : Array(std::move(values)), ids(std::move(ids)) {}
-  Array ids;
+// Not an Array itself: taken for one, it would lose its ids.
+struct Gradient {
+  Gradient(Array values = {}, Array ids = {}) : values(std::move(values)), ids(std::move(ids)) {}
+  explicit operator bool() const { return static_cast<bool>(values); }
+
+  Array values, ids;
 };
 using Gradients = std::vector<Gradient>;  // one per input, in the order given to record()
 

@@ -5,11 +5,18 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <mutex>
 #include <vector>
 
 #include "bertie/autograd/error.h"
 
 namespace bertie {
+namespace {
+
+std::atomic<TaskCounts*> counting{nullptr};
+std::mutex counts_mutex;  // tasks may run loops of their own
+
+}  // namespace
 
 int thread_count() { return omp_get_max_threads(); }
 
@@ -22,6 +29,11 @@ void set_thread_count(int count) {
 namespace detail {
 
 void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t)) {
+  if (TaskCounts* counts = counting.load(std::memory_order_relaxed)) {
+    std::lock_guard lock(counts_mutex);
+    int64_t& most = counts->most[task];
+    most = std::max(most, count);
+  }
   if (count <= 1 || omp_in_parallel() || thread_count() == 1) {
     for (int64_t index = 0; index < count; ++index) task(context, index);
     return;
@@ -57,4 +69,10 @@ void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t)) {
 }
 
 }  // namespace detail
+
+TaskCounts::TaskCounts() {
+  BERTIE_CHECK(!counting.exchange(this), "threads", "only one TaskCounts may be in scope");
+}
+TaskCounts::~TaskCounts() { counting = nullptr; }
+
 }  // namespace bertie

@@ -1,7 +1,9 @@
 // The one pool of threads: OpenMP's. Work is cut into tasks by shape alone, never by the number of threads,
-// and a sum stays within one task, so results are the same bits on any number of threads.
+// and a sum stays within a task or is that of the tasks' sums, added in their order afterwards. So results
+// are the same bits on any number of threads.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <type_traits>
 
 namespace bertie {
@@ -23,8 +25,8 @@ void parallel_tasks(int64_t count, Task&& task) {
   });
 }
 
-// Calls body(begin, end) for consecutive ranges of [0, count), each of `grain` elements (the last may be
-// shorter).
+// Calls body(begin, end) for consecutive ranges of [0, count), a task for each, of `grain` elements; the last
+// may have fewer.
 template <class Body>
 void parallel_ranges(int64_t count, int64_t grain, Body&& body) {
   parallel_tasks((count + grain - 1) / grain, [&](int64_t index) {
@@ -32,5 +34,18 @@ void parallel_ranges(int64_t count, int64_t grain, Body&& body) {
     body(begin, begin + grain < count ? begin + grain : count);
   });
 }
+
+// For tests: while one is in scope, the most tasks that each loop was cut into, on however many threads they
+// ran. A loop is a place that calls parallel_tasks or parallel_ranges, for one element type. One at a time.
+class TaskCounts {
+ public:
+  TaskCounts();
+  ~TaskCounts();
+  TaskCounts(const TaskCounts&) = delete;
+  TaskCounts& operator=(const TaskCounts&) = delete;
+
+  using Loop = void (*)(void*, int64_t);
+  std::map<Loop, int64_t> most;
+};
 
 }  // namespace bertie

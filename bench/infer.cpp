@@ -4,7 +4,7 @@
 // random weights, f32, nothing recorded for gradients. Each batch runs twice for warm-up, then for a second
 // and at least five times; its time is the median.
 //   gflops   2MNK of every matrix product, attention's included, per second
-//   share    of this machine's own rate of products, measured at the end by a process of its own
+//   share    of this machine's own rate of products, which a process of its own measures at the end
 //            (bench/machine.h)
 //
 // --serve lets a driver (bench/compare_inference.py) alternate this program with others, so that all meet
@@ -92,7 +92,7 @@ class Inference {
     NoGrad no_grad;
     std::filesystem::create_directories(folder);
     write_bert_config(folder + "/config.json", config_, "BertModel");
-    save_parameters(model_, folder + "/model.safetensors");
+    save_weights(model_, folder + "/model.safetensors");
     std::vector<int64_t> offsets = {0};
     for (const BertInput& input : inputs_)
       for (int64_t n = 0, first = offsets.back(); n < input.pass.packing.sequences(); ++n)

@@ -1,12 +1,11 @@
 // ops: how fast is each operation here? Google Benchmark over the case table (tests/op_cases), forward and
 // backward, in f32, and the optimizer's step. Each is shown as a share of its limit, named beside it:
-//   sgemm       for an entry that tells its flops (2MNK of its products): this machine's rate
-//   (bench/machine.h).
-//               Runs once per library of matrix products; the backward pass counts twice the forward's.
-//   memory      the bytes that must move at least, as the table tells them, at the bandwidth
-//   (bench/bandwidth.h)
-//               that is measured again after every 50 ms of the operation itself. Sizes are larger than
-//               caches.
+//   sgemm       for an entry that tells its flops (2MNK of its products): this machine's rate, as
+//               bench/machine.h has it. Runs once per library of matrix products; the backward pass counts
+//               twice the forward's.
+//   memory      the bytes that must move at least, as the table tells them, at the bandwidth that
+//               bench/bandwidth.h measures again after every 50 ms of the operation itself. Sizes are larger
+//               than caches.
 //   arithmetic  where this takes longer: the time of the same operation on rows that stay in a core's cache,
 //               divided among the threads.
 // Rates and shares are of median times. Google Benchmark's own options work beside --threads and --json.
@@ -57,7 +56,7 @@ class Work {
   void prepare() {
     y_ = Tensor();
     if (direction_ == Direction::forward) return;
-    for (const Tensor& input : inputs_)
+    for (Tensor& input : inputs_)
       if (input.requires_grad()) input.zero_grad();
     y_ = forward();
   }

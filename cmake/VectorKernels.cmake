@@ -4,6 +4,7 @@
 # function, and an AVX-512 one must not end up in the baseline's path.
 # Without threaded jumps a bound stays one instruction: else the compiler follows its constant through the rest of the
 # loop, where the vectorizer has to blend it in at every step.
+# A table of loops that lacks one is an error in every build: it would be a null pointer.
 set(BERTIE_ISA_LIST baseline)
 set(BERTIE_FLAGS_baseline "")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -18,7 +19,8 @@ function(add_vector_kernels target)
   endif()
   foreach(isa ${BERTIE_ISA_LIST})
     add_library(${target}_${isa} OBJECT ${ARGN})
-    target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${BERTIE_FLAGS_${isa}}
+    target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math
+                           -Werror=missing-field-initializers ${BERTIE_FLAGS_${isa}}
                            $<$<CXX_COMPILER_ID:GNU>:-fno-thread-jumps;-fno-loop-unroll-and-jam>)
     target_compile_definitions(${target}_${isa} PRIVATE BERTIE_ISA_NAMESPACE=${isa})
     target_include_directories(${target}_${isa} PRIVATE ${BERTIE_INCLUDE_DIR})

@@ -16,7 +16,7 @@ int main() {
     Tensor loss = mean_squared_error(linear(x, W, b), y);
     if (step % 20 == 0) std::printf("step %2d: loss %.4f\n", step, loss.item());
     backward(loss);
-    for (const Tensor& parameter : {W, b}) {
+    for (Tensor parameter : {W, b}) {
       Array gradient = parameter.grad();
       for (int64_t i = 0; i < gradient.size(); ++i)
         parameter.mutable_array().mutable_data<float>()[i] -= 0.2f * gradient.data<float>()[i];

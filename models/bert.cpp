@@ -44,7 +44,7 @@ BertEmbeddings::BertEmbeddings(const BertConfig& config, Initializer& init)
       positions_(config.max_position_embeddings, config.hidden_size, init),
       token_types_(config.type_vocab_size, config.hidden_size, init),
       norm_(config.hidden_size, config.layer_norm_eps, init),
-      dropout_(config.hidden_dropout_prob, 0) {
+      dropout_(config.hidden_dropout_prob) {
   add_module("word_embeddings", words_);
   add_module("position_embeddings", positions_);
   add_module("token_type_embeddings", token_types_);
@@ -62,19 +62,18 @@ Tensor BertEmbeddings::forward(const BertInput& input) const {
   return dropout_.forward(norm_.forward(sum), input.pass);
 }
 
-BertLayer::BertLayer(const BertConfig& config, uint32_t index, Initializer& init)
+BertLayer::BertLayer(const BertConfig& config, Initializer& init)
     : attention_({config.hidden_size,
                   config.num_attention_heads,
                   config.attention_probs_dropout_prob,
-                  bert_dropout_site(index, 0),
                   {"self.query", "self.key", "self.value", "output.dense"}},
                  init),
-      attention_dropout_(config.hidden_dropout_prob, bert_dropout_site(index, 1)),
+      attention_dropout_(config.hidden_dropout_prob),
       attention_norm_(config.hidden_size, config.layer_norm_eps, init),
       intermediate_(config.hidden_size, config.intermediate_size, init),
       activation_(config.hidden_act),
       output_(config.intermediate_size, config.hidden_size, init),
-      output_dropout_(config.hidden_dropout_prob, bert_dropout_site(index, 2)),
+      output_dropout_(config.hidden_dropout_prob),
       output_norm_(config.hidden_size, config.layer_norm_eps, init) {
   add_module("attention", attention_);
   add_module("attention.dropout", attention_dropout_);
@@ -94,7 +93,7 @@ Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const {
 
 BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers_.push_back(std::make_unique<BertLayer>(config, static_cast<uint32_t>(i), init));
+    layers_.push_back(std::make_unique<BertLayer>(config, init));
     add_module("layer." + std::to_string(i), *layers_.back());
   }
 }

@@ -20,11 +20,6 @@ struct BertInput {
 };
 BertInput bert_input(const TokenBatch& batch, uint64_t seed = 0, uint64_t step = 0);
 
-// Every dropout has a site of its own: 0 is the embeddings', then three per layer, then a head's.
-inline uint32_t bert_dropout_site(int64_t layer, uint32_t which) {
-  return static_cast<uint32_t>(1 + 3 * layer) + which;
-}
-
 // LayerNorm(word + position + token type), then dropout.    → [T, H]
 class BertEmbeddings : public Module {
  public:
@@ -41,7 +36,7 @@ class BertEmbeddings : public Module {
 // x ← LayerNorm(x + dropout(attention(x))), then x ← LayerNorm(x + dropout(W₂ act(W₁ x)))    [T, H] → [T, H]
 class BertLayer : public Layer {
  public:
-  BertLayer(const BertConfig& config, uint32_t index, Initializer& init);
+  BertLayer(const BertConfig& config, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
 
  private:

@@ -34,9 +34,9 @@ struct BertConfig {
   void check_values(const std::string& where) const;
 };
 
-// The published sizes (Turc et al., 2019; Devlin et al., 2018): tiny, mini, small, medium, base; layers /
-// hidden size 2/128, 4/256, 4/512, 8/512, 12/768, a head per 64 channels, intermediate size four times the
-// hidden size.
+// The published sizes (Turc et al., 2019; Devlin et al., 2018). tiny, mini, small, medium and base have 2, 4,
+// 4, 8 and 12 layers of hidden size 128, 256, 512, 512 and 768, a head per 64 channels, and an intermediate
+// size of four times the hidden size.
 BertConfig bert_preset(const std::string& name);  // throws on another name
 const std::vector<std::string>& bert_preset_names();
 

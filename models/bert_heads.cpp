@@ -18,9 +18,8 @@ Tensor mean_cross_entropy(const Tensor& logits, const Array& labels, double deno
   return cross_entropy(logits, labels, options);
 }
 
-Dropout classifier_dropout(const BertConfig& config) {
-  return Dropout(config.classifier_dropout.value_or(config.hidden_dropout_prob),
-                 bert_dropout_site(config.num_hidden_layers, 0));
+double classifier_dropout(const BertConfig& config) {
+  return config.classifier_dropout.value_or(config.hidden_dropout_prob);
 }
 
 // One row per sequence.
@@ -88,6 +87,8 @@ BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings
   bias_ = add_parameter("bias", init.constant({config.vocab_size}, 0));
 }
 
+// decoder_, where tied, is the very tensor of the word embeddings. Its gradient is the sum of what comes from
+// here and what comes from the lookup; accumulate_parameter() in autograd/backward.cpp adds them.
 Tensor BertMlmHead::forward(const Tensor& hidden) const {
   return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_);
 }
@@ -196,7 +197,7 @@ BertForQuestionAnswering::BertForQuestionAnswering(const BertConfig& config, Ini
 
 BertForQuestionAnswering::Logits BertForQuestionAnswering::logits(const BertInput& input) const {
   Tensor both = transpose(qa_outputs_.forward(bert_.last_hidden_state(input)));  // [2, T]
-  return {reshape(slice_rows(both, 0, 1), {-1}), reshape(slice_rows(both, 1, 2), {-1})};
+  return {reshape(slice(both, 0, 0, 1), {-1}), reshape(slice(both, 0, 1, 2), {-1})};
 }
 
 Tensor BertForQuestionAnswering::loss(const Logits& logits, const Packing& packing,

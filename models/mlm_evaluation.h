@@ -12,7 +12,7 @@ namespace bertie {
 // nothing but the context tells.
 struct MlmScore {
   int64_t scored = 0, hidden = 0;
-  double loss = 0, hidden_loss = 0;  // mean −log p(true word), nat
+  double loss = 0, hidden_loss = 0;  // mean −log p(true word), nats
   double accuracy = 0;               // share of scored positions where the true word has the largest p
 };
 

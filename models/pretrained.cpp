@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "bertie/data/files/atomic_file.h"
+#include "bertie/nn/parameter_file.h"
 
 namespace bertie {
 namespace {
@@ -46,10 +47,6 @@ std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
     if (tensor.name == decoder_bias) place->second = &tensor;
   }
   return tensors;
-}
-
-bool is_number(DType type) {
-  return type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16;
 }
 
 // The parts one below the other; a single one that needs no conversion is taken as it is.
@@ -185,32 +182,24 @@ Safetensors read_weights(const std::string& directory) {
   return read_safetensors(path);
 }
 
-std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
-                                         const PretrainedOptions& options, double initializer_range) {
+std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
+                                      const PretrainedOptions& options, double initializer_range) {
   std::map<std::string, const NamedArray*> tensors = by_name(weights);
   std::set<std::string> used{"embeddings.position_ids", "embeddings.token_type_ids"};  // old files' buffers
   std::string missing, problems;
   bool only_head = true;
-  std::vector<Parameter> parameters = model.parameters();
-  for (const Parameter& parameter : parameters) {
-    for (size_t i = 0; i < parameter.names.size(); ++i) {
-      std::string name = canonical(parameter.names[i]);
-      Shape shape = parameter.part(i).shape();
-      used.insert(name);
-      if (name == mlm_bias) used.insert(decoder);  // of a tied one, which is the word embeddings
-      auto found = tensors.find(name);
-      if (found == tensors.end()) {
-        only_head = only_head && !is_body(name);
-        missing += "\n  missing: " + parameter.names[i] + " " + shape.str();
-      } else if (const Array& array = found->second->array;
-                 array.shape() != shape || !is_number(array.dtype())) {
-        problems +=
-            fmt::format("\n  wrong {}: {} is {} {}, the model has {} {}",
-                        array.shape() != shape ? "shape" : "type", found->second->name,
-                        bertie::name(array.dtype()), array.shape(), bertie::name(options.type), shape);
-      }
+  for (const NamedArray& wanted : named_parameters(model)) {
+    std::string name = canonical(wanted.name);
+    used.insert(name);
+    if (name == mlm_bias) used.insert(decoder);  // of a tied one, which is the word embeddings
+    if (auto found = tensors.find(name); found != tensors.end()) {
+      problems += mismatch(*found->second, wanted.array, true);
+    } else {
+      only_head = only_head && !is_body(name);
+      missing += "\n  missing: " + wanted.name + " " + wanted.array.shape().str();
     }
   }
+  std::vector<Parameter> parameters = model.parameters();
   auto has = [&](const char* name) {
     return std::any_of(parameters.begin(), parameters.end(),
                        [&](const Parameter& p) { return canonical(p.names[0]) == name; });
@@ -229,7 +218,7 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
   std::vector<std::string> notes;
   std::string made, unused;
   uint64_t stream = 0;
-  for (const Parameter& parameter : parameters) {
+  for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
     for (const std::string& name : parameter.names)
       if (auto found = tensors.find(canonical(name)); found != tensors.end())
@@ -250,17 +239,14 @@ std::vector<std::string> load_parameters(const Module& model, const Safetensors&
   return notes;
 }
 
-void save_parameters(const Module& model, const std::string& safetensors_path) {
-  std::vector<NamedArray> tensors;
-  bool untied = false;
-  for (const Parameter& parameter : model.parameters()) {
-    for (size_t i = 0; i < parameter.names.size(); ++i) {
-      tensors.push_back({parameter.names[i], parameter.part(i)});
-      untied = untied || parameter.names[i] == decoder;
-      // transformers computes an untied decoder with a bias of its own.
-      if (untied && parameter.names[i] == mlm_bias) tensors.push_back({decoder_bias, parameter.part(i)});
-    }
-  }
+void save_weights(const Module& model, const std::string& safetensors_path) {
+  std::vector<NamedArray> tensors = named_parameters(model);
+  auto find = [&](const char* name) {
+    return std::find_if(tensors.begin(), tensors.end(), [&](const NamedArray& t) { return t.name == name; });
+  };
+  // transformers computes an untied decoder with a bias of its own.
+  if (auto bias = find(mlm_bias); bias != tensors.end() && find(decoder) != tensors.end())
+    tensors.insert(bias + 1, {decoder_bias, bias->array});
   write_safetensors(safetensors_path, tensors);
 }
 
@@ -293,7 +279,7 @@ void write_pretrained_files(const Module& model, const BertConfig& config, const
   write_bert_config(aside.path() + "/config.json", config, architecture);
   tokenizer.vocabulary().write(aside.path() + "/vocab.txt");
   write_tokenizer_config(aside.path() + "/tokenizer_config.json", {tokenizer.options(), max_length});
-  save_parameters(model, aside.path() + "/model.safetensors");
+  save_weights(model, aside.path() + "/model.safetensors");
   aside.take_their_places();
 }
 

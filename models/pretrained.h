@@ -60,12 +60,11 @@ Safetensors read_weights(const std::string& directory);
 
 // Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes. Throws,
 // too, where the model ties the decoder to the word embeddings and the weights have another one.
-std::vector<std::string> load_parameters(const Module& model, const Safetensors& weights,
-                                         const PretrainedOptions& options = {},
-                                         double initializer_range = 0.02);
+std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
+                                      const PretrainedOptions& options = {}, double initializer_range = 0.02);
 
-// Writes the parameters under their names, in module order.
-void save_parameters(const Module& model, const std::string& safetensors_path);
+// As save_parameters() does (nn/parameter_file.h); an untied decoder's bias goes under both of its names.
+void save_weights(const Module& model, const std::string& safetensors_path);
 
 // The parts of load_pretrained() and save_pretrained() that know nothing of Model.
 struct PretrainedFiles {
@@ -85,7 +84,7 @@ Pretrained<Model> load_pretrained(const std::string& directory, const Pretrained
   PretrainedFiles files = read_pretrained_files(directory);
   Initializer init = Initializer::unset(options.type);
   auto model = std::make_unique<Model>(files.config, init, std::forward<Arguments>(arguments)...);
-  for (std::string& note : load_parameters(*model, files.weights, options, files.config.initializer_range))
+  for (std::string& note : load_weights(*model, files.weights, options, files.config.initializer_range))
     files.notes.push_back(std::move(note));
   model->eval();
   return {std::move(model), std::move(files.tokenizer), files.max_length, std::move(files.notes)};

@@ -8,9 +8,10 @@
 
 namespace bertie {
 
-Linear::Linear(int64_t in, int64_t out, Initializer& init)
-    : weight_(add_parameter("weight", init.weight({out, in}, in))),
-      bias_(add_parameter("bias", init.bias({out}, in))) {}
+Linear::Linear(int64_t in, int64_t out, Initializer& init, bool with_bias)
+    : weight_(add_parameter("weight", init.weight({out, in}, in))) {
+  if (with_bias) bias_ = add_parameter("bias", init.bias({out}, in));
+}
 
 Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
 
@@ -33,11 +34,11 @@ Tensor LayerNorm::forward(const Tensor& x, const Pass&) const {
   return layer_norm(x, weight_, bias_, epsilon_);
 }
 
-Dropout::Dropout(double rate, uint32_t site) : rate_(rate), site_(site) { check_dropout("dropout", {rate}); }
+Dropout::Dropout(double rate) : rate_(rate) { check_dropout("dropout", {rate}); }
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   if (!training() || rate_ == 0) return x;
-  return dropout(x, pass.packing, {rate_, pass.seed, pass.step, site_});
+  return dropout(x, pass.packing, {rate_, pass.seed, pass.step, site()});
 }
 
 Activation::Activation(const std::string& name) {
@@ -49,12 +50,14 @@ Activation::Activation(const std::string& name) {
     as_input_ = InputFunction::gelu_tanh;
   } else if (name == "relu")
     function_ = relu;
+  else if (name == "silu")
+    function_ = silu;
   else if (name == "tanh")
     function_ = bertie::tanh;
   else if (name == "sigmoid")
     function_ = sigmoid;
   else
-    fail("activation", "must be gelu, gelu_new, relu, tanh or sigmoid, got '{}'", name);
+    fail("activation", "must be gelu, gelu_new, relu, silu, tanh or sigmoid, got '{}'", name);
 }
 
 }  // namespace bertie

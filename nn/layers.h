@@ -6,7 +6,8 @@
 
 namespace bertie {
 
-// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, tanh, sigmoid.
+// An activation by its name in configurations: gelu (erf form), gelu_new (tanh form), relu, silu,
+// tanh, sigmoid.
 class Activation : public Layer {
  public:
   explicit Activation(const std::string& name);  // throws on another name
@@ -18,13 +19,15 @@ class Activation : public Layer {
   InputFunction as_input_ = InputFunction::identity;  // the same within linear(), where that has it
 };
 
-// y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in], bias [out].
+// y = x Wᵀ + b    x [T, in] → y [T, out]. Parameters: weight [out, in] and, where wanted, bias [out].
 class Linear : public Layer {
  public:
-  Linear(int64_t in, int64_t out, Initializer& init);
+  Linear(int64_t in, int64_t out, Initializer& init, bool with_bias = true);
   Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
   // y = f(x) Wᵀ + b. Takes less memory than forward(f.forward(x)) where f is a form of GELU.
   Tensor forward_of(const Activation& f, const Tensor& x) const;
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }  // no value without one
 
  private:
   Tensor weight_, bias_;
@@ -52,16 +55,16 @@ class LayerNorm : public Layer {
   Tensor weight_, bias_;
 };
 
-// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). `site`
-// tells the dropouts of a model apart. x [T, C]; pass.packing covers the T tokens.
+// In train mode sets elements to zero with probability `rate` and scales the others by 1 / (1 − rate). What
+// it draws depends on the place in the model (site()), so it throws there unless it is some module's child.
+// x [T, …]; pass.packing covers the T tokens.
 class Dropout : public Layer {
  public:
-  Dropout(double rate, uint32_t site);
+  explicit Dropout(double rate);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
 
  private:
   double rate_;
-  uint32_t site_;
 };
 
 }  // namespace bertie

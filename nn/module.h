@@ -26,15 +26,18 @@ struct Pass {
   uint64_t step = 0;
 };
 
+// A module is one place in one tree: it can't be copied or moved, and has at most one parent. A child that
+// nobody added would not be trained: backward() throws where the loss reaches its parameters.
 class Module {
  public:
   Module() = default;
-  virtual ~Module() = default;
-  Module(const Module&) = delete;  // children are referred to by address
+  virtual ~Module();
+  Module(const Module&) = delete;  // parent and children refer to each other by address
   Module& operator=(const Module&) = delete;
 
   // In the order in which they were added, children's at the child's place, names joined by dots. A tied
-  // parameter appears once, where it was added.
+  // parameter appears once, where it was added. Throws where two parameters have one name, or two modules one
+  // site().
   std::vector<Parameter> parameters() const;
   // Train mode lets dropout act. A new module is in train mode; modules within follow.
   void train(bool on = true);
@@ -43,23 +46,34 @@ class Module {
   // A line per parameter: names, shape, number of elements; at the end the total.
   std::string summary() const;
 
+  // The names from the root down to this module, joined by dots: "encoder.layer.0.attention"; of the root "".
+  std::string path() const;
+  // Tells the dropouts of a model apart: FNV-1a (64 bits) of path(). So a mask depends on its module's place
+  // alone, today and after a restart. Throws for a module without parent and children, which has no place.
+  uint64_t site() const;
+
  protected:
+  // Throws on a name that this module has already.
   Tensor add_parameter(std::vector<std::string> names, Array value);
   Tensor add_parameter(std::string name, Array value) {
     return add_parameter(std::vector<std::string>{std::move(name)}, std::move(value));
   }
-  // The child must live as long as this module: it is a member, or owned by one.
+  // The child is a member of this module, or owned by one. Throws on a name that this module has already, on
+  // a child that has a parent, and on one that this module is within.
   void add_module(std::string name, Module& child);
 
  private:
   struct Entry {
     Parameter parameter;  // without names where this is a child
-    std::string name;
     Module* child = nullptr;
   };
-  void collect(const std::string& prefix, std::vector<Parameter>& parameters) const;
+  void check_new(const std::string& name) const;
+  void collect(const std::string& prefix, std::vector<Parameter>& parameters,
+               std::vector<const Module*>& modules) const;
 
   std::vector<Entry> entries_;
+  Module* parent_ = nullptr;
+  std::string name_;  // within the parent
   bool training_ = true;
 };
 

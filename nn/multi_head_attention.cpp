@@ -19,8 +19,11 @@ MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init
 }
 
 Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
-  DropoutMask dropout{training() ? options_.dropout_rate : 0, pass.seed, pass.step, options_.dropout_site};
-  Tensor context = attention(linear(x, qkv_weight_, qkv_bias_), pass.packing, options_.heads, dropout);
+  AttentionOptions attention_options{.dropout = {}, .causal = options_.causal};
+  if (training() && options_.dropout_rate > 0)
+    attention_options.dropout = {options_.dropout_rate, pass.seed, pass.step, site()};
+  Tensor context =
+      attention(linear(x, qkv_weight_, qkv_bias_), pass.packing, options_.heads, attention_options);
   return linear(context, output_weight_, output_bias_);
 }
 

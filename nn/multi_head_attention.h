@@ -16,9 +16,9 @@ class MultiHeadAttention : public Layer {
   struct Options {
     int64_t hidden_size;
     int64_t heads;            // divides hidden_size
-    double dropout_rate = 0;  // of the attention probabilities
-    uint32_t dropout_site = 0;
+    double dropout_rate = 0;  // of the attention probabilities, in train mode
     Names names = {};
+    bool causal = false;  // a token attends to itself and those before it alone
   };
   MultiHeadAttention(const Options& options, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;

@@ -64,14 +64,14 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
 void AdamW::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
                    double weight_decay) {
   double t = static_cast<double>(steps_done());
-  AdamStep step{learning_rate,
-                gradient_scale,
-                weight_decay,
-                options_.beta1,
-                options_.beta2,
-                options_.epsilon,
-                1 - std::pow(options_.beta1, t),
-                1 - std::pow(options_.beta2, t)};
+  AdamStep step{.learning_rate = learning_rate,
+                .gradient_scale = gradient_scale,
+                .weight_decay = weight_decay,
+                .beta1 = options_.beta1,
+                .beta2 = options_.beta2,
+                .epsilon = options_.epsilon,
+                .correction1 = 1 - std::pow(options_.beta1, t),
+                .correction2 = 1 - std::pow(options_.beta2, t)};
   dispatch("adam", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* parameter = parameters_.values().mutable_data<T>() + begin;

@@ -9,8 +9,8 @@ namespace bertie {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  // One update. Gradients are multiplied by `gradient_scale` (see clip_factor) as they are read. Throws where
-  // the loss reached some parameters not.
+  // One update. Gradients are multiplied by `gradient_scale` (see clip_factor) as they are read. Throws,
+  // naming them, where the loss didn't reach some parameters.
   void step(double learning_rate, double gradient_scale = 1);
   int64_t steps_done() const { return steps_; }
 
@@ -29,8 +29,8 @@ class Optimizer {
   int64_t steps_ = 0;  // done, the current one included
 };
 
-// v ← μ v + g;  θ ← θ − η v    (Sutskever et al., 2013, as PyTorch has it). Momentum μ = 0: plain gradient
-// descent.
+// v ← μ v + g;  θ ← θ − η v    (Sutskever et al., 2013, as PyTorch has it)
+// With momentum μ = 0 this is plain gradient descent.
 class SGD : public Optimizer {
  public:
   SGD(ParameterBlock& parameters, double momentum = 0);
@@ -49,10 +49,10 @@ struct AdamOptions {
   double weight_decay = 0;
 };
 
-// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  θ ← θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1
-// − β₂ᵗ) (Kingma & Ba, 2015, algorithm 1). Weight decay is decoupled: θ ← θ − η λ θ first (Loshchilov &
-// Hutter, 2019), and spares parameters of one axis: biases and LayerNorm. With weight_decay 0 this is Adam,
-// otherwise AdamW.
+// m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²;  θ ← θ − η m̂ / (√v̂ + ε)
+// with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) (Kingma & Ba, 2015, algorithm 1). Weight decay is decoupled:
+// θ ← θ − η λ θ first (Loshchilov & Hutter, 2019), and spares parameters of one axis: biases and LayerNorm.
+// With weight_decay 0 this is Adam, otherwise AdamW.
 class AdamW : public Optimizer {
  public:
   AdamW(ParameterBlock& parameters, const AdamOptions& options);

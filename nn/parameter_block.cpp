@@ -8,7 +8,7 @@
 
 namespace bertie {
 
-ParameterBlock::ParameterBlock(const Module& model) {
+ParameterBlock::ParameterBlock(Module& model) {
   std::vector<Parameter> parameters = model.parameters();
   BERTIE_CHECK(!parameters.empty(), "parameter_block", "the model has no parameters");
   DType type = parameters.front().tensor.dtype();
@@ -22,18 +22,25 @@ ParameterBlock::ParameterBlock(const Module& model) {
   }
   values_ = Array::empty({size}, type);
   gradients_ = Array::zeros({size}, type);
-  for (const Segment& segment : segments_) {
-    const Tensor& tensor = segment.parameter.tensor;
-    tensor.bind(values_.flat(segment.begin, tensor.shape()), gradients_.flat(segment.begin, tensor.shape()));
+  size_t bound = 0;
+  try {
+    for (; bound < segments_.size(); ++bound) {
+      Tensor& tensor = segments_[bound].parameter.tensor;
+      int64_t begin = segments_[bound].begin;
+      tensor.bind(values_.flat(begin, tensor.shape()), gradients_.flat(begin, tensor.shape()));
+    }
+  } catch (...) {  // no destructor will run
+    while (bound > 0) segments_[--bound].parameter.tensor.unbind();
+    throw;
   }
 }
 
 ParameterBlock::~ParameterBlock() {
-  for (const Segment& segment : segments_) segment.parameter.tensor.unbind();
+  for (Segment& segment : segments_) segment.parameter.tensor.unbind();
 }
 
 void ParameterBlock::zero_grad() {
-  for (const Segment& segment : segments_) segment.parameter.tensor.zero_grad();
+  for (Segment& segment : segments_) segment.parameter.tensor.zero_grad();
 }
 
 void ParameterBlock::check_reached(const char* who) const {

@@ -1,5 +1,5 @@
-// A model's parameters in one contiguous block, so that the optimizer, the norm and a checkpoint are each one
-// pass over memory.
+// A model's parameters in one contiguous block, so that the optimizer and the norm are each one pass over
+// memory.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,8 +16,9 @@ class ParameterBlock {
   };
 
   // Moves the model's parameters, in module order, into values(), and lets their gradients be collected in
-  // gradients(). All must be of one type, and of no other block that still exists.
-  explicit ParameterBlock(const Module& model);
+  // gradients(). All must be of one type, and of no other block that still exists; else it throws and leaves
+  // none bound.
+  explicit ParameterBlock(Module& model);
   ~ParameterBlock();  // the parameters keep their values
   ParameterBlock(const ParameterBlock&) = delete;
   ParameterBlock& operator=(const ParameterBlock&) = delete;
@@ -29,7 +30,7 @@ class ParameterBlock {
   const std::vector<Segment>& segments() const { return segments_; }
 
   void zero_grad();
-  // Throws, naming them, where the loss reached some parameters not since zero_grad(): their part of
+  // Throws, naming them, where no loss has reached some parameters since zero_grad(): their part of
   // gradients() is old.
   void check_reached(const char* who) const;
   // √Σ g² over all elements, added in a fixed order, after check_reached().
@@ -40,8 +41,8 @@ class ParameterBlock {
   std::vector<Segment> segments_;
 };
 
-// What gradients are multiplied by so that their norm is at most `max_norm`: min(1, max_norm / (norm +
-// 1e-6)), as torch.nn.utils.clip_grad_norm_ has it (Pascanu et al., 2013).
+// What gradients are multiplied by so that their norm is at most `max_norm`:
+// min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ has it (Pascanu et al., 2013).
 double clip_factor(double norm, double max_norm);
 
 }  // namespace bertie

@@ -16,6 +16,7 @@ struct Setup {
   Packing packing;
   int64_t heads, H, D;
   DropoutMask dropout;
+  bool causal;
 };
 
 // A few heads of one sequence.
@@ -62,14 +63,15 @@ void fetch(const T* row, int64_t n) {
 
 // Some heads of one sequence, one after the other, on one thread. A head's matrices are copied to scratch, K
 // and V also transposed: the products then read rows that lie side by side. Scores exist for one block of
-// queries at a time.
+// queries at a time, and where attention is causal, for the keys up to the block's last query; those after a
+// query of the block are computed and then set to 0.
 template <class T>
 class GroupTask {
  public:
   GroupTask(const Setup& setup, const Group& group, const T* qkv)
       : setup_(setup), group_(group), qkv_(qkv + group.first * 3 * setup.H) {
-    int64_t blocks = (S_ + most_rows - 1) / most_rows;
-    rows_ = (S_ + blocks - 1) / blocks;
+    blocks_ = (S_ + most_rows - 1) / most_rows;
+    rows_ = (S_ + blocks_ - 1) / blocks_;
   }
 
   // y [T, H], log_sums [T, A]
@@ -82,22 +84,24 @@ class GroupTask {
       kernels_.transpose(q + H_, 3 * H_, S_, D_, kt, stride_);
       kernels_.copy(q + 2 * H_, 3 * H_, S_, D_, v, width_);
       for (int64_t begin = 0; begin < S_; begin += rows_) {
-        int64_t count = std::min(rows_, S_ - begin);
+        int64_t count = std::min(rows_, S_ - begin), keys = seen_by(begin + count - 1);
         T* out = output(y, head, begin);
         T sums[most_rows];
-        scores(q, kt, begin, count, p);
-        const uint32_t* words = draw(head, begin, count, room);
+        scores(q, kt, begin, count, keys, p);
+        const uint32_t* words = draw(head, begin, count, keys, room);
         for (int64_t i = 0; i < count; ++i) {
           if (head + 1 < group_.end) {
             for (int64_t part = 0; part < 3; ++part)
               fetch<false>(q + (begin + i) * 3 * H_ + part * H_ + D_, D_);
             fetch<true>(out + i * H_ + D_, D_);
           }
-          T shift = kernels_.softmax_row(p + i * stride_, S_, scale_, words + i * words_stride_, threshold_,
-                                         &sums[i]);
+          T* row = p + i * stride_;
+          int64_t seen = seen_by(begin + i);
+          T shift = kernels_.softmax_row(row, seen, scale_, words + i * words_stride_, threshold_, &sums[i]);
+          std::fill(row + seen, row + keys, T(0));
           log_sums[(group_.first + begin + i) * setup_.heads + head] = shift + std::log(sums[i]);
         }
-        kernels_.multiply({count, D_, S_, p, stride_, 1, v, width_, out, H_});
+        kernels_.multiply({count, D_, keys, p, stride_, 1, v, width_, out, H_});
         for (int64_t i = 0; i < count; ++i) softmax_.scale(out + i * H_, kept_ / sums[i], D_);
       }
     }
@@ -122,12 +126,15 @@ class GroupTask {
       kernels_.copy(from, 3 * H_, S_, D_, q, width_);
       kernels_.copy(from + H_, 3 * H_, S_, D_, k, width_);
       kernels_.copy(output(dy, head, 0), H_, S_, D_, d, width_);
-      for (int64_t begin = 0; begin < S_; begin += rows_) {
-        int64_t count = std::min(rows_, S_ - begin), next = begin * width_;
-        bool more = begin > 0;  // dK and dV collect a term from each block of queries
-        scores(from, kt, begin, count, p);
-        const uint32_t* words = draw(head, begin, count, room);
-        kernels_.multiply({count, whole_chunks(S_), D_, d + next, width_, 1, vt, stride_, ds, stride_});
+      for (int64_t block = 0; block < blocks_; ++block) {
+        // dK and dV collect a term from each block of queries. The first one writes all of their rows: where
+        // attention is causal, that is the last block.
+        bool more = block > 0;
+        int64_t begin = (setup_.causal ? blocks_ - 1 - block : block) * rows_, next = begin * width_;
+        int64_t count = std::min(rows_, S_ - begin), keys = seen_by(begin + count - 1);
+        scores(from, kt, begin, count, keys, p);
+        const uint32_t* words = draw(head, begin, count, keys, room);
+        kernels_.multiply({count, whole_chunks(keys), D_, d + next, width_, 1, vt, stride_, ds, stride_});
         for (int64_t i = 0; i < count; ++i) {
           const T *y_row = output(y, head, begin + i), *dy_row = output(dy, head, begin + i);
           if (head + 1 < group_.end) {
@@ -139,13 +146,16 @@ class GroupTask {
             fetch<false>(dy_row + D_, D_);
           }
           T log_sum = log_sums[(group_.first + begin + i) * setup_.heads + head];
-          kernels_.softmax_backward_row(p + i * stride_, ds + i * stride_, S_, scale_, log_sum,
-                                        softmax_.dot(y_row, dy_row, D_), words + i * words_stride_,
-                                        threshold_, kept_);
+          T *p_row = p + i * stride_, *ds_row = ds + i * stride_;
+          int64_t seen = seen_by(begin + i);
+          kernels_.softmax_backward_row(p_row, ds_row, seen, scale_, log_sum, softmax_.dot(y_row, dy_row, D_),
+                                        words + i * words_stride_, threshold_, kept_);
+          std::fill(p_row + seen, p_row + keys, T(0));
+          std::fill(ds_row + seen, ds_row + keys, T(0));
         }
-        kernels_.multiply({S_, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
-        kernels_.multiply({S_, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
-        kernels_.multiply({count, D_, S_, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
+        kernels_.multiply({keys, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
+        kernels_.multiply({keys, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
+        kernels_.multiply({count, D_, keys, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
       }
     }
   }
@@ -159,16 +169,20 @@ class GroupTask {
     return y + (group_.first + query) * H_ + head * D_;
   }
 
-  // Q Kᵀ for a block of queries → p [count, S]
-  void scores(const T* q, const T* kt, int64_t begin, int64_t count, T* p) const {
-    kernels_.multiply({count, whole_chunks(S_), D_, q + begin * 3 * H_, 3 * H_, 1, kt, stride_, p, stride_});
+  // How many keys, from the first on, a query attends to.
+  int64_t seen_by(int64_t query) const { return setup_.causal ? query + 1 : S_; }
+
+  // Q Kᵀ for a block of queries → p [count, keys]
+  void scores(const T* q, const T* kt, int64_t begin, int64_t count, int64_t keys, T* p) const {
+    kernels_.multiply(
+        {count, whole_chunks(keys), D_, q + begin * 3 * H_, 3 * H_, 1, kt, stride_, p, stride_});
   }
 
-  // The random words of a block of queries, for all keys; null where nothing is dropped.
-  const uint32_t* draw(int64_t head, int64_t begin, int64_t count, Array& room) const {
+  // The random words of a block of queries, for keys 0 … keys-1; null where nothing is dropped.
+  const uint32_t* draw(int64_t head, int64_t begin, int64_t count, int64_t keys, Array& room) const {
     if (words_stride_ == 0) return nullptr;
     uint32_t* words = reinterpret_cast<uint32_t*>(room.mutable_data<int32_t>());
-    dropout_.random_words(count, S_, setup_.dropout.key(), static_cast<uint32_t>(begin),
+    dropout_.random_words(count, keys, setup_.dropout.key(), static_cast<uint32_t>(begin),
                           static_cast<uint32_t>(setup_.packing.first_sequence + group_.sequence),
                           static_cast<uint32_t>(head + 1), words, words_stride_);
     return words;
@@ -181,7 +195,7 @@ class GroupTask {
   int64_t width_ = whole_chunks(D_);  // of scratch rows of D numbers
   // And of S numbers: an odd number of chunks, so that a column uses all of a cache's sets.
   int64_t stride_ = (whole_chunks(S_) / attention_chunk | 1) * attention_chunk;
-  int64_t rows_;  // queries in a block
+  int64_t blocks_, rows_;  // of queries, and queries in each
   T scale_ = 1 / std::sqrt(static_cast<T>(D_));
   T kept_ = static_cast<T>(1 / (1 - setup_.dropout.rate));
   int64_t words_stride_ = setup_.dropout.rate > 0
@@ -195,7 +209,7 @@ class GroupTask {
 
 }  // namespace
 
-Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const DropoutMask& dropout) {
+Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const AttentionOptions& options) {
   check_value("attention", qkv);
   BERTIE_CHECK(qkv.shape().rank() == 2 && qkv.shape()[1] % 3 == 0, "attention", "qkv must be [T, 3H], got {}",
                qkv.shape());
@@ -203,8 +217,8 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
   BERTIE_CHECK(heads >= 1 && H >= heads && H % heads == 0, "attention",
                "the number of heads must divide H: H = {}, heads = {}", H, heads);
   check_packing("attention", packing, T);
-  check_dropout("attention", dropout);
-  Setup setup{packing, heads, H, H / heads, dropout};
+  check_dropout("attention", options.dropout);
+  Setup setup{packing, heads, H, H / heads, options.dropout, options.causal};
   Array y = Array::empty({T, H}, qkv.dtype()), log_sums = Array::empty({T, heads}, qkv.dtype());
   dispatch("attention", qkv.dtype(), [&](auto zero) {
     using Number = decltype(zero);

@@ -12,7 +12,8 @@ namespace {
 
 template <class T>
 void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& mask) {
-  int64_t channels = x.shape()[1];
+  int64_t channels = 1;
+  for (int axis = 1; axis < x.shape().rank(); ++axis) channels *= x.shape()[axis];
   uint64_t key = mask.key();
   uint32_t threshold = mask.threshold();
   T factor = static_cast<T>(1 / (1 - mask.rate));
@@ -45,7 +46,7 @@ void check_dropout(const char* op, const DropoutMask& mask) {
 }
 
 Tensor dropout(const Tensor& x, const Packing& packing, const DropoutMask& mask) {
-  BERTIE_CHECK(x && x.shape().rank() == 2, "dropout", "x must be [T, C], got {}",
+  BERTIE_CHECK(x && x.shape().rank() >= 1, "dropout", "x must be [T, …], got {}",
                x ? x.shape().str() : "no value");
   check_packing("dropout", packing, x.shape()[0]);
   check_dropout("dropout", mask);

@@ -1,6 +1,7 @@
 #include "bertie/ops/elementwise.h"
 
 #include <algorithm>
+#include <array>
 
 #include "bertie/autograd/threads.h"
 #include "bertie/ops/kernels/elementwise.h"
@@ -10,59 +11,83 @@ namespace {
 
 constexpr int64_t grain = 1 << 15;  // elements per task
 
+// Calls run(offsets, moves, begin, count) for rows of a result of `shape`, its elements begin … begin +
+// count-1: operand i's begin at offsets[i], and its next ones follow where moves[i], else the first repeats.
+// A row is as many of the last axes as no operand starts or stops repeating in.
+template <size_t n, class Run>
+void broadcast_rows(const Shape& shape, const std::array<Shape, n>& operands, Run run) {
+  auto extent = [&](size_t i, int axis) {
+    int own = axis - (shape.rank() - operands[i].rank());
+    return own < 0 ? 1 : operands[i][own];
+  };
+  int first = shape.rank();
+  int64_t width = 1;
+  std::array<bool, n> moves;
+  moves.fill(true);
+  for (int axis = shape.rank() - 1; axis >= 0; --axis, --first) {
+    if (shape[axis] == 1) continue;
+    std::array<bool, n> full;
+    for (size_t i = 0; i < n; ++i) full[i] = extent(i, axis) == shape[axis];
+    if (width > 1 && full != moves) break;
+    moves = full;
+    width *= shape[axis];
+  }
+  if (shape.size() == 0) return;
+  int64_t rows = shape.size() / width;
+  if (rows == 1) {  // one long row: cut it
+    parallel_ranges(width, grain, [&](int64_t begin, int64_t end) {
+      std::array<int64_t, n> at;
+      for (size_t i = 0; i < n; ++i) at[i] = moves[i] ? begin : 0;
+      run(at, moves, begin, end - begin);
+    });
+    return;
+  }
+  parallel_ranges(rows, std::max<int64_t>(1, grain / width), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::array<int64_t, n> at{};
+      for (size_t i = 0; i < n; ++i) {
+        int64_t rest = row, stride = moves[i] ? width : 1;
+        for (int axis = first - 1; axis >= 0; --axis) {
+          int64_t own = extent(i, axis);
+          if (own != 1) at[i] += rest % shape[axis] * stride;
+          rest /= shape[axis];
+          stride *= own;
+        }
+      }
+      run(at, moves, row * width, width);
+    }
+  });
+}
+
 template <class T>
 using BinaryKernel = BinaryLoop<T> ElementwiseKernels<T>::*;
 
-// y = a ∘ b, broadcast: row by row of the result, whose last axes are merged as far as neither operand
-// repeats there.
+// y = a ∘ b, broadcast
 template <class T>
 Array broadcast_loop(const char* op, BinaryKernel<T> kernel, const Array& a, const Array& b) {
   BinaryLoop<T> loop = elementwise_kernels<T>().*kernel;
-  Shape shape = broadcast(op, a.shape(), b.shape());
-  Array y = Array::empty(shape, a.dtype());
+  Array y = Array::empty(broadcast(op, a.shape(), b.shape()), a.dtype());
   const T *pa = a.data<T>(), *pb = b.data<T>();
   T* py = y.mutable_data<T>();
-  auto extent = [&](const Array& x, int axis) {
-    int own = axis - (shape.rank() - x.shape().rank());
-    return own < 0 ? 1 : x.shape()[own];
-  };
-  // The longest run at the end along which each operand either moves with the result or stays.
-  int first = shape.rank();
-  int64_t width = 1;
-  bool a_moves = true, b_moves = true;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    bool a_full = extent(a, axis) == shape[axis], b_full = extent(b, axis) == shape[axis];
-    if (shape[axis] != 1 && width > 1 && (a_full != a_moves || b_full != b_moves)) break;
-    if (shape[axis] != 1) {
-      a_moves = a_full;
-      b_moves = b_full;
-    }
-    width *= shape[axis];
-    first = axis;
-  }
-  if (y.size() == 0) return y;
-  int64_t rows = y.size() / width;
-  if (rows == 1) {  // one long row: cut it
-    parallel_ranges(width, grain, [&](int64_t begin, int64_t end) {
-      loop(pa + (a_moves ? begin : 0), a_moves, pb + (b_moves ? begin : 0), b_moves, py + begin, end - begin);
-    });
-    return y;
-  }
-  auto offset = [&](const Array& x, int64_t row, bool moves) {
-    int64_t rest = row, result = 0, stride = moves ? width : 1;
-    for (int axis = first - 1; axis >= 0; --axis) {
-      int64_t own = extent(x, axis);
-      if (own != 1) result += rest % shape[axis] * stride;
-      rest /= shape[axis];
-      stride *= own;
-    }
-    return result;
-  };
-  parallel_ranges(rows, std::max<int64_t>(1, grain / width), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      loop(pa + offset(a, row, a_moves), a_moves, pb + offset(b, row, b_moves), b_moves, py + row * width,
-           width);
+  broadcast_rows<2>(y.shape(), {a.shape(), b.shape()}, [&](auto& at, auto& moves, int64_t begin, int64_t n) {
+    loop(pa + at[0], moves[0], pb + at[1], moves[1], py + begin, n);
   });
+  return y;
+}
+
+// y = c ? a : b, broadcast
+template <class T>
+Array select(const Array& c, const Array& a, const Array& b) {
+  Shape shape = broadcast("where", broadcast("where", a.shape(), b.shape()), c.shape());
+  Array y = Array::empty(shape, a.dtype());
+  const uint8_t* pc = static_cast<const uint8_t*>(c.bytes_begin());
+  const T *pa = a.data<T>(), *pb = b.data<T>();
+  T* py = y.mutable_data<T>();
+  broadcast_rows<3>(shape, {c.shape(), a.shape(), b.shape()},
+                    [&](auto& at, auto& moves, int64_t begin, int64_t n) {
+                      elementwise_kernels<T>().select(pc + at[0], moves[0], pa + at[1], moves[1], pb + at[2],
+                                                      moves[2], py + begin, n);
+                    });
   return y;
 }
 
@@ -88,20 +113,14 @@ Array scaled(const Array& x, T factor, T shift, Array y) {
   return y;
 }
 
-template <class T>
-using UnaryKernel = UnaryLoop<T> ElementwiseKernels<T>::*;
-template <class T>
-using GradientKernel = GradientLoop<T> ElementwiseKernels<T>::*;
-
 enum class Saves { x, y };
 
-template <class T>
-Tensor unary_in(const char* op, const Tensor& x, UnaryKernel<T> kernel, GradientKernel<T> gradient,
-                Saves saves) {
+// y = f(x), by loop(x, y, n), and dx by gradient(saved, dy, dx, n).
+template <class T, class Loop, class GradientLoop>
+Tensor unary_in(const char* op, const Tensor& x, Saves saves, Loop loop, GradientLoop gradient) {
   Array y = Array::empty(x.shape(), x.dtype());
   const T* in = x.array().data<T>();
   T* out = y.mutable_data<T>();
-  UnaryLoop<T> loop = elementwise_kernels<T>().*kernel;
   parallel_ranges(y.size(), grain,
                   [&](int64_t begin, int64_t end) { loop(in + begin, out + begin, end - begin); });
   Array saved = save_if(x.requires_grad(), saves == Saves::x ? x.array() : y);
@@ -109,9 +128,8 @@ Tensor unary_in(const char* op, const Tensor& x, UnaryKernel<T> kernel, Gradient
     Array dx = writable(dy, dy.unique());
     const T *pg = dy.data<T>(), *ps = saved.template data<T>();
     T* out = dx.mutable_data<T>();
-    GradientLoop<T> loop = elementwise_kernels<T>().*gradient;
     parallel_ranges(dx.size(), grain, [&](int64_t begin, int64_t end) {
-      loop(ps + begin, pg + begin, out + begin, end - begin);
+      gradient(ps + begin, pg + begin, out + begin, end - begin);
     });
     return {dx};
   });
@@ -186,15 +204,73 @@ Tensor scale(const Tensor& x, double factor, double shift) {
 
 Tensor negate(const Tensor& x) { return scale(x, -1); }
 
+Tensor operator/(double dividend, const Tensor& x) {
+  check_value("divide", x);
+  return divide(Array::full({}, dividend, x.dtype()), x);
+}
+
+Tensor where(const Array& condition, const Tensor& a, const Tensor& b) {
+  BERTIE_CHECK(condition && condition.dtype() == DType::boolean, "where", "the condition must be booleans");
+  return for_both("where", a, b, [&](auto zero) {
+    using T = decltype(zero);
+    Array y = select<T>(condition, a.array(), b.array());
+    // Each gets dy where it was chosen and else 0, summed to its shape as that of any broadcast.
+    bool save = a.requires_grad() || b.requires_grad();
+    return record(
+        "where", y, {a, b},
+        [c = save ? condition.clone() : Array()](Array dy, const Needs& needs) -> Gradients {
+          Array none = Array::zeros({}, dy.dtype());
+          return {needs[0] ? select<T>(c, dy, none) : Array(), needs[1] ? select<T>(c, none, dy) : Array()};
+        });
+  });
+}
+
+Tensor masked_fill(const Tensor& x, const Array& mask, double value) {
+  check_value("masked_fill", x);
+  return where(mask, Array::full({}, value, x.dtype()), x);
+}
+
+Tensor pow(const Tensor& x, double exponent) {
+  check_value("pow", x);
+  return dispatch("pow", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T p = static_cast<T>(exponent);
+    return unary_in<T>(
+        "pow", x, Saves::x, [p](const T* x, T* y, int64_t n) { elementwise_kernels<T>().pow(x, p, y, n); },
+        [p](const T* x, const T* dy, T* dx, int64_t n) {
+          elementwise_kernels<T>().pow_gradient(x, dy, p, dx, n);
+        });
+  });
+}
+
+Tensor clamp(const Tensor& x, double low, double high) {
+  check_value("clamp", x);
+  BERTIE_CHECK(low <= high, "clamp", "the lower bound must not be above the upper one: {} … {}", low, high);
+  return dispatch("clamp", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T l = static_cast<T>(low), h = static_cast<T>(high);
+    return unary_in<T>(
+        "clamp", x, Saves::x,
+        [l, h](const T* x, T* y, int64_t n) { elementwise_kernels<T>().clamp(x, l, h, y, n); },
+        [l, h](const T* x, const T* dy, T* dx, int64_t n) {
+          elementwise_kernels<T>().clamp_gradient(x, dy, l, h, dx, n);
+        });
+  });
+}
+
 // One line per function: its loop, its gradient's loop, and what that needs.
-#define BERTIE_UNARY(function, saves)                                         \
-  Tensor function(const Tensor& x) {                                          \
-    BERTIE_CHECK(static_cast<bool>(x), #function, "x has no value");          \
-    return dispatch(#function, x.dtype(), [&](auto zero) {                    \
-      using T = decltype(zero);                                               \
-      return unary_in<T>(#function, x, &ElementwiseKernels<T>::function,      \
-                         &ElementwiseKernels<T>::function##_gradient, saves); \
-    });                                                                       \
+#define BERTIE_UNARY(function, saves)                                                      \
+  Tensor function(const Tensor& x) {                                                       \
+    BERTIE_CHECK(static_cast<bool>(x), #function, "x has no value");                       \
+    return dispatch(#function, x.dtype(), [&](auto zero) {                                 \
+      using T = decltype(zero);                                                            \
+      return unary_in<T>(                                                                  \
+          #function, x, saves,                                                             \
+          [](const T* x, T* y, int64_t n) { elementwise_kernels<T>().function(x, y, n); }, \
+          [](const T* saved, const T* dy, T* dx, int64_t n) {                              \
+            elementwise_kernels<T>().function##_gradient(saved, dy, dx, n);                \
+          });                                                                              \
+    });                                                                                    \
   }
 BERTIE_UNARY(exp, Saves::y)
 BERTIE_UNARY(log, Saves::x)
@@ -202,6 +278,9 @@ BERTIE_UNARY(sqrt, Saves::y)
 BERTIE_UNARY(tanh, Saves::y)
 BERTIE_UNARY(sigmoid, Saves::y)
 BERTIE_UNARY(relu, Saves::y)
+BERTIE_UNARY(abs, Saves::x)
+BERTIE_UNARY(softplus, Saves::x)
+BERTIE_UNARY(silu, Saves::x)
 BERTIE_UNARY(gelu, Saves::x)
 BERTIE_UNARY(gelu_tanh, Saves::x)
 #undef BERTIE_UNARY

@@ -1,9 +1,9 @@
 // Matrix products on memory, row-major, in f32 or f64: what matmul and linear compute with.
 //
-// Two libraries serve, OpenBLAS and oneDNN (f32 only), and our own loops where x Wᵀ has few rows. A product
-// is cut into tiles by its shape and layout alone; each tile is one single-threaded call, and a sum over K
-// stays within its tile. So the result has the same bits on any number of threads, for one CPU type and one
-// set of library versions.
+// Two libraries serve, OpenBLAS and oneDNN (f32 only), and our own loops where x Wᵀ has few rows, as for one
+// short text. A product is cut into tiles by its shape and layout alone; each tile is one single-threaded
+// call, and a sum over K stays within its tile. So the result has the same bits on any number of threads, for
+// one CPU type and one set of library versions.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -48,9 +48,8 @@ enum class GemmBackend { openblas, onednn, few_rows, plain };
 const char* name(GemmBackend backend);
 
 // Which one computes a product of this type and these extents: the one that was set by hand, else a function
-// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. `a_step` and
-// `b_step` are how many elements apart op(A)[m, k] and op(A)[m, k + 1] lie, and op(B)[k, n] and op(B)[k + 1,
-// n].
+// of the arguments, isa() and OpenBLAS's core type. f64 asked of oneDNN goes to OpenBLAS. op(A)[m, k] and
+// op(A)[m, k + 1] lie `a_step` elements apart, op(B)[k, n] and op(B)[k + 1, n] `b_step`.
 GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step = 1, int64_t b_step = 1);
 
 // Sets one by hand, or none. At the start it is the one that the environment variable BERTIE_GEMM names

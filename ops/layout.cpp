@@ -42,19 +42,40 @@ Array permute(const Array& x, const std::vector<int>& order) {
   return dispatch("transpose", x.dtype(), [&](auto zero) { return permute<decltype(zero)>(x, order); });
 }
 
-// Copies `part` to or from its place along an axis of `whole`.
-struct AxisCopy {
-  int64_t outer, whole_row, part_row, begin;  // bytes but for outer
+// Where a part of `whole` lies, a range of one axis: `rows` pieces of `width` bytes, `stride` bytes apart.
+struct Range {
+  int64_t rows, width, stride, offset;
 };
 
-AxisCopy axis_copy(const Shape& whole, const Shape& part, int axis, int64_t begin, int64_t element) {
-  AxisCopy copy{1, element, element, element};
-  for (int i = 0; i < axis; ++i) copy.outer *= whole[i];
-  for (int i = axis + 1; i < whole.rank(); ++i) copy.whole_row *= whole[i];
-  copy.part_row = copy.whole_row * part[axis];
-  copy.begin = copy.whole_row * begin;
-  copy.whole_row *= whole[axis];
-  return copy;
+Range range_of(const Shape& whole, int axis, int64_t begin, int64_t end, int64_t element) {
+  int64_t rows = 1, inner = element;
+  for (int i = 0; i < axis; ++i) rows *= whole[i];
+  for (int i = axis + 1; i < whole.rank(); ++i) inner *= whole[i];
+  return {rows, (end - begin) * inner, whole[axis] * inner, begin * inner};
+}
+
+// Copies rows · width bytes; a task may begin and end within a row.
+void copy_rows(int64_t rows, int64_t width, const char* from, int64_t from_stride, char* to,
+               int64_t to_stride) {
+  parallel_ranges(rows * width, 1 << 16, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      int64_t row = begin / width, at = begin % width, count = std::min(end - begin, width - at);
+      std::memcpy(to + row * to_stride + at, from + row * from_stride + at, count);
+      begin += count;
+    }
+  });
+}
+
+// part = the range of `whole`
+void read_range(const Array& whole, const Range& r, Array& part) {
+  copy_rows(r.rows, r.width, static_cast<const char*>(whole.bytes_begin()) + r.offset, r.stride,
+            static_cast<char*>(part.mutable_bytes()), r.width);
+}
+
+// the range of `whole` = part
+void write_range(const Array& part, const Range& r, Array& whole) {
+  copy_rows(r.rows, r.width, static_cast<const char*>(part.bytes_begin()), r.width,
+            static_cast<char*>(whole.mutable_bytes()) + r.offset, r.stride);
 }
 
 }  // namespace
@@ -99,16 +120,54 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
                 [inverse](Array dy, const Needs&) -> Gradients { return {permute(dy, inverse)}; });
 }
 
-Tensor slice_rows(const Tensor& x, int64_t begin, int64_t end) {
-  check_value("slice_rows", x);
-  BERTIE_CHECK(x.shape().rank() >= 1 && 0 <= begin && begin <= end && end <= x.shape()[0], "slice_rows",
-               "rows {} … {} are not within shape {}", begin, end, x.shape());
-  return record("slice_rows", x.array().rows(begin, end), {x},
-                [shape = x.shape(), begin, end](Array dy, const Needs&) -> Gradients {
-                  Array dx = Array::zeros(shape, dy.dtype());
-                  dx.rows(begin, end).copy_from(dy);
-                  return {dx};
-                });
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
+  check_value("slice", x);
+  Shape whole = x.shape(), part = whole;
+  axis = whole.axis_index(axis);
+  BERTIE_CHECK(0 <= begin && begin <= end && end <= whole[axis], "slice",
+               "indices {} … {} are not within axis {} of shape {}", begin, end, axis, whole);
+  part[axis] = end - begin;
+  Range range = range_of(whole, axis, begin, end, element_size(x.dtype()));
+  Array y;
+  if (axis == 0) {
+    y = x.array().rows(begin, end);
+  } else {
+    y = Array::empty(part, x.dtype());
+    read_range(x.array(), range, y);
+  }
+  return record("slice", y, {x}, [whole, range](Array dy, const Needs&) -> Gradients {
+    Array dx = Array::zeros(whole, dy.dtype());
+    write_range(dy, range, dx);
+    return {dx};
+  });
+}
+
+std::vector<Tensor> split(const Tensor& x, const std::vector<int64_t>& sizes, int axis) {
+  check_value("split", x);
+  int64_t rest = x.shape()[axis];
+  for (int64_t size : sizes) {
+    BERTIE_CHECK(0 <= size && size <= rest, "split",
+                 "sizes must add up to the extent: axis {} of shape {} has {} left for a part of {}", axis,
+                 x.shape(), rest, size);
+    rest -= size;
+  }
+  BERTIE_CHECK(rest == 0, "split", "sizes must add up to the extent: {} of axis {} of shape {} are left",
+               rest, axis, x.shape());
+  std::vector<Tensor> parts;
+  int64_t begin = 0;
+  for (int64_t size : sizes) {
+    parts.push_back(slice(x, axis, begin, begin + size));
+    begin += size;
+  }
+  return parts;
+}
+
+std::vector<Tensor> split(const Tensor& x, int64_t parts, int axis) {
+  check_value("split", x);
+  int64_t extent = x.shape()[axis];
+  BERTIE_CHECK(parts >= 1 && extent % parts == 0, "split", "{} parts don't divide axis {} of shape {}", parts,
+               axis, x.shape());
+  return split(x, std::vector<int64_t>(parts, extent / parts), axis);
 }
 
 Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
@@ -130,28 +189,41 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   whole[axis] = begins.back();
   Array y = Array::empty(whole, parts[0].dtype());
   int64_t element = element_size(y.dtype());
-  char* to = static_cast<char*>(y.mutable_bytes());
-  for (size_t i = 0; i < parts.size(); ++i) {
-    AxisCopy copy = axis_copy(whole, parts[i].shape(), axis, begins[i], element);
-    const char* from = static_cast<const char*>(parts[i].array().bytes_begin());
-    for (int64_t o = 0; o < copy.outer; ++o)
-      std::memcpy(to + o * copy.whole_row + copy.begin, from + o * copy.part_row, copy.part_row);
-  }
   std::vector<Shape> shapes;
-  for (const Tensor& part : parts) shapes.push_back(part.shape());
-  return record("concatenate", y, parts, [shapes, begins, axis](Array dy, const Needs& needs) -> Gradients {
+  std::vector<Range> ranges;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    shapes.push_back(parts[i].shape());
+    ranges.push_back(range_of(whole, axis, begins[i], begins[i + 1], element));
+    write_range(parts[i].array(), ranges[i], y);
+  }
+  return record("concatenate", y, parts, [shapes, ranges](Array dy, const Needs& needs) -> Gradients {
     Gradients gradients(shapes.size());
-    const char* from = static_cast<const char*>(dy.bytes_begin());
     for (size_t i = 0; i < shapes.size(); ++i) {
       if (!needs[i]) continue;
       gradients[i] = Array::empty(shapes[i], dy.dtype());
-      AxisCopy copy = axis_copy(dy.shape(), shapes[i], axis, begins[i], element_size(dy.dtype()));
-      char* to = static_cast<char*>(gradients[i].mutable_bytes());
-      for (int64_t o = 0; o < copy.outer; ++o)
-        std::memcpy(to + o * copy.part_row, from + o * copy.whole_row + copy.begin, copy.part_row);
+      read_range(dy, ranges[i], gradients[i].values);
     }
     return gradients;
   });
+}
+
+Tensor stack(const std::vector<Tensor>& tensors, int axis) {
+  BERTIE_CHECK(!tensors.empty(), "stack", "needs at least one tensor");
+  std::vector<Tensor> parts;
+  for (const Tensor& x : tensors) {
+    check_value("stack", x);
+    const Shape& first = tensors[0].shape();
+    BERTIE_CHECK(x.shape() == first && x.dtype() == tensors[0].dtype(), "stack",
+                 "all must agree: {} {} and {} {}", name(tensors[0].dtype()), first, name(x.dtype()),
+                 x.shape());
+    std::vector<int64_t> extents(first.begin(), first.end());
+    int rank = first.rank();
+    BERTIE_CHECK(rank < Shape::max_rank && -rank - 1 <= axis && axis <= rank, "stack",
+                 "axis {} can't be added to shape {}", axis, first);
+    extents.insert(extents.begin() + (axis < 0 ? axis + rank + 1 : axis), 1);
+    parts.push_back(reshape(x, extents));
+  }
+  return concatenate(parts, axis);
 }
 
 Tensor select_rows(const Tensor& x, const Array& rows) {

@@ -11,10 +11,10 @@ struct CrossEntropyOptions {
   int64_t ignore_index = -100;  // rows with this label count for nothing
 };
 
-// loss = Σ_t −log softmax(logits[t])[labels[t]] / denominator    logits [T, V], labels [T] i32 or i64 → one
-// number. Softmax and logarithm in one: with s = logsumexp(z), −log p_y = s − z_y, and d/dz = softmax(z) −
-// target. Throws where a label is neither in 0 … V-1 nor ignored, and where all rows are ignored without a
-// denominator.
+// loss = Σ_t −log softmax(logits[t])[labels[t]] / denominator
+// logits [T, V], labels [T] i32 or i64 → one number. Softmax and logarithm in one: with s = logsumexp(z),
+// −log p_y = s − z_y, and d/dz = softmax(z) − target. Throws where a label is neither in 0 … V-1 nor ignored,
+// and where all rows are ignored without a denominator.
 Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntropyOptions& options = {});
 
 // Σ (x − target)² / n over all n elements    x and target of the same shape → one number.

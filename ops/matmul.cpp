@@ -164,7 +164,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
         if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
         Array fx;
         if (f != InputFunction::identity && needs[0])
-          fx = value_and_gradient(f, std::move(x), gradients[0]);
+          fx = value_and_gradient(f, std::move(x), gradients[0].values);
         else if (needs[1])
           fx = value_of(f, x);
         if (needs[1]) {

@@ -6,8 +6,8 @@
 namespace bertie {
 
 struct Packing {
-  std::vector<int64_t> offsets{
-      0};  // [N+1]: sequence n is rows offsets[n] … offsets[n+1]-1; starts at 0, never falls
+  // [N+1]: sequence n is rows offsets[n] … offsets[n+1]-1; starts at 0, never falls.
+  std::vector<int64_t> offsets{0};
   int64_t first_sequence = 0;  // index of sequence 0 within the whole step's batch, for dropout
 
   int64_t sequences() const { return static_cast<int64_t>(offsets.size()) - 1; }

@@ -5,6 +5,8 @@
 
 #include "bertie/autograd/accumulate.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/ops/kernels/softmax.h"
+#include "bertie/ops/layout.h"
 
 namespace bertie {
 namespace {
@@ -144,6 +146,43 @@ Tensor max(const Tensor& x, const ReduceOptions& options) {
       for (size_t i = 0; i < positions.size(); ++i) p[positions[i]] = dy.data<T>()[i];
       return {dx};
     });
+  });
+}
+
+Tensor log_sum_exp(const Tensor& x, const ReduceOptions& options) {
+  check_value("log_sum_exp", x);
+  Reduction r = reduction("log_sum_exp", x.shape(), options);
+  std::vector<int> order, last;  // each sum's elements side by side
+  for (int axis = 0; axis < x.shape().rank(); ++axis)
+    (r.kept[axis] == x.shape()[axis] ? order : last).push_back(axis);
+  order.insert(order.end(), last.begin(), last.end());
+  Tensor rows = std::is_sorted(order.begin(), order.end()) ? x : transpose(x, order);
+
+  int64_t n = r.count, grain = 1 + (1 << 14) / std::max<int64_t>(n, 1);
+  return dispatch("log_sum_exp", x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    Array y = Array::empty(r.result, x.dtype());
+    const T* in = rows.array().data<T>();
+    T* out = y.mutable_data<T>();
+    parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = softmax_kernels<T>().log_sum_exp(in + i * n, n);
+    });
+    bool save = rows.requires_grad();
+    return record("log_sum_exp", y, {rows},
+                  [x = save_if(save, rows.array()), y = save_if(save, y), n, grain](
+                      Array dy, const Needs&) -> Gradients {
+                    Array dx = Array::empty(x.shape(), x.dtype());
+                    const T *in = x.data<T>(), *sums = y.data<T>(), *d = dy.data<T>();
+                    T* out = dx.mutable_data<T>();
+                    parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
+                      for (int64_t i = begin; i < end; ++i) {
+                        T sum = sums[i] == -INFINITY ? T(0) : sums[i];  // −∞ − −∞ would be NaN
+                        softmax_kernels<T>().cross_entropy_gradient(in + i * n, sum, T(0), d[i], out + i * n,
+                                                                    n);
+                      }
+                    });
+                    return {dx};
+                  });
   });
 }
 

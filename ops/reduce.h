@@ -1,4 +1,4 @@
-// Sums, means and maxima over chosen axes.
+// Sums, means, maxima and log Σ exp over chosen axes.
 #pragma once
 #include "bertie/autograd/tensor.h"
 
@@ -16,6 +16,10 @@ Tensor mean(const Tensor& x, const ReduceOptions& options = {});  // throws over
 
 // The gradient goes to the first of equal maxima. NaN counts as the largest. Throws over no elements.
 Tensor max(const Tensor& x, const ReduceOptions& options = {});
+
+// log Σ exp(x), which no large x overflows. −∞ where every x is, or over no elements; NaN where one is NaN or
+// +∞. The gradient is the softmax over those axes; 0 where all are −∞.
+Tensor log_sum_exp(const Tensor& x, const ReduceOptions& options = {});
 
 // Index of the first maximum along one axis, i64, in the shape without that axis. Throws over no elements.
 Array argmax(const Array& x, int axis = -1);

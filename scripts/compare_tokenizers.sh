@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds bench/tokenize, installs `tokenizers` into a virtual environment and times both in turn. See compare_tokenizers.py,
-# which gets all arguments. A minute.
+# Builds bench/tokenize, installs `tokenizers` into a virtual environment and times both in turn. See
+# bench/compare_tokenizers.py, which gets all arguments. A minute.
 #   scripts/compare_tokenizers.sh --vocab bert-base-uncased/vocab.txt corpus.txt
-# BERTIE_BUILD names the build folder (default: build/release), BERTIE_PYTHON an interpreter that has what requirements.txt
-# lists (default: the environment that python_env.sh makes).
+# BERTIE_BUILD names the build folder (default: build/release), BERTIE_PYTHON an interpreter that has what
+# scripts/requirements.txt lists (default: the environment that scripts/python_env.sh makes).
 set -euo pipefail
 
 root=$(dirname "${BASH_SOURCE[0]}")/..

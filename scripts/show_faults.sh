@@ -37,7 +37,7 @@ for name in "${names[@]}"; do
   echo
   echo "$name"
   sed -n '1s/^# //p' "scripts/faults/$name.patch"
-  if ! awk '/accuracy.*loss in nat/ { table = 1 } /^best:/ { exit } table { print; ++lines } END { exit lines < 3 }' \
+  if ! awk '/accuracy.*loss in nats/ { table = 1 } /^best:/ { exit } table { print; ++lines } END { exit lines < 3 }' \
     "$log"; then
     echo "show_faults: $name: no table in $log" >&2
     exit 1

@@ -8,8 +8,8 @@
 namespace bertie {
 namespace {
 
-constexpr size_t header_bytes =
-    1024;  // room for what is written at the end; both formats allow spaces behind it
+// Room for what is written at the end; both formats allow spaces behind it.
+constexpr size_t header_bytes = 1024;
 
 bool is_safetensors(const std::string& path) {
   bool safetensors = path.ends_with(".safetensors");

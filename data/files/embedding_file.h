@@ -10,10 +10,9 @@
 
 namespace bertie {
 
-// Rows of f32. The name decides on the format: NumPy's (.npy, format 1.0: one array [rows, width]) or
-// safetensors
-// (.safetensors: "embeddings" [rows, width], and what commit() adds). The file appears at commit(), or not at
-// all.
+// Rows of f32. The name decides on the format: .npy is NumPy's (format 1.0: one array [rows, width]),
+// .safetensors is safetensors ("embeddings" [rows, width], and what commit() adds). The file appears at
+// commit(), or not at all.
 class EmbeddingFile {
  public:
   // Throws on another extension, a width below 1, and what AtomicFile throws.

@@ -16,12 +16,12 @@ struct LanguageScore {
 
   int64_t positions = 0;
   std::array<double, columns> accuracy{};  // share of positions where the most probable word is the true one
-  std::array<double, columns> loss{};      // −log p(true word), nat
+  std::array<double, columns> loss{};      // −log p(true word), nats
 
   // Realized scores are as good as luck has it. With the exact p in place of the true word, nothing but
   // knowledge counts:
   double accuracy_lost = 0;  // max p − p(the model's choice)
-  double loss_lost = 0;      // Kullback-Leibler divergence of the model from p, nat
+  double loss_lost = 0;      // Kullback-Leibler divergence of the model from p, nats
   // Standard errors of the differences best − model in accuracy and loss, as if lines were independent; those
   // of a document share its topic, which makes little difference.
   double accuracy_error = 0, loss_error = 0;

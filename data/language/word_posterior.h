@@ -11,8 +11,8 @@ namespace bertie {
 
 // Exact for text drawn from the automaton and corrupted as Masking does it with the automaton's words as the
 // ordinary tokens (data/batches/masking.h). Whether a visible word is a true one is as unknown here as it is
-// to a model: at the scored position itself the word x shows [MASK] with probability 0.8, the word w with 0.1
-// [w = x] + 0.1 / V; at every other position [MASK] with 0.12, w with 0.865 [w = x] + 0.015 / V.
+// to a model: at the scored position itself the word x shows [MASK] with probability 0.8, the word w with
+// 0.1 [w = x] + 0.1 / V; at every other position [MASK] with 0.12, w with 0.865 [w = x] + 0.015 / V.
 // Forward-backward (Rabiner, "A tutorial on hidden Markov models", 1989, section III) over states and topics:
 // one pass forward and one back serve all positions of a line.
 class WordPosterior {

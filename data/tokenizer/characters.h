@@ -1,5 +1,7 @@
-// What BERT's tokenizer takes a code point for. utf8proc knows Unicode; where `tokenizers`, the referee, goes
-// by other versions of Unicode, its answer counts (data/tokenizer/character_differences.h).
+// What BERT's tokenizer takes a code point for: space, accent, punctuation, its lower case. What is then done
+// to a text (accents stripped, words split) is in data/tokenizer/word_splitter.h. utf8proc knows Unicode;
+// where `tokenizers`, the referee, goes by other versions of it, its answer counts
+// (data/tokenizer/character_differences.h).
 #pragma once
 #include <cstdint>
 

@@ -71,8 +71,8 @@ class Tokenizer {
   int64_t append_ids(std::string_view text, std::vector<int32_t>& ids) const;
   std::vector<int32_t> ids(std::string_view text) const;
 
-  // The tokens as readable text: pieces joined, other tokens separated by spaces, but for those before . ? !
-  // , and, with clean_up_tokenization_spaces, around apostrophes. Throws where an id is out of range.
+  // The tokens as readable text: pieces joined, other tokens separated by spaces, but none before . ? ! or ,
+  // and, with clean_up_tokenization_spaces, none around apostrophes. Throws where an id is out of range.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
  private:

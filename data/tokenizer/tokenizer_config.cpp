@@ -65,8 +65,8 @@ void check_no_other_tokens(const Json& json, const std::string& path) {
     if (tokens == json.end()) continue;
     for (const Json& token : *tokens) check_token(token);
   }
-  for (const auto& [key, value] :
-       json.items())  // bos_token, image_token: transformers adds it, whatever it is
+  // bos_token, image_token: transformers adds it, whatever it is.
+  for (const auto& [key, value] : json.items())
     if (key.ends_with("_token") && (value.is_string() || value.is_object())) check_token(value);
 }
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+// Only the shortcut for ASCII, where no character has an accent; the steps themselves are in the header, as a
+// template that serves every sink.
 namespace bertie::detail {
 namespace {
 

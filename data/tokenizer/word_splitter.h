@@ -43,9 +43,8 @@ struct PendingMark {
 }  // namespace detail
 
 // Feeds one text to a sink:
-//   sink.add(bytes, length, position)   the next character of the current word, as `length` bytes of UTF-8,
-//   and which
-//                                       code point of the text, from 0, it comes from
+//   sink.add(bytes, length, position)   the next character of the current word: `length` bytes of UTF-8, from
+//                                       code point `position` of the text, counted from 0
 //   sink.end_word()                     the current word, which may be empty, is complete
 template <class Sink>
 class WordSplitter {
@@ -133,6 +132,7 @@ void WordSplitter<Sink>::other_character(char32_t c) {
   if (alone) end_word();
 }
 
+// The canonical decomposition: é becomes e and an acute accent, which waits for its place among the marks.
 template <class Sink>
 void WordSplitter<Sink>::decomposed(char32_t c) {
   bool own = true;
@@ -165,6 +165,7 @@ void WordSplitter<Sink>::put_pending_marks_in_order() {
   mark_positions_.clear();
 }
 
+// Strips accents, of which decomposition made marks of their own, and lower-cases what remains.
 template <class Sink>
 void WordSplitter<Sink>::normalized(char32_t c, int64_t position) {
   if (strips_accents_ && is_nonspacing_mark(c)) return;

@@ -218,7 +218,11 @@ void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, c
 
 template <class T>
 constexpr AttentionKernels<T> table() {
-  return {multiply<T>, transpose<T>, copy<T>, softmax_row<T>, softmax_backward_row<T>};
+  return {.multiply = multiply<T>,
+          .transpose = transpose<T>,
+          .copy = copy<T>,
+          .softmax_row = softmax_row<T>,
+          .softmax_backward_row = softmax_backward_row<T>};
 }
 
 }  // namespace

@@ -96,11 +96,16 @@ void random_words(int64_t rows, int64_t n, uint64_t key, uint32_t c1, uint32_t c
     philox_block(key, static_cast<uint32_t>(begin / 4), rows, c1, c2, c3, words + begin, stride);
 }
 
+template <class T>
+constexpr DropoutKernels<T> table() {
+  return {.dropout_row = dropout_row<T>, .random_words = random_words};
+}
+
 }  // namespace
 
 extern const DropoutKernels<float> dropout_f32;
 extern const DropoutKernels<double> dropout_f64;
-const DropoutKernels<float> dropout_f32{dropout_row<float>, random_words};
-const DropoutKernels<double> dropout_f64{dropout_row<double>, random_words};
+const DropoutKernels<float> dropout_f32 = table<float>();
+const DropoutKernels<double> dropout_f64 = table<double>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -25,8 +25,20 @@ struct ElementwiseKernels {
   GradientLoop<T> exp_gradient, sqrt_gradient, tanh_gradient, sigmoid_gradient, relu_gradient;  // of y
   GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
   ValueAndGradientLoop<T> gelu_and_gradient, gelu_tanh_and_gradient;
-  void (*scale_and_shift)(const T* x, T factor, T shift, T* y,
-                          int64_t n);  // y = x · factor + shift; y may be x
+  // y = x · factor + shift; y may be x.
+  void (*scale_and_shift)(const T* x, T factor, T shift, T* y, int64_t n);
+
+  UnaryLoop<T> abs, softplus, silu;
+  GradientLoop<T> abs_gradient, softplus_gradient, silu_gradient;  // of x
+  // y = x^exponent, dx = dy · exponent · x^(exponent − 1)
+  void (*pow)(const T* x, T exponent, T* y, int64_t n);
+  void (*pow_gradient)(const T* x, const T* dy, T exponent, T* dx, int64_t n);
+  // y = max(low, min(x, high)), dx = dy where low ≤ x ≤ high, else 0
+  void (*clamp)(const T* x, T low, T high, T* y, int64_t n);
+  void (*clamp_gradient)(const T* x, const T* dy, T low, T high, T* dx, int64_t n);
+  // y = c != 0 ? a : b, with steps as BinaryLoop has them
+  void (*select)(const uint8_t* c, int64_t c_step, const T* a, int64_t a_step, const T* b, int64_t b_step,
+                 T* y, int64_t n);
 };
 
 // The table for the instruction set in use. T: float, double.

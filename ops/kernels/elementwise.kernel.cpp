@@ -110,6 +110,43 @@ struct Relu {
     return y > T(0) ? T(1) : T(0);
   }
 };
+struct Abs {
+  template <class T>
+  static T value(T x) {
+    return __builtin_fabs(x);
+  }
+  template <class T>
+  static T derivative(T x) {
+    return x > T(0) ? T(1) : (x < T(0) ? T(-1) : T(0));
+  }
+};
+// log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)
+struct Softplus {
+  template <class T>
+  static T value(T x) {
+    return Relu::value(x) + logarithm_1p(exponential(T(-__builtin_fabs(x))));
+  }
+  template <class T>
+  static T derivative(T x) {
+    return logistic(x);
+  }
+};
+// x s with s = sigmoid(x) and derivative s (1 + x (1 − s)). Beyond ±750 s is 0 or 1; bounding x there keeps
+// ∞ · 0 out.
+struct Silu {
+  template <class T>
+  static T value(T x) {
+    T left = x < T(-750) ? T(-750) : x;
+    return left * logistic(left);
+  }
+  template <class T>
+  static T derivative(T x) {
+    x = x < T(-750) ? T(-750) : x;
+    x = x > T(750) ? T(750) : x;
+    T s = logistic(x);
+    return s * (T(1) + x * (T(1) - s));
+  }
+};
 // x Φ(x) = max(x, 0) − |x| Φ(−|x|), with derivative Φ(x) + x φ(x), where φ(x) = bell / √(2π)
 struct Gelu {
   template <class T>
@@ -167,31 +204,93 @@ void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor + shift;
 }
 
+inline float power(float x, float exponent) { return ::powf(x, exponent); }
+inline double power(double x, double exponent) { return ::pow(x, exponent); }
+
+template <class T>
+void pow(const T* x, T exponent, T* y, int64_t n) {
+  if (exponent == T(2)) {
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] * x[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = power(x[i], exponent);
+  }
+}
+template <class T>
+void pow_gradient(const T* x, const T* dy, T exponent, T* dx, int64_t n) {
+  if (exponent == T(2)) {
+    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * T(2) * x[i];
+  } else if (exponent == T(0)) {  // also where x^−1 is infinite
+    for (int64_t i = 0; i < n; ++i) dx[i] = T(0);
+  } else {
+    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * (exponent * power(x[i], exponent - T(1)));
+  }
+}
+
+template <class T>
+void clamp(const T* x, T low, T high, T* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    T above = x[i] < low ? low : x[i];  // NaN stays
+    y[i] = above > high ? high : above;
+  }
+}
+template <class T>
+void clamp_gradient(const T* x, const T* dy, T low, T high, T* dx, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) dx[i] = x[i] < low || x[i] > high ? T(0) : dy[i];
+}
+
+template <class T, bool c_moves, bool a_moves, bool b_moves>
+void select(const uint8_t* c, const T* a, const T* b, T* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    T left = a[a_moves ? i : 0], right = b[b_moves ? i : 0];
+    y[i] = c[c_moves ? i : 0] != 0 ? left : right;
+  }
+}
+template <class T>
+void select(const uint8_t* c, int64_t c_step, const T* a, int64_t a_step, const T* b, int64_t b_step, T* y,
+            int64_t n) {
+  using Loop = void (*)(const uint8_t*, const T*, const T*, T*, int64_t);
+  constexpr Loop loops[2][2][2] = {
+      {{select<T, 0, 0, 0>, select<T, 0, 0, 1>}, {select<T, 0, 1, 0>, select<T, 0, 1, 1>}},
+      {{select<T, 1, 0, 0>, select<T, 1, 0, 1>}, {select<T, 1, 1, 0>, select<T, 1, 1, 1>}}};
+  loops[c_step][a_step][b_step](c, a, b, y, n);
+}
+
 template <class T>
 constexpr ElementwiseKernels<T> table() {
-  return {binary<Add, T>,
-          binary<Subtract, T>,
-          binary<Multiply, T>,
-          binary<Divide, T>,
-          unary<Exp, T>,
-          unary<Log, T>,
-          unary<Sqrt, T>,
-          unary<Tanh, T>,
-          unary<Sigmoid, T>,
-          unary<Relu, T>,
-          unary<Gelu, T>,
-          unary<GeluTanh, T>,
-          gradient<Exp, T>,
-          gradient<Sqrt, T>,
-          gradient<Tanh, T>,
-          gradient<Sigmoid, T>,
-          gradient<Relu, T>,
-          gradient<Log, T>,
-          gradient<Gelu, T>,
-          gradient<GeluTanh, T>,
-          value_and_gradient<Gelu, T>,
-          value_and_gradient<GeluTanh, T>,
-          scale_and_shift<T>};
+  return {.add = binary<Add, T>,
+          .subtract = binary<Subtract, T>,
+          .multiply = binary<Multiply, T>,
+          .divide = binary<Divide, T>,
+          .exp = unary<Exp, T>,
+          .log = unary<Log, T>,
+          .sqrt = unary<Sqrt, T>,
+          .tanh = unary<Tanh, T>,
+          .sigmoid = unary<Sigmoid, T>,
+          .relu = unary<Relu, T>,
+          .gelu = unary<Gelu, T>,
+          .gelu_tanh = unary<GeluTanh, T>,
+          .exp_gradient = gradient<Exp, T>,
+          .sqrt_gradient = gradient<Sqrt, T>,
+          .tanh_gradient = gradient<Tanh, T>,
+          .sigmoid_gradient = gradient<Sigmoid, T>,
+          .relu_gradient = gradient<Relu, T>,
+          .log_gradient = gradient<Log, T>,
+          .gelu_gradient = gradient<Gelu, T>,
+          .gelu_tanh_gradient = gradient<GeluTanh, T>,
+          .gelu_and_gradient = value_and_gradient<Gelu, T>,
+          .gelu_tanh_and_gradient = value_and_gradient<GeluTanh, T>,
+          .scale_and_shift = scale_and_shift<T>,
+          .abs = unary<Abs, T>,
+          .softplus = unary<Softplus, T>,
+          .silu = unary<Silu, T>,
+          .abs_gradient = gradient<Abs, T>,
+          .softplus_gradient = gradient<Softplus, T>,
+          .silu_gradient = gradient<Silu, T>,
+          .pow = pow<T>,
+          .pow_gradient = pow_gradient<T>,
+          .clamp = clamp<T>,
+          .clamp_gradient = clamp_gradient<T>,
+          .select = select<T>};
 }
 
 }  // namespace

@@ -71,11 +71,16 @@ void backward(const T* x, const T* mean, const T* rstd, const T* weight, const T
   }
 }
 
+template <class T>
+constexpr LayerNormKernels<T> table() {
+  return {.forward = forward<T>, .backward = backward<T>};
+}
+
 }  // namespace
 
 extern const LayerNormKernels<float> layer_norm_f32;
 extern const LayerNormKernels<double> layer_norm_f64;
-const LayerNormKernels<float> layer_norm_f32{forward<float>, backward<float>};
-const LayerNormKernels<double> layer_norm_f64{forward<double>, backward<double>};
+const LayerNormKernels<float> layer_norm_f32 = table<float>();
+const LayerNormKernels<double> layer_norm_f64 = table<double>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -40,11 +40,16 @@ void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict f
   }
 }
 
+template <class T>
+constexpr OptimizerKernels<T> table() {
+  return {.sgd = sgd<T>, .adam = adam<T>};
+}
+
 }  // namespace
 
 extern const OptimizerKernels<float> optimizer_f32;
 extern const OptimizerKernels<double> optimizer_f64;
-const OptimizerKernels<float> optimizer_f32{sgd<float>, adam<float>};
-const OptimizerKernels<double> optimizer_f64{sgd<double>, adam<double>};
+const OptimizerKernels<float> optimizer_f32 = table<float>();
+const OptimizerKernels<double> optimizer_f64 = table<double>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

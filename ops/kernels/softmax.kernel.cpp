@@ -104,8 +104,14 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t 
 
 template <class T>
 constexpr SoftmaxKernels<T> table() {
-  return {log_sum_exp<T>, cross_entropy_gradient<T>, scale<T>,       dot<T>,
-          softmax<T>,     softmax_backward<T>,       log_softmax<T>, log_softmax_backward<T>};
+  return {.log_sum_exp = log_sum_exp<T>,
+          .cross_entropy_gradient = cross_entropy_gradient<T>,
+          .scale = scale<T>,
+          .dot = dot<T>,
+          .softmax = softmax<T>,
+          .softmax_backward = softmax_backward<T>,
+          .log_softmax = log_softmax<T>,
+          .log_softmax_backward = log_softmax_backward<T>};
 }
 
 }  // namespace

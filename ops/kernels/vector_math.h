@@ -133,6 +133,13 @@ inline float logarithm(float x) {
   return y;
 }
 
+// ln(1 + u) for 0 ≤ u ≤ 1: what rounding 1 + u lost is given back at first order, so that a small u keeps its
+// digits.
+inline float logarithm_1p(float u) {
+  float w = 1.0f + u;
+  return logarithm(w) + (u - (w - 1.0f)) / w;
+}
+
 inline double exponential(double x) { return ::exp(x); }
 inline double exponential_or_zero(double x) { return ::exp(x); }
 inline double logistic(double x) { return 1 / (1 + ::exp(-x)); }
@@ -145,6 +152,7 @@ inline Normal<double> normal(double x) {
 inline float square_root(float x) { return __builtin_sqrtf(x); }
 inline double square_root(double x) { return __builtin_sqrt(x); }
 inline double logarithm(double x) { return ::log(x); }
+inline double logarithm_1p(double u) { return ::log1p(u); }
 
 // Fetches n elements that are needed soon, where a loop over rows computes too long on one to run ahead
 // itself.

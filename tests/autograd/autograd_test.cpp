@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "bertie/autograd/backward.h"
 #include "bertie/autograd/memory.h"
@@ -35,6 +37,38 @@ TEST(Backward, NeverAddsIntoAnArrayThatSomebodyElseHolds) {
   backward(sum(add(add(z, x), x)));
   EXPECT_EQ(grad(x), (std::vector<double>{3, 3}));
   EXPECT_EQ(grad(y), (std::vector<double>{1, 1}));
+}
+
+// Two inner nodes whose gradients are one array: what comes for one of them later must not reach the other.
+TEST(Backward, WhatSeveralNodesShareIsNotAddedInto) {
+  auto rows_of = [](const Tensor& x) {
+    return record("rows", Array::zeros({1, 2}, DType::f64), {x}, [](Array dy, const Needs&) -> Gradients {
+      return {Gradient(dy, Array::from(std::vector<int32_t>{1}))};
+    });
+  };
+  for (bool rows : {false, true}) {
+    Tensor a = Tensor::parameter(Array::full({2, 2}, 1, DType::f64));
+    Tensor b = Tensor::parameter(Array::full({2, 2}, 1, DType::f64));
+    Tensor h = scale(a, 3), k = scale(b, 5);
+    Tensor early = rows ? sum(rows_of(h)) : sum(multiply(h, h));  // its turn comes after that of add(h, k)
+    backward(add(sum(add(h, k)), early));
+    EXPECT_EQ(grad(b), (std::vector<double>{5, 5, 5, 5})) << rows;
+    EXPECT_EQ(grad(a), (rows ? std::vector<double>{3, 3, 6, 6} : std::vector<double>{21, 21, 21, 21}));
+  }
+}
+
+// The first of a node's gradients is somebody else's, the second is its own, and the other way round.
+TEST(Backward, AddsInEitherOrder) {
+  for (bool shared_first : {false, true}) {
+    Tensor x = parameter({1, 2}), other = parameter({3, 4});
+    Tensor h = scale(x, 1), k = scale(other, 1), shared, own;
+    if (shared_first) own = multiply(h, h);
+    shared = add(h, k);
+    if (!shared_first) own = multiply(h, h);
+    backward(sum(add(shared, own)));
+    EXPECT_EQ(grad(x), (std::vector<double>{3, 5}));
+    EXPECT_EQ(grad(other), (std::vector<double>{1, 1}));
+  }
 }
 
 TEST(Backward, GivesEachParameterAGradientOfItsOwn) {
@@ -85,6 +119,11 @@ TEST(Backward, NoticesDataChangedInPlace) {
   x.mutable_array().mutable_data<double>()[0] = 5;
   EXPECT_EQ(message_of([&] { backward(loss); }),
             "[backward] input 0 of 'multiply' was changed in place after its use");
+  Tensor other = parameter({3, 4});
+  loss = sum(multiply(x, other));
+  other.mutable_array().mutable_data<double>()[1] = 5;
+  EXPECT_EQ(message_of([&] { backward(loss); }),
+            "[backward] input 1 of 'multiply' was changed in place after its use");
   Tensor y = exp(x);
   Array result = y.array();
   result.mutable_data<double>()[0] = 5;
@@ -158,6 +197,9 @@ TEST(Backward, AddsUpReturnedRows) {
             "[backward] 'rows' returned rows [2, 2] with 1 ids for input 0 of shape [3, 2]");
 }
 
+// A slice to its values would lose where they belong.
+static_assert(!std::is_convertible_v<Gradient, Array> && !std::is_assignable_v<Array&, Gradient>);
+
 TEST(Backward, OffersAPlaceForAParametersGradient) {
   Array values = Array::zeros({4}, DType::f64), grads = Array::full({4}, 9, DType::f64);
   bool stays = true;  // is the place expected to be the bound one?
@@ -166,8 +208,8 @@ TEST(Backward, OffersAPlaceForAParametersGradient) {
       Gradients gradients(2);
       for (size_t i = 0; i < 2; ++i) {
         gradients[i] = needs.place(i);
-        EXPECT_EQ(gradients[i].storage() == grads.storage(), stays);
-        gradients[i].copy_from(dy);
+        EXPECT_EQ(gradients[i].values.storage() == grads.storage(), stays);
+        gradients[i].values.copy_from(dy);
       }
       return gradients;
     });
@@ -210,6 +252,48 @@ TEST(Backward, CollectsInBoundMemory) {
   x.zero_grad();
   backward(sum(x));
   EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{9, 9, 1, 1}));
+}
+
+TEST(Parameter, TakesItsGradientAlongWhenItIsBound) {
+  Array values = Array::zeros({2}, DType::f64), grads = Array::full({2}, 9, DType::f64);
+  Tensor x = parameter({1, 2});
+  backward(sum(x));
+  x.bind(values, grads);
+  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{1, 1}));
+  backward(sum(multiply(x, x)));
+  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{3, 5}));
+  x.mutable_array().fill_zero();
+  EXPECT_EQ(values.to_vector<double>(), (std::vector<double>{0, 0}));
+}
+
+TEST(Parameter, RefusesWrongPlaces) {
+  Tensor x = parameter({1, 2});
+  Array two = Array::zeros({2}, DType::f64), three = Array::zeros({3}, DType::f64);
+  EXPECT_EQ(message_of([&] { x.bind(two, three); }),
+            "[bind] the new places must be f64 [2], like the parameter");
+  EXPECT_EQ(message_of([&] { x.replace(three); }),
+            "[replace] the new value must be f64 [2], like the parameter");
+  x.replace(two);
+  EXPECT_EQ(x.array().to_vector<double>(), (std::vector<double>{0, 0}));
+  x.bind(two, two.clone());
+  EXPECT_EQ(message_of([&] { x.bind(two, two); }), "[bind] this parameter's place is bound already");
+  EXPECT_EQ(message_of([&] { x.replace(two); }),
+            "[replace] this parameter's place is bound: copy into mutable_array() instead");
+  x.unbind();
+  EXPECT_EQ(message_of([&] { x.replace(two); }), "no error");
+}
+
+TEST(NoGrad, LastsUntilTheOutermostEnds) {
+  Tensor x = parameter({1, 2});
+  {
+    NoGrad outer;
+    {
+      NoGrad inner;
+      EXPECT_FALSE(scale(x, 2).requires_grad());
+    }
+    EXPECT_FALSE(scale(x, 2).requires_grad());
+  }
+  EXPECT_TRUE(scale(x, 2).requires_grad());
 }
 
 TEST(Explain, MarksTheFirstThatIsNotFinite) {
@@ -277,6 +361,81 @@ TEST(Memory, StepsOfRandomSizesStopAskingTheSystem) {
 }
 #endif
 
+#ifndef BERTIE_SANITIZE
+// Blocks of random sizes, each filled with its own number: none may lie on another, and what is given back
+// joins its neighbors to what serves a large one.
+TEST(Memory, BlocksLieApartAndJoinAgain) {
+  Random random(5);
+  std::vector<std::pair<Array, int64_t>> blocks;
+  int64_t requests = 0, live = memory_counters().live_bytes;
+  for (int round = 0; round < 2; ++round) {
+    for (int64_t i = 0; i < 3000; ++i) {
+      if (blocks.size() < 300 || random.below(2)) {
+        Array block = Array::empty({1 + static_cast<int64_t>(random.below(20'000))}, DType::i64);
+        std::fill_n(block.mutable_data<int64_t>(), block.size(), i);
+        blocks.push_back({block, i});
+      } else {
+        std::swap(blocks[random.below(blocks.size())], blocks.back());
+        auto [block, number] = blocks.back();
+        for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
+        blocks.pop_back();
+      }
+    }
+    for (auto& [block, number] : blocks)
+      for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
+    // Given back in random order, all is one piece again: as much as there was in one block.
+    for (size_t i = blocks.size(); i > 1; --i) std::swap(blocks[i - 1], blocks[random.below(i)]);
+    blocks.clear();
+    EXPECT_EQ(memory_counters().live_bytes, live);
+    if (round == 0) Array::empty({int64_t{240} << 17}, DType::i64);  // nearly a region
+    if (round == 0) requests = memory_counters().system_requests;
+  }
+  Array::empty({int64_t{240} << 17}, DType::i64);
+  EXPECT_EQ(memory_counters().system_requests, requests);
+}
+#endif
+
+TEST(Random, GivesNumbersThatDontRepeat) {
+  std::set<uint64_t> seen;
+  for (uint64_t seed : {1, 2})
+    for (uint64_t stream : {0, 1}) {
+      Random random(seed, stream);
+      for (int i = 0; i < 1000; ++i) {
+        uint64_t high = random.next();
+        seen.insert(high << 32 | random.next());
+      }
+    }
+  EXPECT_EQ(seen.size(), 4000u);
+}
+
+// The bits of each are as often 0 as 1, and the moments those of the distribution: 10,000 draws of a mean
+// have a standard deviation of 1/100 of one's.
+TEST(Random, HasTheDistributionsItNames) {
+  constexpr int draws = 10'000;
+  Random random(1);
+  double mean = 0, square = 0, uniform = 0, low_half = 0;
+  int bits[40] = {};
+  for (int i = 0; i < draws; ++i) {
+    double normal = random.normal(), u = random.uniform();
+    ASSERT_TRUE(u >= 0 && u < 1);
+    mean += normal / draws;
+    square += normal * normal / draws;
+    uniform += u / draws;
+    low_half += (u < 0.25) / static_cast<double>(draws);
+    uint64_t value = random.below(uint64_t{1} << 40);
+    ASSERT_LT(value, uint64_t{1} << 40);
+    for (int bit = 0; bit < 40; ++bit) bits[bit] += value >> bit & 1;
+  }
+  EXPECT_NEAR(mean, 0, 0.05);
+  EXPECT_NEAR(square, 1, 0.07);
+  EXPECT_NEAR(uniform, 0.5, 0.015);
+  EXPECT_NEAR(low_half, 0.25, 0.02);
+  for (int bit = 0; bit < 40; ++bit) EXPECT_NEAR(bits[bit], draws / 2, 250) << bit;
+  int thirds[3] = {};
+  for (int i = 0; i < draws; ++i) ++thirds[random.below(3)];
+  for (int count : thirds) EXPECT_NEAR(count, draws / 3.0, 250);
+}
+
 TEST(Random, IsPhilox) {
   // The known answers of the Random123 library's kat_vectors for philox4x32-10.
   EXPECT_EQ(philox(0, {0, 0, 0, 0}),
@@ -297,6 +456,45 @@ TEST(Array, HalfPrecisionIsRead) {
   EXPECT_TRUE(std::isinf(array.item(3)));
   EXPECT_EQ(array.item(4), 1023 * 0x1p-24);
   EXPECT_EQ(array.item(5), 0.333251953125);
+}
+
+TEST(Array, ViewsOfViewsCountFromWhereTheyBegin) {
+  std::vector<double> values;
+  for (int i = 0; i < 24; ++i) values.push_back(i);
+  Array x = Array::from(values, {6, 4});
+  EXPECT_EQ(x.rows(2, 5).rows(1, 2).to_vector<double>(), (std::vector<double>{12, 13, 14, 15}));
+  EXPECT_EQ(x.rows(2, 5).flat(3, {2}).to_vector<double>(), (std::vector<double>{11, 12}));
+  EXPECT_EQ(x.flat(8, {4, 4}).reshape({2, 8}).rows(1, 2).item(7), 23);
+  EXPECT_EQ(x.rows(3, 4).clone().to_vector<double>(), (std::vector<double>{12, 13, 14, 15}));
+  x.rows(1, 2).fill_zero();
+  EXPECT_EQ(x.item(3), 3);
+  EXPECT_EQ(x.item(4), 0);
+  EXPECT_EQ(x.item(7), 0);
+  EXPECT_EQ(x.item(8), 8);
+}
+
+TEST(Array, CastsEachElement) {
+  std::vector<int32_t> values(150'001);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i * 7919 % 100'003);
+  Array x = Array::from(values);
+  std::vector<double> expected(values.begin(), values.end());
+  EXPECT_EQ(x.cast(DType::f64).to_vector<double>(), expected);
+  EXPECT_EQ(x.cast(DType::f32).cast(DType::i32).to_vector<int32_t>(), values);
+}
+
+TEST(Shape, BroadcastsAsNumpyDoes) {
+  auto of = [](const Shape& a, const Shape& b) {
+    EXPECT_EQ(broadcast("test", a, b), broadcast("test", b, a));
+    return broadcast("test", a, b);
+  };
+  EXPECT_EQ(of({3, 1}, {1, 4}), (Shape{3, 4}));
+  EXPECT_EQ(of({2, 1, 4}, {3, 1}), (Shape{2, 3, 4}));
+  EXPECT_EQ(of({}, {2, 3}), (Shape{2, 3}));
+  EXPECT_EQ(of({0, 3}, {1, 3}), (Shape{0, 3}));
+  EXPECT_EQ(message_of([] {
+              broadcast("test", {2, 3}, {2, 1, 2});
+            }),
+            "[test] shapes must agree or be 1 at each axis: a is [2, 3], b is [2, 1, 2]");
 }
 
 TEST(Array, RefusesWrongUse) {

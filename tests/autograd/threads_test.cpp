@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -60,6 +61,36 @@ TEST_F(Threads, TasksWithinATaskRunInOrder) {
   parallel_tasks(
       4, [&](int64_t outer) { parallel_tasks(3, [&](int64_t inner) { order[outer].push_back(inner); }); });
   for (const auto& inner : order) EXPECT_EQ(inner, (std::vector<int64_t>{0, 1, 2}));
+}
+
+// Each loop apart, whether its tasks run on several threads, on one or within a task.
+TEST_F(Threads, TasksOfEachLoopAreCounted) {
+  for (int threads : {1, 2}) {
+    set_thread_count(threads);
+    TaskCounts counts;
+    for (int64_t size : {10, 25, 1})
+      parallel_ranges(size, 10, [](int64_t, int64_t) { parallel_tasks(7, [](int64_t) {}); });
+    std::vector<int64_t> most;
+    for (auto [loop, count] : counts.most) most.push_back(count);
+    std::sort(most.begin(), most.end());
+    EXPECT_EQ(most, (std::vector<int64_t>{3, 7})) << threads;
+  }
+  TaskCounts none;
+  EXPECT_TRUE(none.most.empty());
+  EXPECT_THROW(TaskCounts(), std::exception);
+}
+
+// The last range is the rest, whatever it is.
+TEST_F(Threads, RangesCoverEachElementOnce) {
+  for (int64_t size : {0, 1, 9, 10, 11, 29}) {
+    std::vector<std::atomic<int>> visits(size);
+    parallel_ranges(size, 10, [&](int64_t begin, int64_t end) {
+      EXPECT_LT(begin, end);
+      EXPECT_EQ(begin % 10, 0);
+      for (int64_t i = begin; i < end; ++i) ++visits.at(i);
+    });
+    for (const auto& times : visits) EXPECT_EQ(times, 1) << size;
+  }
 }
 
 }  // namespace

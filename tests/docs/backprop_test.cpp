@@ -160,7 +160,7 @@ TEST(DocsBackprop, TheToyModelsNumbers) {
 
   // What the gradient is for: the loss falls by rate · |gradient|², as long as the rate is small.
   double squares = 0;
-  for (const Parameter& parameter : parameters) {
+  for (Parameter& parameter : parameters) {
     Array gradient = parameter.tensor.grad();
     for (int64_t i = 0; i < gradient.size(); ++i) {
       double slope = gradient.data<double>()[i];
@@ -280,8 +280,8 @@ class Fault {
 
 TEST(DocsBackprop, ExerciseOneForgetsTheOneHot) {
   Fault fault([](const Array& dy, Gradients& gradients) {
-    gradients[0] = gradients[0].clone();
-    double* dz = gradients[0].mutable_data<double>();
+    gradients[0] = gradients[0].values.clone();
+    double* dz = gradients[0].values.mutable_data<double>();
     dz[0 * 3 + 1] += dy.item() / 2;
     dz[1 * 3 + 0] += dy.item() / 2;
   });
@@ -302,7 +302,7 @@ TEST(DocsBackprop, ExerciseThreeOverwritesInsteadOfAdding) {
   std::vector<int32_t> ids{2, 0, 2};
   auto overwrite = [&ids](const Array& dy, Gradients& gradients) {
     gradients[0] = Array::zeros({3, 2}, DType::f64);
-    double* sum = gradients[0].mutable_data<double>();
+    double* sum = gradients[0].values.mutable_data<double>();
     for (size_t i = 0; i < ids.size(); ++i)
       for (int c = 0; c < 2; ++c) sum[2 * ids[i] + c] = dy.item(static_cast<int64_t>(2 * i) + c);
   };

@@ -1,8 +1,12 @@
-// docs/tour.md ends with a BERT that is trained in one function: this one.
+// docs/tour.md ends with a BERT that is trained in one function: this one; and it begins with where things
+// are.
 #include <gtest/gtest.h>
+
+#include <sstream>
 
 #include "bertie/autograd/threads.h"
 #include "bertie/data/batches/corpus.h"
+#include "bertie/data/files/mapped_file.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
 #include "bertie/models/mlm_evaluation.h"
 #include "bertie/nn/training.h"
@@ -53,6 +57,23 @@ TEST(DocsTour, TheBertLearns) {
   double first = 0, last = 0;
   for (size_t i = 0; i < 5; ++i) first += losses[i] / 5, last += losses[losses.size() - 1 - i] / 5;
   EXPECT_LT(last, 0.6 * first) << first;
+}
+
+// Each row of "Where is …?" names a file and what to look for in it.
+TEST(DocsTour, WhatIsLookedForIsThere) {
+  std::istringstream page(read_file(BERTIE_SOURCE_DIR "/docs/tour.md"));
+  int questions = 0;
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("| … ")) continue;
+    size_t file = line.find("| [") + 3, name = line.rfind("| `") + 3;
+    std::string path = line.substr(file, line.find(']', file) - file);
+    std::string wanted = line.substr(name, line.find('`', name) - name);
+    EXPECT_NE(line.find("](../" + path + ")"), std::string::npos) << line;
+    EXPECT_NE(read_file(BERTIE_SOURCE_DIR "/" + path).find(wanted), std::string::npos)
+        << path << ": " << wanted;
+    ++questions;
+  }
+  EXPECT_EQ(questions, 11);
 }
 
 }  // namespace

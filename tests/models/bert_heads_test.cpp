@@ -58,7 +58,7 @@ struct Case {
       bool classifier = tensor.name.starts_with("classifier.");
       weights.tensors.push_back({tensor.name, classifier ? tensor.array.rows(0, labels) : tensor.array});
     }
-    load_parameters(*model, weights, {type});
+    load_weights(*model, weights, {type});
     input = input_of(all_weights(), "batch.");
   }
   const Array& array(const std::string& key) const { return of(expected, key); }
@@ -315,7 +315,7 @@ TEST(BertHeads, FilesOfEveryKind) {
     for (DType type : {DType::f32, DType::f64}) {
       std::string folder = reference + "files/" + name;
       BertForMaskedLM model(read_bert_config(folder + "/config.json"), Initializer::unset(type));
-      EXPECT_TRUE(load_parameters(model, read_weights(folder), {type}).empty()) << name;
+      EXPECT_TRUE(load_weights(model, read_weights(folder), {type}).empty()) << name;
       Tensor logits = model.logits(input, Array::from(rows));
       EXPECT_LE(largest_difference(numbers(logits.array()), exact), 1e-5) << name << bertie::name(type);
     }
@@ -344,7 +344,7 @@ class ReferenceModels : public testing::Test {
     config.max_position_embeddings = of(weights, "bert.embeddings.position_embeddings.weight").shape()[0];
     Initializer init = Initializer::unset();
     auto model = std::make_unique<Model>(config, init);
-    EXPECT_TRUE(load_parameters(*model, weights).empty());
+    EXPECT_TRUE(load_weights(*model, weights).empty());
     model->eval();
     // Masked tokens are padding at the end: they don't exist here.
     auto mask = file_["attention_mask"].get<std::vector<int>>();

@@ -25,7 +25,7 @@ struct SmallBert {
   explicit SmallBert(DType type)
       : expected(read_safetensors(reference + "bert_small/expected.safetensors")),
         model(read_bert_config(reference + "bert_small/config.json"), Initializer::unset(type)) {
-    EXPECT_TRUE(load_parameters(model, read_weights(reference + "bert_small"), {type}).empty());
+    EXPECT_TRUE(load_weights(model, read_weights(reference + "bert_small"), {type}).empty());
     Packing packing;
     packing.offsets = array("offsets").to_vector<int64_t>();
     input = {array("ids"), array("token_type_ids"), {packing}};
@@ -129,7 +129,7 @@ TEST(NextWord, TrainsAsPyTorchDoes) {
   Safetensors expected = read_safetensors(reference + "next_word.safetensors");
   for (DType type : {DType::f64, DType::f32}) {
     NextWordModel model(4, Initializer::unset(type));
-    load_parameters(model, expected, {type});
+    load_weights(model, expected, {type});
     ParameterBlock parameters(model);
     SGD optimizer(parameters);
     TrainingOptions options;

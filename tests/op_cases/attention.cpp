@@ -31,7 +31,7 @@ double factor(int64_t n, int64_t head, int64_t query, int64_t key) {
 }
 
 template <class T>
-std::vector<T> plain_attention(const std::vector<T>& qkv, const Sizes& s, bool drops) {
+std::vector<T> plain_attention(const std::vector<T>& qkv, const Sizes& s, bool drops, bool causal = false) {
   int64_t A = s[0], D = s[1], H = A * D;
   Packing packing = packing_of(s);
   std::vector<T> y(static_cast<size_t>(packing.tokens() * H), T(0));
@@ -44,13 +44,14 @@ std::vector<T> plain_attention(const std::vector<T>& qkv, const Sizes& s, bool d
       for (int64_t i = 0; i < S; ++i) {
         std::vector<T> p(S);
         T sum = 0;
-        for (int64_t j = 0; j < S; ++j) {
+        int64_t keys = causal ? i + 1 : S;
+        for (int64_t j = 0; j < keys; ++j) {
           T score = 0;
           for (int64_t d = 0; d < D; ++d) score += at(0, head, i, d) * at(1, head, j, d);
           p[j] = std::exp(score / std::sqrt(static_cast<T>(D)));
           sum += p[j];
         }
-        for (int64_t j = 0; j < S; ++j) {
+        for (int64_t j = 0; j < keys; ++j) {
           T weight = p[j] / sum;
           if (drops) weight *= static_cast<T>(factor(packing.first_sequence + n, head, i, j));
           for (int64_t d = 0; d < D; ++d) y[(first + i) * H + head * D + d] += weight * at(2, head, j, d);
@@ -68,8 +69,10 @@ Tensor zeros(const Shape& shape) { return Array::zeros(shape, DType::f32); }
 void add_attention_cases(std::vector<OpCase>& table) {
   OpCase e;
   e.name = "attention";
-  e.check_sizes = {{2, 2, 3, 1}, {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1}, {1, 2, 1, 1, 2, 1}};
-  e.tile_sizes = {{2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}, {1, 80, 35}};
+  e.check_sizes = {{2, 2, 3, 1},       {1, 3, 2, 0, 3}, {3, 1, 4}, {1, 1, 1},
+                   {1, 2, 1, 1, 2, 1}, {2, 2, 0},       {5, 1, 3}};
+  e.large_sizes = {
+      {2, 64, 37, 1, 130}, {3, 20, 129, 0, 16, 17}, {1, 80, 35}, {5, 12, 70, 3, 200}, {2, 16, 261}};
   Sizes equal{12, 64}, ragged{12, 64};
   for (int n = 0; n < 8; ++n) equal.push_back(128);
   for (int64_t S : {32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30, 10, 38, 53, 100, 60,
@@ -124,7 +127,7 @@ void add_attention_cases(std::vector<OpCase>& table) {
                "[attention] offsets must not fall"},
               {"rate",
                [] {
-                 attention(zeros({2, 3}), {{0, 2}}, 1, {1.0});
+                 attention(zeros({2, 3}), {{0, 2}}, 1, {.dropout = {1.0}});
                },
                "[attention]"},
               {"integers",
@@ -139,11 +142,36 @@ void add_attention_cases(std::vector<OpCase>& table) {
   drops.name = "attention, dropout";
   drops.errors = {};
   drops.op = [](const std::vector<Tensor>& in, const Sizes& s) {
-    return attention(in[0], packing_of(s), s[0], mask);
+    return attention(in[0], packing_of(s), s[0], {mask});
   };
   drops.loops(
       []<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, true); });
   table.push_back(drops);
+
+  OpCase causal = e;
+  causal.name = "attention, causal";
+  causal.errors = {};
+  causal.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return attention(in[0], packing_of(s), s[0], {.causal = true});
+  };
+  causal.loops(
+      []<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, false, true); });
+  // Of query i for i + 1 keys.
+  causal.flops = [](const Sizes& s) {
+    double sum = 0;
+    for (size_t i = 2; i < s.size(); ++i) sum += 2.0 * s[i] * (s[i] + 1) * s[0] * s[1];
+    return sum;
+  };
+  table.push_back(causal);
+
+  OpCase both = causal;
+  both.name = "attention, causal, dropout";
+  both.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return attention(in[0], packing_of(s), s[0], {.dropout = mask, .causal = true});
+  };
+  both.loops(
+      []<class T>(const Values<T>& in, const Sizes& s) { return plain_attention<T>(in[0], s, true, true); });
+  table.push_back(both);
 }
 
 }  // namespace bertie

@@ -1,6 +1,8 @@
 #include "bertie/ops/elementwise.h"
 
+#include <array>
 #include <cmath>
+#include <tuple>
 
 #include "tests/op_cases/op_case.h"
 
@@ -13,7 +15,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   OpCase c;
   c.name = name;
   c.check_sizes = {{3, 5}, {1, 1}, {0, 4}};
-  c.tile_sizes = {{3, 67}, {1, 17}, {257, 129}};
+  c.large_sizes = {{3, 67}, {1, 17}, {131, 257}};
   c.bench_sizes = {{4096, 3072}};
   c.inputs = [low, high](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, low, high}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };
@@ -30,31 +32,65 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   return c;
 }
 
-// {T, C, kind}: x [T, C] with, by kind, y [T, C], [C], [T, 1], [] or [1, C] with x [T, 1].
+struct Operands {
+  Shape a, b;
+};
+
+// {T, C, kind}: what is broadcast against what.
+Operands operands(const Sizes& s) {
+  int64_t T = s[0], C = s[1];
+  Operands kinds[] = {{{T, C}, {T, C}},
+                      {{T, C}, {C}},
+                      {{T, C}, {T, 1}},
+                      {{T, C}, {}},
+                      {{T, 1}, {1, C}},
+                      {{C}, {T, C}},
+                      {{}, {T, C}},
+                      {{T, 1}, {T, C}},
+                      {{T, 3, C}, {T, 1, C}},
+                      {{1, 3, C}, {T, 1, 1}},
+                      {{3, T, 1, C}, {T, 2, 1}}};
+  return kinds[s[2]];
+}
+
+// For each element of `whole`, its place in `part`, which is broadcast to it.
+std::vector<int64_t> places_in(const Shape& part, const Shape& whole) {
+  std::vector<int64_t> places{0};
+  int64_t stride = 1;
+  for (int axis = 1; axis <= whole.rank(); ++axis) {
+    int64_t extent = axis <= part.rank() ? part[-axis] : 1;
+    std::vector<int64_t> inner = std::move(places);
+    places.clear();
+    for (int64_t i = 0; i < whole[-axis]; ++i)
+      for (int64_t place : inner) places.push_back(place + (extent > 1 ? i * stride : 0));
+    stride *= extent;
+  }
+  return places;
+}
+
 template <class F>
 OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&), F f) {
-  auto x_shape = [](const Sizes& s) { return s[2] == 4 ? Shape{s[0], 1} : Shape{s[0], s[1]}; };
-  auto y_shape = [](const Sizes& s) {
-    Shape shapes[] = {{s[0], s[1]}, {s[1]}, {s[0], 1}, {}, {1, s[1]}};
-    return shapes[s[2]];
-  };
   OpCase c;
   c.name = name;
-  c.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {2, 5, 3}, {3, 4, 4}, {1, 1, 0}, {0, 3, 1}};
-  c.tile_sizes = {{5, 67, 0}, {130, 257, 1}, {130, 17, 2}, {3, 5, 3}, {40, 33, 4}};
+  for (int64_t kind = 0; kind < 11; ++kind) {
+    c.check_sizes.push_back({3, 4, kind});
+    c.large_sizes.push_back({kind < 8 ? 131 : kind < 10 ? 67 : 31, 257, kind});
+  }
+  for (Sizes more : {Sizes{1, 1, 0}, {0, 3, 1}, {3, 0, 2}, {0, 2, 4}, {1, 5, 4}, {4, 1, 8}})
+    c.check_sizes.push_back(more);
+  c.large_sizes.push_back({5, 67, 0});
   c.bench_sizes = {{16384, 768, 0}, {16384, 768, 1}};
   c.inputs = [=](const Sizes& s) {
     // away from zero: b is a divisor
-    return std::vector<Input>{{x_shape(s), -2, 2}, {y_shape(s), -2, 2, 0.5}};
+    return std::vector<Input>{{operands(s).a, -2, 2}, {operands(s).b, -2, 2, 0.5}};
   };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0], in[1]); };
   c.loops([f]<class T>(const Values<T>& in, const Sizes& s) {
+    auto [a, b] = operands(s);
+    Shape shape = broadcast("test", a, b);
+    std::vector<int64_t> of_a = places_in(a, shape), of_b = places_in(b, shape);
     std::vector<T> y;
-    for (int64_t i = 0; i < s[0]; ++i)
-      for (int64_t j = 0; j < s[1]; ++j) {
-        int64_t places[] = {i * s[1] + j, j, i, 0, j};
-        y.push_back(f(in[0][s[2] == 4 ? i : i * s[1] + j], in[1][places[s[2]]]));
-      }
+    for (size_t i = 0; i < of_a.size(); ++i) y.push_back(f(in[0][of_a[i]], in[1][of_b[i]]));
     return y;
   });
   c.bytes = [](const Sizes& s) { return (s[2] == 0 ? 16.0 : 12.0) * static_cast<double>(s[0] * s[1]); };
@@ -68,6 +104,79 @@ OpCase binary(const std::string& name, Tensor (*op)(const Tensor&, const Tensor&
                "[" + name + "] both must have one type: f32 [2] and f64 [2]"},
               {"no value", [=] { op(zeros({2}), Tensor()); }, "[" + name + "] an operand has no value"}};
   return c;
+}
+
+// {T, C, kind}: the shapes of condition, a and b, which broadcast to [T, C].
+std::array<Shape, 3> selection_shapes(const Sizes& s) {
+  Shape all{s[0], s[1]}, row{s[1]}, column{s[0], 1}, one{}, flat{1, s[1]};
+  std::array<Shape, 3> kinds[] = {
+      {all, all, all}, {row, all, one}, {column, flat, column}, {all, column, row}, {one, row, all}};
+  return kinds[s[2]];
+}
+bool chosen(int64_t index) { return index * 2654435761 >> 13 & 1; }
+Array condition(const Shape& shape) {
+  Array c = Array::empty(shape, DType::boolean);
+  for (int64_t i = 0; i < c.size(); ++i) c.mutable_data<bool>()[i] = chosen(i);
+  return c;
+}
+
+void add_selection_cases(std::vector<OpCase>& table) {
+  auto zeros = [](const Shape& shape, DType type = DType::f32) { return Tensor(Array::zeros(shape, type)); };
+  OpCase w;
+  w.name = "where";
+  w.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {3, 4, 3}, {3, 4, 4}, {1, 1, 0}, {1, 5, 3}, {0, 3, 0}};
+  w.large_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}, {130, 257, 3}, {130, 257, 4}, {5, 67, 0}};
+  w.bench_sizes = {{16384, 768, 0}};
+  w.inputs = [](const Sizes& s) {
+    return std::vector<Input>{{selection_shapes(s)[1]}, {selection_shapes(s)[2]}};
+  };
+  w.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return where(condition(selection_shapes(s)[0]), in[0], in[1]);
+  };
+  w.loops([]<class T>(const Values<T>& in, const Sizes& s) {
+    Shape whole{s[0], s[1]};
+    std::vector<int64_t> places[3];
+    for (size_t i = 0; i < 3; ++i) places[i] = places_in(selection_shapes(s)[i], whole);
+    std::vector<T> y;
+    for (int64_t i = 0; i < whole.size(); ++i)
+      y.push_back(chosen(places[0][i]) ? in[0][places[1][i]] : in[1][places[2][i]]);
+    return y;
+  });
+  w.bytes = [](const Sizes& s) { return 17.0 * static_cast<double>(s[0] * s[1]); };
+  w.backward_bytes = [](const Sizes& s) { return 21.0 * static_cast<double>(s[0] * s[1]); };
+  w.errors = {
+      {"shapes",
+       [=] {
+         where(condition({2}), zeros({2, 3}), zeros({2, 3}));
+       },
+       "[where] shapes must agree or be 1 at each axis: a is [2, 3], b is [2]"},
+      {"numbers for a condition", [=] { where(Array::zeros({2}, DType::i32), zeros({2}), zeros({2})); },
+       "[where] the condition must be booleans"},
+      {"no condition", [=] { where(Array(), zeros({2}), zeros({2})); }, "[where] the condition"},
+      {"types", [=] { where(condition({2}), zeros({2}), zeros({2}, DType::f64)); },
+       "[where] both must have one type"},
+      {"no value", [=] { where(condition({2}), zeros({2}), Tensor()); }, "[where] an operand has no value"}};
+  table.push_back(w);
+
+  OpCase m = w;  // kinds: the mask's shape
+  m.name = "masked_fill";
+  m.check_sizes = {{3, 4, 0}, {3, 4, 1}, {3, 4, 2}, {0, 3, 0}};
+  m.large_sizes = {{130, 257, 0}, {130, 257, 1}, {130, 257, 2}};
+  m.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
+  m.op = [](const std::vector<Tensor>& in, const Sizes& s) {
+    return masked_fill(in[0], condition(selection_shapes(s)[0]), -3.5);
+  };
+  m.loops([]<class T>(const Values<T>& in, const Sizes& s) {
+    std::vector<int64_t> places = places_in(selection_shapes(s)[0], {s[0], s[1]});
+    std::vector<T> y;
+    for (size_t i = 0; i < in[0].size(); ++i) y.push_back(chosen(places[i]) ? T(-3.5) : in[0][i]);
+    return y;
+  });
+  m.bytes = [](const Sizes& s) { return 13.0 * static_cast<double>(s[0] * s[1]); };
+  m.backward_bytes = m.bytes;
+  m.errors = {{"no value", [=] { masked_fill(Tensor(), condition({2}), 0); },
+               "[masked_fill] needs a tensor with a value"}};
+  table.push_back(m);
 }
 
 }  // namespace
@@ -102,6 +211,52 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
   OpCase r = unary("relu", relu, -2, 2, [](auto x) { return x > 0 ? x : 0; });
   r.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -2, 2, 0.05}}; };
   table.push_back(r);
+  OpCase absolute = unary("abs", bertie::abs, -2, 2, [](auto x) { return std::abs(x); });
+  absolute.inputs = r.inputs;
+  table.push_back(absolute);
+  table.push_back(unary("softplus", softplus, -6, 6, [](auto x) { return std::log1p(std::exp(x)); }));
+  table.push_back(unary("silu", silu, -6, 6, [](auto x) { return x / (1 + std::exp(-x)); }));
+  for (auto [name, exponent, low] :
+       {std::tuple{"pow, 2", 2.0, -2.0}, {"pow, 3", 3.0, -2.0}, {"pow, -1.5", -1.5, 0.3}}) {
+    OpCase p = unary(name, negate, low, 2, [p = exponent](auto x) { return std::pow(x, decltype(x)(p)); });
+    p.op = [p = exponent](const std::vector<Tensor>& in, const Sizes&) { return pow(in[0], p); };
+    p.errors = {{"integers", [] { pow(Array::zeros({2}, DType::i32), 2); }, "[pow] computes in f32 or f64"},
+                {"no value", [] { pow(Tensor(), 2); }, "[pow] needs a tensor with a value"}};
+    table.push_back(p);
+  }
+  // One kink, at 0, in each: elementwise_test.cpp has both bounds at once.
+  for (bool lower : {true, false}) {
+    OpCase c = r;
+    c.name = lower ? "clamp from below" : "clamp from above";
+    c.op = [lower](const std::vector<Tensor>& in, const Sizes&) {
+      return lower ? clamp(in[0], 0, 3) : clamp(in[0], -3, 0);
+    };
+    c.loops([lower]<class T>(const Values<T>& in, const Sizes&) {
+      std::vector<T> y;
+      for (T x : in[0]) y.push_back(lower ? std::max(x, T(0)) : std::min(x, T(0)));
+      return y;
+    });
+    c.errors = {
+        {"bounds", [] { clamp(Array::zeros({2}, DType::f32), 1, 0); },
+         "[clamp] the lower bound must not be above the upper one: 1 … 0"},
+        {"no bound", [] { clamp(Array::zeros({2}, DType::f32), NAN, 0); }, "[clamp] the lower bound"},
+        {"integers", [] { clamp(Array::zeros({2}, DType::i32), 0, 1); }, "[clamp] computes in f32 or f64"},
+        {"no value", [] { clamp(Tensor(), 0, 1); }, "[clamp] needs a tensor with a value"}};
+    table.push_back(c);
+  }
+  OpCase n = unary("numbers on the left", negate, -2, 2, [](auto x) {
+    using T = decltype(x);
+    return T(2) / (T(5) + x) + (T(1) - x) * (T(3) * -x);
+  });
+  n.large_sizes = {{263, 257}};  // the engine adds gradients, in larger tasks
+  n.bench_sizes = {};  // several operations
+  n.op = [](const std::vector<Tensor>& in, const Sizes&) {
+    const Tensor& x = in[0];
+    return 2 / (5 + x) + (1 - x) * (3 * -x);
+  };
+  n.errors = {{"divisor", [] { 1 / Tensor(); }, "[divide] needs a tensor with a value"}};
+  table.push_back(n);
+  add_selection_cases(table);
   table.push_back(unary("gelu", gelu, -4, 4, [](auto x) {
     using T = decltype(x);
     return x * T(0.5) * (1 + std::erf(x * T(M_SQRT1_2)));

@@ -41,7 +41,7 @@ void add_loss_cases(std::vector<OpCase>& table) {
   OpCase e;
   e.name = "cross_entropy";
   e.check_sizes = {{5, 4}, {1, 7}, {2, 1}};
-  e.tile_sizes = {{9, 257}, {3, 1000}};
+  e.large_sizes = {{9, 257}, {37, 1031}};
   e.bench_sizes = {{614, 30522}};
   e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -3, 3}}; };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
@@ -105,7 +105,7 @@ void add_loss_cases(std::vector<OpCase>& table) {
   OpCase m;
   m.name = "mean_squared_error";
   m.check_sizes = {{3, 4}, {1, 1}};
-  m.tile_sizes = {{9, 257}};
+  m.large_sizes = {{9, 257}, {131, 257}};
   m.bench_sizes = {{16384, 768}};
   m.bytes = [](const Sizes& s) { return 8.0 * static_cast<double>(s[0] * s[1]); };
   m.backward_bytes = [](const Sizes& s) { return 24.0 * static_cast<double>(s[0] * s[1]); };

@@ -51,8 +51,9 @@ void add_matmul_cases(std::vector<OpCase>& table) {
                               {"matmul, b transposed", false, true},
                               {"matmul, both transposed", true, true}}) {
     OpCase e = matmul_case(name, ta, tb);
-    e.check_sizes = {{3, 4, 5, 0, 0}, {1, 1, 1, 0, 0}, {1, 5, 2, 0, 0}, {4, 1, 3, 0, 0}, {2, 3, 0, 0, 0}};
-    e.tile_sizes = {{17, 49, 33, 0, 0}, {8, 16, 64, 0, 0}};
+    e.check_sizes = {{3, 4, 5, 0, 0}, {1, 1, 1, 0, 0}, {1, 5, 2, 0, 0}, {4, 1, 3, 0, 0},
+                     {2, 3, 0, 0, 0}, {0, 3, 2, 0, 0}, {3, 0, 2, 0, 0}};
+    e.large_sizes = {{17, 49, 33, 0, 0}, {8, 16, 64, 0, 0}, {257, 130, 129, 0, 0}, {129, 307, 113, 0, 0}};
     if (!ta && !tb) {
       e.bench_sizes = {{2048, 2048, 2048, 0, 0}};
       e.errors = {{"inner dimensions",
@@ -100,21 +101,21 @@ void add_matmul_cases(std::vector<OpCase>& table) {
 
     OpCase batch = matmul_case(std::string("batched ") + name, ta, tb);
     batch.check_sizes = {{3, 4, 2, 2, 2}, {2, 1, 3, 3, 3}, {2, 2, 2, 1, 1}};
-    batch.tile_sizes = {{17, 9, 33, 3, 3}, {65, 64, 16, 20, 20}};
+    batch.large_sizes = {{17, 9, 33, 3, 3}, {65, 64, 16, 20, 20}};
     if (!ta) batch.bench_sizes = {tb ? Sizes{128, 128, 64, 96, 96} : Sizes{128, 64, 128, 96, 96}};
     table.push_back(batch);
 
     OpCase shared = matmul_case(std::string("batched ") + name + ", one b for all", ta, tb);
     shared.check_sizes = {{3, 4, 2, 2, 0}, {2, 1, 3, 3, 0}, {2, 2, 2, 1, 0}};
-    shared.tile_sizes = {{17, 9, 33, 3, 0}};
+    shared.large_sizes = {{17, 9, 33, 3, 0}, {129, 67, 65, 9, 0}};
     table.push_back(shared);
   }
 
   // Sizes {T, in, out, batch}; no leading axis before T where batch is 0.
   OpCase e;
   e.name = "linear";
-  e.check_sizes = {{3, 4, 5, 0}, {1, 1, 1, 0}, {2, 3, 2, 2}, {2, 0, 3, 0}, {65, 1, 2, 0}};
-  e.tile_sizes = {{65, 129, 513, 0}, {9, 17, 5, 3}};
+  e.check_sizes = {{3, 4, 5, 0}, {1, 1, 1, 0}, {2, 3, 2, 2}, {2, 0, 3, 0}, {0, 2, 3, 0}, {65, 1, 2, 0}};
+  e.large_sizes = {{65, 129, 513, 0}, {9, 17, 5, 3}, {257, 129, 131, 0}};
   e.bench_sizes = {{1024, 768, 2304, 0},
                    {1024, 768, 768, 0},
                    {1024, 768, 3072, 0},

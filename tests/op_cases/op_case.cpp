@@ -1,6 +1,7 @@
 #include "tests/op_cases/op_case.h"
 
 #include <cmath>
+#include <utility>
 
 #include "bertie/autograd/random.h"
 
@@ -30,9 +31,18 @@ std::vector<Array> make_inputs(const OpCase& op, const Sizes& sizes, DType type,
   for (const Input& input : op.inputs(sizes)) {
     Array values = Array::empty(input.shape, DType::f64);
     double* out = values.mutable_data<double>();
+    std::vector<int64_t> places;  // of spaced values, in random order
+    for (int64_t i = 0; i < values.size() && input.spaced; ++i) {
+      places.push_back(i);
+      std::swap(places[i], places[random.below(i + 1)]);
+    }
     for (int64_t i = 0; i < values.size(); ++i) {
+      auto draw = [&] {
+        if (!input.spaced) return random.uniform();
+        return (static_cast<double>(places[i]) + random.uniform() / 2) / static_cast<double>(values.size());
+      };
       // Rounded to f32, so that the f32 and the f64 run start from the same numbers.
-      do out[i] = static_cast<float>(input.low + (input.high - input.low) * random.uniform());
+      do out[i] = static_cast<float>(input.low + (input.high - input.low) * draw());
       while (std::abs(out[i]) < input.away_from_zero);
     }
     arrays.push_back(type == DType::f64 ? values : values.cast(type));

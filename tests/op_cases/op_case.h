@@ -14,13 +14,17 @@ namespace bertie {
 using Sizes = std::vector<int64_t>;  // what an entry makes its shapes from, e.g. {T, in, out} for linear
 
 // Values drawn uniformly from [low, high). Where the operation has a kink at zero, `away_from_zero` keeps |x|
-// above it.
+// above it; where it has one at equal values, `spaced` gives each a place of its own, half of (high − low) /
+// elements or more from its neighbors'. The differences that test gradients at large_sizes move each by up to
+// direction_step · 3.
 struct Input {
   Shape shape;
   double low = -1, high = 1;
   double away_from_zero = 0;
   bool needs_gradient = true;
+  bool spaced = false;
 };
+constexpr double direction_step = 5e-4;
 
 template <class T>
 using Values = std::vector<std::vector<T>>;  // one flat vector per input
@@ -35,9 +39,15 @@ struct ErrorCase {
 };
 
 struct OpCase {
-  std::string name;                // "linear" or "linear, no bias"
-  std::vector<Sizes> check_sizes;  // small: values, and gradients of every element, in f64
-  std::vector<Sizes> tile_sizes;  // around the tile's or the vector's: f32 against f64, all backends and ISAs
+  std::string name;  // "linear" or "linear, no bias"
+  // Small, and some of no elements: f64 values, and the gradient of each element by differences of the
+  // operation itself.
+  std::vector<Sizes> check_sizes;
+  // Beyond each border within the operation, some 10⁵ elements at most: a second task of each loop (the test
+  // counts), a second block of sums (64 or 128 rows, 4096 elements in a row), several vectors and a rest
+  // (primes). f64 values against `plain`, gradients against differences of `plain`, f32 against both in every
+  // instruction set and, for products, by every backend.
+  std::vector<Sizes> large_sizes;
   std::vector<Sizes> bench_sizes;  // BERT-base; may be empty
   std::function<std::vector<Input>(const Sizes&)> inputs;
   std::function<Tensor(const std::vector<Tensor>& in, const Sizes&)> op;
@@ -49,6 +59,7 @@ struct OpCase {
   // the CPU fetches a line into its cache before it writes there. A backward pass without bytes moves none.
   std::function<double(const Sizes&)> flops, bytes, backward_bytes;
   bool calls_library = true;  // for its products, so that the benchmark tries both libraries
+  bool one_task = false;      // a loop of it has but one task at any size, as where one number is the result
 
   // Sets both loops from one template: .loops([]<class T>(const Values<T>& in, const Sizes& s) { … }).
   template <class F>

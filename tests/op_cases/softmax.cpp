@@ -26,7 +26,7 @@ OpCase rows(const std::string& name, Tensor (*op)(const Tensor&)) {
   OpCase c;
   c.name = name;
   c.check_sizes = {{3, 5}, {2, 1}, {1, 9}, {0, 3}};
-  c.tile_sizes = {{3, 33}, {5, 257}, {2, 1000}};
+  c.large_sizes = {{3, 33}, {5, 257}, {2, 1000}, {67, 257}};
   c.bench_sizes = {{98304, 128}};
   c.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -4, 4}}; };
   c.op = [op](const std::vector<Tensor>& in, const Sizes&) { return op(in[0]); };

@@ -33,18 +33,27 @@ Packing packing_of(const std::vector<int64_t>& lengths) {
   return packing;
 }
 
-// softmax(scale · Q Kᵀ) V, sequence by sequence, with all heads as one batch. No dropout.
-Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A) {
+// 0 where query i sees key j, else −∞    [S, S]
+Tensor causal_mask(int64_t S, DType type) {
+  Array mask = Array::zeros({S, S}, DType::f64);
+  for (int64_t i = 0; i < S; ++i)
+    for (int64_t j = i + 1; j < S; ++j) mask.mutable_data<double>()[i * S + j] = -INFINITY;
+  return mask.cast(type);
+}
+
+// softmax(scale · Q Kᵀ + mask) V, sequence by sequence, with all heads as one batch. No dropout.
+Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A, bool causal) {
   int64_t H = qkv.shape()[1] / 3, D = H / A;
   std::vector<Tensor> outputs;
   for (int64_t n = 0; n < packing.sequences(); ++n) {
     int64_t S = packing.offsets[n + 1] - packing.offsets[n];
     if (S == 0) continue;
-    Tensor rows = slice_rows(qkv, packing.offsets[n], packing.offsets[n + 1]);
+    Tensor rows = slice(qkv, 0, packing.offsets[n], packing.offsets[n + 1]);
     Tensor parts = transpose(reshape(rows, {S, 3, A, D}), {1, 2, 0, 3});  // [3, A, S, D]
-    auto part = [&](int64_t i) { return reshape(slice_rows(parts, i, i + 1), {A, S, D}); };
+    auto part = [&](int64_t i) { return reshape(slice(parts, 0, i, i + 1), {A, S, D}); };
     Tensor scores =
         scale(matmul(part(0), part(1), {.transpose_b = true}), 1 / std::sqrt(static_cast<double>(D)));
+    if (causal) scores = scores + causal_mask(S, qkv.dtype());
     outputs.push_back(reshape(transpose(matmul(softmax(scores), part(2)), {1, 0, 2}), {S, H}));
   }
   return concatenate(outputs);
@@ -79,10 +88,10 @@ bool same_bits(const Array& a, const Array& b) {
 
 TEST(Attention, AgreesWithTheCompositionItReplaces) {
   Packing packing = packing_of({37, 1, 150, 0, 16});
-  for (int64_t A : {1, 3}) {
+  for (auto [A, causal] : {std::pair{1, false}, {3, false}, {1, true}, {3, true}}) {
     Array qkv = random_array({packing.tokens(), 3 * A * 24}, DType::f64, 1);
-    auto fused = [&](const Tensor& x) { return attention(x, packing, A); };
-    auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A); };
+    auto fused = [&](const Tensor& x) { return attention(x, packing, A, {.causal = causal}); };
+    auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A, causal); };
     Result exact = run(composed, qkv), f64 = run(fused, qkv);
     EXPECT_LE(largest_difference(f64.y, exact.y), 1e-13);
     EXPECT_LE(largest_difference(f64.gradient, exact.gradient), 1e-12);
@@ -98,14 +107,17 @@ TEST(Attention, SameBitsOnAnyNumberOfThreads) {
   int before = thread_count();
   Packing packing = packing_of({37, 90, 150, 16});
   Array qkv = random_array({packing.tokens(), 3 * 128}, DType::f32, 1);
-  auto op = [&](const Tensor& x) { return attention(x, packing, 4, {0.1, 1, 2, 3}); };
-  set_thread_count(1);
-  Result one = run(op, qkv);
-  for (int threads : {2, 3, 5}) {
-    set_thread_count(threads);
-    Result several = run(op, qkv);
-    EXPECT_TRUE(same_bits(several.y, one.y)) << threads;
-    EXPECT_TRUE(same_bits(several.gradient, one.gradient)) << threads;
+  for (bool causal : {false, true}) {
+    AttentionOptions options{{0.1, 1, 2, 3}, causal};
+    auto op = [&](const Tensor& x) { return attention(x, packing, 4, options); };
+    set_thread_count(1);
+    Result one = run(op, qkv);
+    for (int threads : {2, 3, 5}) {
+      set_thread_count(threads);
+      Result several = run(op, qkv);
+      EXPECT_TRUE(same_bits(several.y, one.y)) << threads;
+      EXPECT_TRUE(same_bits(several.gradient, one.gradient)) << threads;
+    }
   }
   set_thread_count(before);
 }
@@ -116,10 +128,30 @@ TEST(Attention, ASequenceDependsOnItsPlaceInTheWholeBatchAlone) {
   part.first_sequence = 1;
   Array qkv = random_array({21, 3 * 12}, DType::f32, 1);
   DropoutMask mask{0.4, 1, 2, 3};
-  Array y = attention(qkv, whole, 2, mask).array(), later = attention(qkv.rows(5, 21), part, 2, mask).array();
+  Array y = attention(qkv, whole, 2, {mask}).array(),
+        later = attention(qkv.rows(5, 21), part, 2, {mask}).array();
   EXPECT_TRUE(same_bits(later, y.rows(5, 21).clone()));
   part.first_sequence = 2;
-  EXPECT_FALSE(same_bits(attention(qkv.rows(5, 21), part, 2, mask).array(), y.rows(5, 21).clone()));
+  EXPECT_FALSE(same_bits(attention(qkv.rows(5, 21), part, 2, {mask}).array(), y.rows(5, 21).clone()));
+}
+
+// What follows a token changes nothing: neither its result, nor what a gradient there sends back.
+TEST(Attention, CausalNeverLooksAhead) {
+  constexpr int64_t S = 150, prefix = 70;
+  Array qkv = random_array({S, 3 * 12}, DType::f32, 1), dy = random_array({S, 12}, DType::f32, 2);
+  for (int64_t i = prefix * 12; i < dy.size(); ++i) dy.mutable_data<float>()[i] = 0;
+  AttentionOptions options{{0.4, 1, 2, 3}, true};
+  auto run_rows = [&](int64_t rows) {
+    Tensor x = Tensor::parameter(qkv.rows(0, rows).clone());
+    Tensor y = attention(x, packing_of({rows}), 2, options);
+    backward(y, dy.rows(0, rows).clone());
+    return Result{y.array(), x.grad()};
+  };
+  Result whole = run_rows(S), alone = run_rows(prefix);
+  EXPECT_TRUE(same_bits(whole.y.rows(0, prefix).clone(), alone.y));
+  EXPECT_LE(largest_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
+  EXPECT_EQ(largest_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)),
+            0);
 }
 
 // With equal scores and values of 1, an output is the share of the probabilities that dropout left, scaled.
@@ -127,7 +159,7 @@ TEST(Attention, DropoutRemovesTheGivenShareInEveryHead) {
   constexpr int64_t S = 200, A = 4;
   Array qkv = Array::zeros({S, 3 * A}, DType::f64);
   for (int64_t t = 0; t < S; ++t) std::fill_n(qkv.mutable_data<double>() + t * 3 * A + 2 * A, A, 1.0);
-  Array y = attention(qkv, packing_of({S}), A, {0.25, 1, 2, 3}).array();
+  Array y = attention(qkv, packing_of({S}), A, {.dropout = {0.25, 1, 2, 3}}).array();
   std::vector<std::vector<double>> outputs(A);
   for (int64_t head = 0; head < A; ++head) {
     double mean = 0;

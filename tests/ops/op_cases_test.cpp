@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "bertie/autograd/gradcheck.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/random.h"
+#include "bertie/autograd/threads.h"
+#include "bertie/ops/elementwise.h"
 #include "bertie/ops/gemm.h"
 #include "tests/largest.h"
 #include "tests/message_of.h"
@@ -36,16 +39,20 @@ std::vector<T> run_plain(const OpCase& op, const PlainLoop<T>& plain, const Size
   return plain(values, sizes);
 }
 
+Array random_gradient(const Shape& shape) {
+  Array dy = Array::empty(shape, DType::f64);
+  Random random(7);
+  for (double *p = dy.mutable_data<double>(), *end = p + dy.size(); p != end; ++p)
+    *p = static_cast<float>(random.normal());
+  return dy;
+}
+
 // Values of one run, then the gradients of its inputs, all in f64.
 std::vector<std::vector<double>> run(const OpCase& op, const Sizes& sizes, DType type) {
   std::vector<Tensor> in = as_tensors(op, sizes, make_inputs(op, sizes, type, 1));
   Tensor y = op.op(in, sizes);
   std::vector<std::vector<double>> results{y.array().cast(DType::f64).to_vector<double>()};
-  Array dy = Array::empty(y.shape(), DType::f64);
-  Random random(7);
-  for (double *p = dy.mutable_data<double>(), *end = p + dy.size(); p != end; ++p)
-    *p = static_cast<float>(random.normal());
-  backward(y, dy.cast(type));
+  backward(y, random_gradient(y.shape()).cast(type));
   for (const Tensor& input : in)
     if (input.requires_grad()) results.push_back(input.grad().cast(DType::f64).to_vector<double>());
   return results;
@@ -70,22 +77,128 @@ void check_gradient(const OpCase& op, const Sizes& sizes, const BackwardHooks& h
       wanted, options);
 }
 
+// Every element within `tolerance` of the largest expected one, or of `least` where all are smaller.
+void expect_close(const std::vector<double>& values, const std::vector<double>& expected, double tolerance,
+                  double least, const std::string& what) {
+  ASSERT_EQ(values.size(), expected.size()) << what;
+  double allowed = tolerance * std::max(least, largest(expected));
+  for (size_t i = 0; i < values.size(); ++i)
+    ASSERT_TRUE(std::abs(values[i] - expected[i]) <= allowed)
+        << what << ", element " << i << ": " << values[i] << " in place of " << expected[i];
+}
+
+// The derivative of Σ dy · plain(x) along a direction in one input, at one of the large sizes.
+class Directional {
+ public:
+  Directional(const OpCase& op, const Sizes& sizes, std::vector<double> dy)
+      : op_(op), sizes_(sizes), dy_(std::move(dy)) {
+    for (const Array& input : make_inputs(op, sizes, DType::f64, 1)) in_.push_back(input.to_vector<double>());
+  }
+
+  // Along elements begin … end-1 of `direction`, by differences as in autograd/gradcheck.cpp.
+  double operator()(size_t input, const std::vector<double>& direction, size_t begin, size_t end) {
+    std::vector<double>& x = in_[input];
+    const std::vector<double> before = x;
+    auto at = [&](double h) {
+      for (size_t i = begin; i < end; ++i) x[i] = before[i] + h * direction[i];
+      return op_.plain(in_, sizes_);
+    };
+    constexpr double h = direction_step;
+    std::vector<double> plus = at(h), minus = at(-h), far_plus = at(2 * h), far_minus = at(-2 * h);
+    x = before;
+    double sum = 0, lost = 0;
+    for (size_t i = 0; i < dy_.size(); ++i) {
+      double term = dy_[i] * (8 * (plus[i] - minus[i]) - (far_plus[i] - far_minus[i])), next = sum + term;
+      lost += std::abs(sum) >= std::abs(term) ? (sum - next) + term : (term - next) + sum;
+      sum = next;
+    }
+    return (sum + lost) / (12 * h);
+  }
+
+ private:
+  const OpCase& op_;
+  const Sizes& sizes_;
+  std::vector<double> dy_;
+  Values<double> in_;
+};
+
+// Random signs and lengths, so that neither a missing element nor two that changed places leaves the sum as
+// it is.
+std::vector<double> random_direction(size_t size, uint64_t seed) {
+  Random random(seed);
+  std::vector<double> direction(size);
+  for (double& value : direction) value = (0.5 + random.uniform()) * (random.next() % 2 ? 1 : -1);
+  return direction;
+}
+
+struct Along {
+  double analytic, allowed;  // the derivative, and how far from it the differences may be
+};
+
+// Σ gradient · direction over elements begin … end-1. The parts of a sum are as large as its root of squares
+// when their signs are random; a hundred millionth of it is roundings'.
+Along along(const std::vector<double>& gradient, const std::vector<double>& direction, size_t begin,
+            size_t end) {
+  double sum = 0, squares = 0;
+  for (size_t i = begin; i < end; ++i) {
+    sum += gradient[i] * direction[i];
+    squares += gradient[i] * direction[i] * gradient[i] * direction[i];
+  }
+  return {sum, 1e-8 * std::sqrt(squares)};
+}
+
 class OpCases : public testing::TestWithParam<OpCase> {};
 
 TEST_P(OpCases, ValuesAgreeWithThePlainLoop) {
   const OpCase& op = GetParam();
   ASSERT_FALSE(op.check_sizes.empty());
-  for (const Sizes& sizes : op.check_sizes) {
-    NoGrad no_grad;
-    Tensor y = op.op(as_tensors(op, sizes, make_inputs(op, sizes, DType::f64, 1)), sizes);
-    std::vector<double> expected = run_plain(op, op.plain, sizes);
-    double difference = largest_difference(y.array().to_vector<double>(), expected);
-    EXPECT_LE(difference, 1e-12 * std::max(1.0, largest(expected))) << title(op, sizes);
+  ASSERT_FALSE(op.large_sizes.empty());
+  for (const std::vector<Sizes>& list : {op.check_sizes, op.large_sizes}) {
+    for (const Sizes& sizes : list) {
+      NoGrad no_grad;
+      Tensor y = op.op(as_tensors(op, sizes, make_inputs(op, sizes, DType::f64, 1)), sizes);
+      expect_close(y.array().to_vector<double>(), run_plain(op, op.plain, sizes), 1e-12, 1,
+                   title(op, sizes) + ", value");
+    }
   }
 }
 
 TEST_P(OpCases, GradientsAgreeWithCentralDifferences) {
   for (const Sizes& sizes : GetParam().check_sizes) EXPECT_NO_THROW(check_gradient(GetParam(), sizes));
+}
+
+// At sizes with several tasks, blocks and vectors. All elements take part in a direction; where it doesn't
+// agree, halves of it tell in which element.
+TEST_P(OpCases, GradientsAtLargeSizesAgreeWithDifferencesOfThePlainLoop) {
+  const OpCase& op = GetParam();
+  std::vector<Input> inputs;
+  for (const Sizes& sizes : op.large_sizes) {
+    inputs = op.inputs(sizes);
+    std::vector<std::vector<double>> results = run(op, sizes, DType::f64);
+    Directional numeric(op, sizes,
+                        random_gradient({static_cast<int64_t>(results[0].size())}).to_vector<double>());
+    for (size_t input = 0, k = 1; input < inputs.size(); ++input) {
+      if (!inputs[input].needs_gradient) continue;
+      const std::vector<double>& gradient = results[k++];
+      for (uint64_t seed : {1, 2}) {
+        std::vector<double> direction = random_direction(gradient.size(), seed);
+        auto wrong_by = [&](size_t begin, size_t end) {  // in units of what is allowed
+          Along a = along(gradient, direction, begin, end);
+          double error = std::abs(a.analytic - numeric(input, direction, begin, end));
+          return error <= a.allowed ? 0 : error / (a.allowed + 1e-300);
+        };
+        size_t begin = 0, end = gradient.size();
+        if (wrong_by(begin, end) == 0) continue;
+        while (end - begin > 1) {
+          size_t middle = begin + (end - begin) / 2;
+          (wrong_by(begin, middle) >= wrong_by(middle, end) ? end : begin) = middle;
+        }
+        ADD_FAILURE() << title(op, sizes) << ": input " << input << ", element " << begin << ": analytic "
+                      << gradient[begin] << ", numeric "
+                      << numeric(input, direction, begin, end) / direction[begin];
+      }
+    }
+  }
 }
 
 // Two elements of one gradient that differ visibly, or {0, 0}.
@@ -106,7 +219,7 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
   size_t returned = 0;
   BackwardHooks count;
   count.on_returned_gradients = [&](const char*, Gradients& gradients) {
-    for (const Array& gradient : gradients) returned += static_cast<bool>(gradient);
+    for (const Gradient& gradient : gradients) returned += static_cast<bool>(gradient);
   };
   check_gradient(op, sizes, count);
   ASSERT_GT(returned, 0u);
@@ -151,8 +264,8 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
       bool applied = false;
       BackwardHooks hooks;
       hooks.on_returned_gradients = [&](const char*, Gradients& gradients) {
-        for (Array& gradient : gradients)
-          if (gradient && index++ == target) applied = fault(gradient);
+        for (Gradient& gradient : gradients)
+          if (gradient && index++ == target) applied = fault(gradient.values);
         applied_anywhere = applied_anywhere || applied;
       };
       bool noticed = false;
@@ -168,13 +281,50 @@ TEST_P(OpCases, TheGradientCheckNoticesFaults) {
   }
 }
 
-// f32 against f64. The yardstick for values is the error of the plain loop in f32; for gradients that of the
-// run with plain loops for products and the baseline's instructions.
+// A gradient may take the memory of dy, or of a saved input, where nobody else holds it; and what isn't
+// wanted isn't computed. None of that may change a result.
+TEST_P(OpCases, GradientsDontDependOnWhoHoldsTheMemoryOrWantsOne) {
+  const OpCase& op = GetParam();
+  std::vector<Sizes> list = op.check_sizes;
+  list.push_back(op.large_sizes.back());
+  for (const Sizes& sizes : list) {
+    std::vector<std::vector<double>> expected = run(op, sizes, DType::f64);
+    std::vector<Input> inputs = op.inputs(sizes);
+    std::vector<Array> values = make_inputs(op, sizes, DType::f64, 1);
+    {
+      std::vector<Tensor> parameters = as_tensors(op, sizes, values), in;
+      for (const Tensor& x : parameters) in.push_back(scale(x, 1));
+      Tensor y = op.op(in, sizes);
+      in.clear();
+      y = scale(y, 1);
+      backward(y, random_gradient(y.shape()));
+      for (size_t i = 0, k = 1; i < inputs.size(); ++i)
+        if (inputs[i].needs_gradient)
+          expect_close(
+              parameters[i].grad().to_vector<double>(), expected[k++], 0, 0,
+              title(op, sizes) + ", held by the graph alone, gradient of input " + std::to_string(i));
+    }
+    for (size_t i = 0, k = 1; i < inputs.size(); ++i) {
+      if (!inputs[i].needs_gradient) continue;
+      std::vector<Tensor> in(values.begin(), values.end());
+      in[i] = Tensor::parameter(values[i]);
+      Tensor y = op.op(in, sizes);
+      backward(y, random_gradient(y.shape()));
+      expect_close(in[i].grad().to_vector<double>(), expected[k++], 0, 0,
+                   title(op, sizes) + ", wanted alone, gradient of input " + std::to_string(i));
+    }
+  }
+}
+
+// f32 against the plain loop in f64 and against the gradients in f64, which the tests above check at the same
+// sizes. The yardstick for values is the error of the plain loop in f32; for gradients that of the run with
+// plain loops for products and the baseline's instructions.
 TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
   const OpCase& op = GetParam();
   Isa best = isa();
-  for (const Sizes& sizes : op.tile_sizes) {
+  for (const Sizes& sizes : op.large_sizes) {
     std::vector<std::vector<double>> exact = run(op, sizes, DType::f64);
+    exact[0] = run_plain(op, op.plain, sizes);
     set_isa(Isa::baseline);
     set_gemm_backend(GemmBackend::plain);
     std::vector<std::vector<double>> yardstick = run(op, sizes, DType::f32);
@@ -185,6 +335,7 @@ TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
           << title(op, sizes) << ", gradient of input " << i - 1;
     for (Isa instructions : available_isas()) {
       for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::few_rows}) {
+        if (!op.flops && backend != GemmBackend::openblas) continue;  // it has no products
         set_isa(instructions);
         set_gemm_backend(backend);
         std::vector<std::vector<double>> result = run(op, sizes, DType::f32);
@@ -202,6 +353,33 @@ TEST_P(OpCases, SinglePrecisionIsAsGoodAsThePlainLoop) {
     set_isa(best);
     set_gemm_backend(std::nullopt);
   }
+}
+
+// An offset that a task forgets shows from the second task on.
+TEST_P(OpCases, LargeSizesReachASecondTaskOfEachLoop) {
+  const OpCase& op = GetParam();
+  std::map<TaskCounts::Loop, int64_t> forward, backward_;
+  auto add = [](std::map<TaskCounts::Loop, int64_t>& all, const TaskCounts& counts) {
+    for (auto [loop, most] : counts.most) all[loop] = std::max(all[loop], most);
+  };
+  for (const Sizes& sizes : op.large_sizes) {
+    std::vector<Tensor> in = as_tensors(op, sizes, make_inputs(op, sizes, DType::f64, 1));
+    Tensor y;
+    {
+      TaskCounts counts;
+      y = op.op(in, sizes);
+      add(forward, counts);
+    }
+    Array dy = random_gradient(y.shape());
+    TaskCounts counts;
+    backward(y, dy);
+    add(backward_, counts);
+  }
+  for (auto* loops : {&forward, &backward_})
+    for (auto [loop, most] : *loops)
+      EXPECT_TRUE(most >= 2 || op.one_task)
+          << op.name << ": no size has a second task of some loop "
+          << (loops == &forward ? "forward" : "backward") << ": add one to large_sizes";
 }
 
 TEST_P(OpCases, WrongArgumentsAreNamed) {

@@ -52,6 +52,8 @@ TEST(VectorMath, IsRightToAFewUnitsInTheLastPlace) {
     EXPECT_LE(largest_error(&K::log, low, high, [](double x) { return std::log(x); }), 2) << low;
   EXPECT_LE(largest_error(&K::tanh, -12, 12, [](double x) { return std::tanh(x); }), 4);
   EXPECT_LE(largest_error(&K::sigmoid, -80, 80, [](double x) { return 1 / (1 + std::exp(-x)); }), 4);
+  EXPECT_LE(largest_error(&K::softplus, -86, 80, [](double x) { return std::log1p(std::exp(x)); }), 4);
+  EXPECT_LE(largest_error(&K::silu, -80, 80, [](double x) { return x / (1 + std::exp(-x)); }), 4);
   auto gelu_exact = [](double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); };
   EXPECT_LE(largest_error(&K::gelu, -13, 20, gelu_exact), 8);
   auto gelu_tanh_exact = [](double x) {
@@ -81,17 +83,21 @@ TEST(VectorMath, KeepsInfinitiesAndNaN) {
     EXPECT_EQ(at(sigmoid, inf), 1);
     EXPECT_EQ(at(gelu, 100), 100);
     EXPECT_EQ(at(gelu, -100), 0);
-    for (auto op : {gelu, gelu_tanh}) {
+    EXPECT_EQ(at(softplus, inf), inf);
+    EXPECT_EQ(at(softplus, -inf), 0);
+    for (auto op : {gelu, gelu_tanh, silu}) {
       EXPECT_EQ(at(op, inf), inf);
       EXPECT_EQ(at(op, -inf), 0);
     }
-    for (auto gradient : {&K::gelu_gradient, &K::gelu_tanh_gradient}) {
+    for (auto gradient :
+         {&K::gelu_gradient, &K::gelu_tanh_gradient, &K::silu_gradient, &K::softplus_gradient}) {
       float x[] = {inf, -inf, 1e30f, -1e30f, nan}, dy[] = {1, 1, 1, 1, 1}, dx[5];
       (elementwise_kernels<float>().*gradient)(x, dy, dx, 5);
       for (int i = 0; i < 4; ++i) EXPECT_EQ(dx[i], i % 2 == 0 ? 1 : 0);
       EXPECT_TRUE(std::isnan(dx[4]));
     }
-    for (auto op : {bertie::exp, bertie::log, bertie::sqrt, bertie::tanh, sigmoid, relu, gelu, gelu_tanh})
+    for (auto op : {bertie::exp, bertie::log, bertie::sqrt, bertie::tanh, sigmoid, relu, bertie::abs,
+                    softplus, silu, gelu, gelu_tanh})
       EXPECT_TRUE(std::isnan(at(op, nan)));
     Array row = Array::from(std::vector<float>{1, nan, 2});
     for (auto op : {softmax, log_softmax})

@@ -5,8 +5,8 @@
 
 --model   the start, a model directory that bertie wrote. transformers must find every weight in it
           and no other
---batch   safetensors in packed layout (packed_batch.py): ids [T], offsets [N+1], scored_rows [M], labels [M],
-          and token_type_ids [T] where they aren't all 0; i32 or i64
+--batch   safetensors in packed layout (bench/packed_batch.py): ids [T], offsets [N+1], scored_rows [M],
+          labels [M], and token_type_ids [T] where they aren't all 0; i32 or i64
 --losses  bertie's, JSON: {"losses": [l0, l1, …]}, the loss of each step before its update, mean
           over the scored rows
 --output  both rows of losses and the verdict, JSON

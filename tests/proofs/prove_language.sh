@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Does training reach the best that is possible? Trains a small BERT on the text that bertie brings along, whose best
-# possible score is known (docs/language.md): shortly, as pretrain.sh does, and long. Fails unless, on at least 20,000
-# scored held-out positions and by the exact probabilities,
-#   - the short run comes within 0.05 of the best accuracy and 0.20 nat of the best loss,
-#   - the long one within 0.02 and 0.06 nat, and within 0.05 of the best accuracy at each phenomenon, of which 1,000
+# possible score is known (docs/language.md): shortly, as scripts/pretrain.sh does, and long. Fails unless, on at least
+# 20,000 scored held-out positions and by the exact probabilities,
+#   - the short run comes within 0.05 of the best accuracy and 0.20 nats of the best loss,
+#   - the long one within 0.02 and 0.06 nats, and within 0.05 of the best accuracy at each phenomenon, of which 1,000
 #     positions each are scored, near and far; when a phenomenon is learned depends on the draw of weights and batches, so
 #     where only that is missing up to three seeds are tried, and what each reached is printed,
 #   - and neither is anywhere better than the best by more than four standard errors, in accuracy or loss.

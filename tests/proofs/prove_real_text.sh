@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Does a mini BERT learn real text, and from its context? Pre-trains on a corpus (default: the movie reviews in
 # $BERTIE_TEST_DATA) and fails unless, on at least 5,000 scored held-out positions,
-#   - the loss is at least 0.7 nat below the unigram cross-entropy, and
+#   - the loss is at least 0.7 nats below the unigram cross-entropy, and
 #   - where [MASK] hides the word and all other tokens come from another sentence of the same length, the gain over the
-#     unigram is at most 0.05 nat.
+#     unigram is at most 0.05 nats.
 # Up to 20 minutes on 2 cores. Further arguments go to bert_pretrain.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -65,6 +65,29 @@ TEST(Batching, PlansByTheBudget) {
   EXPECT_EQ(plan_batches(lines, {}, 9).size(), 0);
 }
 
+// The rule itself, for every budget: a batch takes the next sequence unless that would exceed the budget.
+TEST(Batching, PlansAnyLengthsByAnyBudget) {
+  TokenizedLines lines = ragged_lines(60);
+  std::vector<int64_t> order = shuffled(all_of(lines), 3, 0);
+  for (int64_t budget = 1; budget <= 100; budget++) {
+    BatchPlan plan = plan_batches(lines, order, budget);
+    EXPECT_EQ(plan.order, order);
+    ASSERT_EQ(plan.offsets.front(), 0);
+    ASSERT_EQ(plan.offsets.back(), 60);
+    auto tokens = [&](std::span<const int64_t> sequences) {
+      int64_t sum = 0;
+      for (int64_t sequence : sequences) sum += static_cast<int64_t>(lines[sequence].size()) + 2;
+      return sum;
+    };
+    for (int64_t b = 0; b < plan.size(); b++) {
+      ASSERT_GE(plan[b].size(), 1u);
+      EXPECT_TRUE(plan[b].size() == 1 || tokens(plan[b]) <= budget) << budget;
+      if (b + 1 == plan.size()) break;
+      EXPECT_GT(tokens(plan[b]) + tokens(plan[b + 1].subspan(0, 1)), budget);
+    }
+  }
+}
+
 TEST(Batching, ShufflesAnewForEachPass) {
   TokenizedLines lines = ragged_lines(500);
   std::vector<int64_t> order = all_of(lines), first = shuffled(order, 1, 0);
@@ -72,6 +95,10 @@ TEST(Batching, ShufflesAnewForEachPass) {
   EXPECT_NE(shuffled(order, 1, 1), first);
   EXPECT_NE(shuffled(order, 2, 0), first);
   EXPECT_NE(first, order);
+  std::set<std::vector<int64_t>> orders;  // no seed's pass is another seed's
+  for (uint64_t seed = 0; seed < 8; seed++)
+    for (int64_t pass = 0; pass < 8; pass++) orders.insert(shuffled(order, seed, pass));
+  EXPECT_EQ(orders.size(), 64u);
   std::sort(first.begin(), first.end());
   EXPECT_EQ(first, order);
 }
@@ -125,6 +152,26 @@ TEST(MlmBatches, EverySequenceOncePerPass) {
     EXPECT_EQ(std::set(seen.begin(), seen.end()).size(), 1000u);
     EXPECT_GT(tokens, 64 * 8 / 10 * plan.size());  // batches are well filled
   }
+}
+
+// The order and the masks of a pass are its own, and the seed's.
+TEST(MlmBatches, PassesAndSeedsDiffer) {
+  auto make = [](uint64_t order_seed, uint64_t mask_seed) {
+    return MlmBatches(ragged_lines(300), vocabulary(),
+                      Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), mask_seed), 100,
+                      order_seed);
+  };
+  MlmBatches batches = make(4, 4);
+  BatchPlan ordered = batches.ordered_pass();
+  EXPECT_EQ(ordered.order, all_of(batches.lines()));
+  EXPECT_NE(batches.shuffled_pass(0).order, ordered.order);
+  EXPECT_NE(batches.shuffled_pass(0).order, batches.shuffled_pass(1).order);
+  EXPECT_NE(batches.shuffled_pass(0).order, make(5, 4).shuffled_pass(0).order);
+  auto masked = [&](const MlmBatches& from, int64_t pass) {
+    return from.batch(ordered[0], pass).tokens.ids.to_vector<int32_t>();
+  };
+  EXPECT_NE(masked(batches, 0), masked(batches, 1));
+  EXPECT_NE(masked(batches, 0), masked(make(4, 5), 0));
 }
 
 // Taking up pass 3 at batch 5 gives what an unbroken run sees there.

@@ -32,6 +32,10 @@ TEST(Corpus, LinesAndDocuments) {
   EXPECT_EQ(corpus.documents(), 3);
   EXPECT_EQ(corpus.replaced, 0);
   EXPECT_EQ(corpus_of("no line end").lines, Lines{"no line end"});
+  for (std::string blank : {" ", "\t", "\r", "\v", "\f", " \t\r\v\f"}) {
+    EXPECT_EQ(corpus_of("one\n" + blank + "\ntwo").document_offsets, (Offsets{0, 1, 2})) << blank.size();
+    EXPECT_EQ(corpus_of(blank + "\none").lines, Lines{"one"});
+  }
 }
 
 TEST(Corpus, FilesFollowOneAnother) {
@@ -60,6 +64,10 @@ TEST(Corpus, InvalidUtf8IsReplacedAndCounted) {
   EXPECT_EQ(corpus.replaced, 5);
   EXPECT_EQ(corpus.first_replaced_source, "text");
   EXPECT_EQ(corpus.first_replaced_line, 3);
+  Corpus second = corpus_of("valid");
+  add_text(second, "more", "also\n\n\xff");
+  EXPECT_EQ(second.first_replaced_source, "more");
+  EXPECT_EQ(second.first_replaced_line, 3);
 }
 
 TEST(Corpus, RefusesWhatIsNoText) {
@@ -75,6 +83,9 @@ TEST(Corpus, RefusesWhatIsNoText) {
   EXPECT_EQ(refusal(std::string(65535, 'x') + '\0'),
             "[corpus] '" + (folder / "f") + "' must be text, but its byte 65535 is NUL (a binary file?)");
   EXPECT_EQ(refusal(std::string(65536, 'x') + '\0'), "no error");
+  Corpus corpus = corpus_of("text");
+  EXPECT_EQ(message_of([&] { add_text(corpus, "second", "\n\n"); }),
+            "[corpus] 'second' has no text, it is blank");
   EXPECT_EQ(message_of([&] { read_corpus({folder / "none"}); }),
             "[read] can't read '" + (folder / "none") + "': No such file or directory");
   EXPECT_EQ(message_of([&] { read_corpus({folder.path()}); }),
@@ -93,6 +104,23 @@ TEST(Corpus, SplitByLines) {
   for (int i = 0; i < 19; i++) text += fmt::format("{}a\n{}b\n\n", i, i);
   Corpus documents = corpus_of(text);
   EXPECT_EQ(split_corpus(documents).held_out, Lines{"9b"});
+  add_text(documents, "one more", "19a\n19b\n");
+  EXPECT_EQ(split_corpus(documents).held_out, (Lines{"19a", "19b"}));
+}
+
+// Every line is in one part, and the held-out ones are where the rule says, for every small number of lines.
+TEST(Corpus, SplitsAnyNumberOfLines) {
+  for (int count = 2; count <= 61; count++) {
+    Corpus corpus = corpus_of(numbered_lines(count));
+    Lines training, held_out;
+    for (int i = 0; i < count; i++) {
+      bool held = count < 20 ? i == count - 1 : i == 19 || i == 39 || i == 59;
+      (held ? held_out : training).push_back(corpus.lines[i]);
+    }
+    CorpusSplit split = split_corpus(corpus);
+    EXPECT_EQ(split.held_out, held_out) << count;
+    EXPECT_EQ(split.training, training) << count;
+  }
 }
 
 TEST(Corpus, SplitByDocuments) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "tests/message_of.h"
 
@@ -111,6 +112,12 @@ TEST(Masking, IsAFunctionOfSeedPassSequenceAndPosition) {
   EXPECT_NE(masking.mask(large_batch(4, 14), 5).tokens.ids.to_vector<int32_t>(), ids);
   EXPECT_NE(masking.mask(large_batch(4, 10 + (int64_t{1} << 32)), 5).tokens.ids.to_vector<int32_t>(), ids);
   EXPECT_NE(Masking(ordinary(), mask_id, 2).mask(large_batch(4, 10), 5).tokens.ids.to_vector<int32_t>(), ids);
+  std::set<std::vector<int32_t>> masks;  // no seed's pass is another seed's
+  for (uint64_t seed = 0; seed < 6; seed++)
+    for (int64_t pass = 0; pass < 6; pass++)
+      masks.insert(
+          Masking(ordinary(), mask_id, seed).mask(large_batch(4), pass).tokens.ids.to_vector<int32_t>());
+  EXPECT_EQ(masks.size(), 36u);
   EXPECT_EQ(whole.tokens.offsets, (std::vector<int64_t>{0, 100, 200, 300, 400}));
   EXPECT_EQ(whole.tokens.sequences, (std::vector<int64_t>{10, 11, 12, 13}));
 }

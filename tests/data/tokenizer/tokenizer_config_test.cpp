@@ -48,6 +48,88 @@ TEST_F(TokenizerConfigTest, ReadsWhatTransformersWrites) {
   EXPECT_EQ(read(R"({"model_max_length": 512})").model_max_length, 512);
 }
 
+// Each key alone, against its default.
+TEST_F(TokenizerConfigTest, EachKeyIsReadUnderItsName) {
+  for (bool value : {true, false}) {
+    const char* text = value ? "true" : "false";
+    auto with = [&](const char* key) { return read(std::string("{\"") + key + "\": " + text + "}").options; };
+    EXPECT_EQ(with("do_lower_case").words.do_lower_case, value);
+    EXPECT_EQ(with("do_lower_case").words.strips_accents(), value);  // none given: as do_lower_case
+    EXPECT_EQ(with("strip_accents").words.strip_accents, value);
+    EXPECT_EQ(with("strip_accents").words.strips_accents(), value);
+    EXPECT_TRUE(with("strip_accents").words.do_lower_case);
+    EXPECT_EQ(with("tokenize_chinese_chars").words.tokenize_chinese_chars, value);
+    EXPECT_EQ(with("split_special_tokens").split_special_tokens, value);
+    EXPECT_EQ(with("clean_up_tokenization_spaces").clean_up_tokenization_spaces, value);
+    TokenizerOptions unknown = with("lowercase");
+    EXPECT_TRUE(unknown.words.do_lower_case && unknown.words.tokenize_chinese_chars);
+    EXPECT_TRUE(unknown.clean_up_tokenization_spaces && !unknown.split_special_tokens);
+  }
+  TokenizerConfig nulls =
+      read(R"({"do_lower_case": null, "strip_accents": null, "tokenize_chinese_chars": null,
+      "split_special_tokens": null, "clean_up_tokenization_spaces": null, "model_max_length": null,
+      "tokenizer_class": null})");
+  EXPECT_TRUE(nulls.options.words.do_lower_case && nulls.options.words.tokenize_chinese_chars);
+  EXPECT_EQ(nulls.options.words.strip_accents, std::nullopt);
+  EXPECT_TRUE(nulls.options.clean_up_tokenization_spaces && !nulls.options.split_special_tokens);
+  for (int64_t length : {1, 2, 511, 512, 1024, 8192, 1'000'000, 1'000'000'000})
+    EXPECT_EQ(read("{\"model_max_length\": " + std::to_string(length) + "}").model_max_length, length);
+  for (const char* none : {"1e30", "1000000000000000019884624838656", "1000000000000000000"})
+    EXPECT_EQ(read(std::string("{\"model_max_length\": ") + none + "}").model_max_length, std::nullopt);
+  EXPECT_NE(error(R"({"model_max_length": -1})"), "no error");
+  EXPECT_NE(error(R"({"model_max_length": "512"})"), "no error");
+  for (const char* name : {"BertTokenizer", "BertTokenizerFast"})
+    EXPECT_EQ(error(std::string("{\"tokenizer_class\": \"") + name + "\"}"), "no error");
+}
+
+// Each special token has its own key and name, and no flag of it may be true.
+TEST_F(TokenizerConfigTest, EachSpecialTokenIsItself) {
+  const std::pair<std::string, std::string> keys[] = {{"pad_token", "[PAD]"},
+                                                      {"unk_token", "[UNK]"},
+                                                      {"cls_token", "[CLS]"},
+                                                      {"sep_token", "[SEP]"},
+                                                      {"mask_token", "[MASK]"}};
+  for (const auto& [key, token] : keys) {
+    for (const auto& [other_key, other] : keys) {
+      std::string message = error("{\"" + key + "\": \"" + other + "\"}");
+      EXPECT_EQ(message == "no error", token == other) << key << other << message;
+    }
+    for (std::string flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
+      for (std::string value : {"true", "false"}) {
+        std::string described = "{\"content\": \"" + token + "\", \"" + flag + "\": " + value + "}";
+        bool refused = value == "true";
+        EXPECT_EQ(error("{\"" + key + "\": " + described + "}") != "no error", refused) << key << flag;
+        for (std::string list : {"additional_special_tokens", "extra_special_tokens", "added_tokens"})
+          EXPECT_EQ(error("{\"" + list + "\": [" + described + "]}") != "no error", refused) << list << flag;
+      }
+    }
+  }
+}
+
+// Every combination of settings, and what the file says of them.
+TEST_F(TokenizerConfigTest, AllSettingsComeBack) {
+  for (int bits = 0; bits < 64; bits++) {
+    TokenizerConfig config;
+    config.options.words.do_lower_case = bits & 1;
+    config.options.words.tokenize_chinese_chars = bits & 2;
+    config.options.split_special_tokens = bits & 4;
+    config.options.clean_up_tokenization_spaces = bits & 8;
+    if (bits & 16) config.options.words.strip_accents = bits & 32;
+    write_tokenizer_config(path_, config);
+    TokenizerOptions read = read_tokenizer_config(path_).options;
+    EXPECT_EQ(read.words.do_lower_case, config.options.words.do_lower_case);
+    EXPECT_EQ(read.words.tokenize_chinese_chars, config.options.words.tokenize_chinese_chars);
+    EXPECT_EQ(read.words.strip_accents, config.options.words.strip_accents);
+    EXPECT_EQ(read.split_special_tokens, config.options.split_special_tokens);
+    EXPECT_EQ(read.clean_up_tokenization_spaces, config.options.clean_up_tokenization_spaces);
+  }
+  std::string text = read_file(path_);
+  for (const char* entry :
+       {R"("tokenizer_class": "BertTokenizer")", R"("pad_token": "[PAD]")", R"("unk_token": "[UNK]")",
+        R"("cls_token": "[CLS]")", R"("sep_token": "[SEP]")", R"("mask_token": "[MASK]")"})
+    EXPECT_NE(text.find(entry), std::string::npos) << entry;
+}
+
 TEST_F(TokenizerConfigTest, ComesBackFromItsFile) {
   TokenizerConfig config;
   config.options.words = {false, true, false};

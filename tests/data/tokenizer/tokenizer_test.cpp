@@ -185,6 +185,74 @@ TEST(Tokenizer, DecodesWithSpacesAroundApostrophes) {
   EXPECT_EQ(plain.decode(ids), "a. a? a,! a ' s a ' an't a's.... a");
 }
 
+// Each of the replacements alone, as in transformers' clean_up_tokenization(): what stands before and behind
+// stays.
+TEST(Tokenizer, CleansUpEachContraction) {
+  const std::pair<std::vector<std::string>, std::string> cases[] = {
+      {{"."}, "a."},     {{"?"}, "a?"},      {{"!"}, "a!"},    {{","}, "a,"},         {{"'", "s"}, "a's"},
+      {{"n't"}, "an't"}, {{"'m"}, "a'm"},    {{"'s"}, "a's"},  {{"'ve"}, "a've"},     {{"'re"}, "a're"},
+      {{";"}, "a ;"},    {{"'ll"}, "a 'll"}, {{"'d"}, "a 'd"}, {{"-", "b"}, "a - b"}, {{"##n't"}, "an't"}};
+  for (const auto& [after, expected] : cases) {
+    std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"};
+    std::vector<int32_t> ids{5};
+    for (const std::string& token : after) {
+      ids.push_back(static_cast<int32_t>(tokens.size()));
+      tokens.push_back(token);
+    }
+    tokens.push_back("z");
+    ids.push_back(static_cast<int32_t>(tokens.size()) - 1);
+    EXPECT_EQ(Tokenizer(Vocabulary(tokens)).decode(ids), expected + " z");
+  }
+}
+
+// An Encoding that is used again holds nothing of what it held before.
+TEST(Tokenizer, AnEncodingIsMadeAnew) {
+  Tokenizer tokenizer(reference_vocabulary());
+  Encoding used, fresh;
+  tokenizer.encode({"the the the \xFF", "run run"}, {.max_length = 4}, used);
+  EXPECT_EQ(used.replaced, 1);
+  EXPECT_EQ(used.cut_off, 4);
+  for (const char* text : {"the", ""}) {
+    tokenizer.encode({text}, {}, used);
+    fresh = {};
+    tokenizer.encode({text}, {}, fresh);
+    EXPECT_EQ(used.ids, fresh.ids);
+    EXPECT_EQ(used.token_type_ids, fresh.token_type_ids);
+    EXPECT_EQ(flat(used.offsets), flat(fresh.offsets));
+    EXPECT_EQ(used.replaced, 0);
+    EXPECT_EQ(used.cut_off, 0);
+  }
+}
+
+// Invalid bytes of all parts count: both texts of a pair, and what stands before and behind a special token.
+TEST(Tokenizer, ReplacementsOfAllPartsAddUp) {
+  Tokenizer tokenizer(reference_vocabulary());
+  Encoding encoding;
+  tokenizer.encode({"\xFF the \xFF [MASK]\xFF", "\xFF [SEP] \xFF run"}, {}, encoding);
+  EXPECT_EQ(encoding.replaced, 5);
+}
+
+// The word of the most characters that isn't [UNK], in characters of one to four bytes.
+TEST(Tokenizer, WordsHaveUpTo100Characters) {
+  for (std::string character : {"b", "д", "ㄱ", "𐐨"}) {
+    Tokenizer tokenizer(
+        Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", character, "##" + character}));
+    for (int count : {1, 2, 99, 100, 101, 250}) {
+      std::string word;
+      std::vector<int32_t> pieces{5};
+      for (int i = 0; i < count; i++) word += character;
+      pieces.resize(count, 6);
+      EXPECT_EQ(tokenizer.ids(word + " " + word),
+                count > 100 ? std::vector<int32_t>({1, 1}) : [&] {
+                  std::vector<int32_t> twice = pieces;
+                  twice.insert(twice.end(), pieces.begin(), pieces.end());
+                  return twice;
+                }())
+          << character << count;
+    }
+  }
+}
+
 // The published conformance cases of those models whose vocabulary is at hand.
 TEST(Tokenizer, ConformanceCases) {
   const char* data = std::getenv("BERTIE_TEST_DATA");

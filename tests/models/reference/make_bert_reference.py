@@ -3,7 +3,7 @@
 
     config.json, model.safetensors  the start, as transformers saves BertForMaskedLM, in f64. Every weight is
                                     a number that f32 holds too, so both types start at the same point.
-    expected.safetensors            batch and results in f64, in packed layout (packed_batch.py)
+    expected.safetensors            batch and results in f64, in packed layout (bench/packed_batch.py)
     training.json                   the hyperparameters of the three runs
 
 expected.safetensors holds, with T tokens, N sequences, M scored tokens, H hidden, V vocabulary:

@@ -10,7 +10,8 @@
 
 All cases run on one ragged batch of pairs, kept in weights.safetensors: batch.ids i32 [T], batch.token_type_ids i32
 [T], batch.offsets i64 [N+1]. A case holds `logits` (or the names that the output has in transformers), in packed
-layout (of a language model: at `scored_rows`), `labels` (what the loss took, in packed layout), `loss`, and, for three heads, grad.<name> of every parameter.
+layout (of a language model: at `scored_rows`), `labels` (what the loss took, in packed layout), `loss`, and, for three
+heads, grad.<name> of every parameter.
 The hidden states of BertModel are hidden_state.0 (embeddings) … hidden_state.L, and pooler_output.
 """
 

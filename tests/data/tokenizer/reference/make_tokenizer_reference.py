@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes tests/data/tokenizer/reference/tokenizer.json: what `tokenizers` makes of texts that are hard to tokenize, how Python reads
-invalid UTF-8, what truncation leaves of pairs, and the vocabulary that its trainer makes of a small text. Needs the
-Python package tokenizers."""
+"""Writes tests/data/tokenizer/reference/tokenizer.json: what `tokenizers` makes of texts that are hard to tokenize, how
+Python reads invalid UTF-8, what truncation leaves of pairs, and the vocabulary that its trainer makes of a small text.
+Needs the Python package tokenizers."""
 
 import collections
 import json

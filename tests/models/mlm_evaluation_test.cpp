@@ -1,0 +1,200 @@
+#include "bertie/models/mlm_evaluation.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "tests/message_of.h"
+#include "tests/models/small_config.h"
+
+namespace bertie {
+namespace {
+
+constexpr int32_t mask_id = 4;
+
+const Vocabulary& vocabulary() {
+  static const Vocabulary instance(
+      {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "f", "g"});
+  return instance;
+}
+
+TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
+  TokenizedLines lines;
+  for (const auto& sequence : sequences) {
+    lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
+    lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+  }
+  return lines;
+}
+
+// `count` lines of 1 to 14 words.
+TokenizedLines ragged_lines(int count) {
+  std::vector<std::vector<int32_t>> sequences;
+  for (int i = 0; i < count; i++) {
+    auto& sequence = sequences.emplace_back();
+    for (int j = 0; j < 1 + i * 5 % 14; j++) sequence.push_back(5 + (i * 3 + j * j) % 7);
+  }
+  return lines_of(sequences);
+}
+
+MlmBatches batches_of(TokenizedLines lines, int64_t batch_tokens) {
+  return MlmBatches(std::move(lines), vocabulary(), Masking(ordinary_tokens(vocabulary()), mask_id, 3),
+                    batch_tokens, 3);
+}
+
+// A batch by hand. Sequence n has the number numbers[n].
+MaskedBatch batch_by_hand(const std::vector<std::vector<int32_t>>& shown, const std::vector<int64_t>& numbers,
+                          const std::vector<int64_t>& rows, const std::vector<int32_t>& labels) {
+  TokenizedLines packed = lines_of(shown);
+  return {
+      {Array::from(packed.ids), Array(), packed.offsets, numbers}, Array::from(rows), Array::from(labels)};
+}
+
+std::unique_ptr<BertForMaskedLM> evaluated_model(DType type = DType::f64) {
+  auto model =
+      std::make_unique<BertForMaskedLM>(small_config(vocabulary().size()), Initializer::normal(0.4, 5, type));
+  model->eval();
+  return model;
+}
+
+// From the logits, position by position: what the score is by its definition.
+TEST(MlmEvaluation, IsTheMeanOverAllScoredPositions) {
+  for (DType type : {DType::f64, DType::f32}) {
+    std::unique_ptr<BertForMaskedLM> owner = evaluated_model(type);
+    const BertForMaskedLM& model = *owner;
+    MlmBatches held_out =
+        batches_of(ragged_lines(40), 30);  // batches of different numbers of scored positions
+    std::vector<MaskedBatch> batches = evaluation_batches(held_out, 100);
+    ASSERT_GT(batches.size(), 5u);
+    double scored = 0, hidden = 0, loss = 0, hidden_loss = 0, right = 0, shown_right = 0;
+    std::set<int64_t> sizes;
+    for (const MaskedBatch& batch : batches) {
+      sizes.insert(batch.labels.size());
+      Tensor logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
+      Array log_p = log_probabilities(model, batch);
+      ASSERT_EQ(log_p.shape(), (Shape{batch.labels.size(), 12}));
+      for (int64_t m = 0; m < batch.labels.size(); m++) {
+        double sum = 0;
+        int32_t choice = 0, label = batch.labels.data<int32_t>()[m];
+        for (int32_t word = 0; word < 12; word++) {
+          sum += std::exp(logits.array().item(m * 12 + word));
+          if (logits.array().item(m * 12 + word) > logits.array().item(m * 12 + choice)) choice = word;
+        }
+        double log_p_of_label = logits.array().item(m * 12 + label) - std::log(sum);
+        EXPECT_NEAR(log_p.item(m * 12 + label), log_p_of_label, 1e-5);
+        bool is_hidden = batch.tokens.ids.item(batch.scored_rows.data<int64_t>()[m]) == mask_id;
+        scored++;
+        loss -= log_p_of_label;
+        right += choice == label;
+        shown_right += choice == label && !is_hidden;
+        hidden += is_hidden;
+        if (is_hidden) hidden_loss -= log_p_of_label;
+      }
+    }
+    ASSERT_GT(sizes.size(), 2u);
+    ASSERT_GT(scored, hidden);
+    ASSERT_GT(shown_right, 0);
+    ASSERT_GT(right, shown_right);
+    MlmScore score = evaluate(model, batches, mask_id);
+    EXPECT_EQ(static_cast<double>(score.scored), scored);
+    EXPECT_EQ(static_cast<double>(score.hidden), hidden);
+    EXPECT_NEAR(score.loss, loss / scored, 1e-6);
+    EXPECT_NEAR(score.hidden_loss, hidden_loss / hidden, 1e-6);
+    EXPECT_NEAR(score.accuracy, right / scored, 1e-12);
+  }
+}
+
+TEST(MlmEvaluation, NeedsEvalModeAndNothingToScoreScoresNothing) {
+  std::unique_ptr<BertForMaskedLM> owner = evaluated_model();
+  BertForMaskedLM& model = *owner;
+  std::vector<MaskedBatch> batches = evaluation_batches(batches_of(ragged_lines(4), 30), 1);
+  model.train();
+  EXPECT_EQ(message_of([&] { evaluate(model, batches, mask_id); }),
+            "[evaluate] the model must be in eval mode");
+  EXPECT_EQ(message_of([&] { log_probabilities(model, batches[0]); }),
+            "[evaluate] the model must be in eval mode");
+  model.eval();
+  MlmScore none = evaluate(model, {}, mask_id);
+  EXPECT_EQ(none.scored, 0);
+  EXPECT_EQ(none.loss, 0);
+  EXPECT_EQ(none.hidden_loss, 0);
+}
+
+// 4 a, 2 b, 1 c, no d … g in 7 ordinary tokens; each count and one more, of 7 + 7.
+TEST(MlmEvaluation, TheUnigramModelCountsOrdinaryWords) {
+  UnigramModel unigram(lines_of({{5, 6, 5, 1}, {7, 5}, {4, 5, 6, 1, 1, 1, 1, 1, 1}}),
+                       ordinary_tokens(vocabulary()));
+  ASSERT_EQ(unigram.log_probability().size(), 12u);
+  const double expected[] = {5 / 14., 3 / 14., 2 / 14., 1 / 14., 1 / 14., 1 / 14., 1 / 14.};
+  for (int32_t word = 0; word < 7; word++)
+    EXPECT_NEAR(unigram.log_probability()[5 + word], std::log(expected[word]), 1e-12) << word;
+  for (int32_t special = 0; special < 5; special++)
+    EXPECT_EQ(unigram.log_probability()[special], -INFINITY) << special;
+
+  // Two batches; "a" is the choice everywhere. Scored: hidden b, shown a, hidden d; then hidden a.
+  std::vector<MaskedBatch> batches{batch_by_hand({{2, 4, 5, 3}, {2, 7, 4, 3}}, {0, 1}, {1, 2, 6}, {6, 5, 8}),
+                                   batch_by_hand({{2, 4, 3}}, {2}, {1}, {5})};
+  MlmScore score = unigram.evaluate(batches, mask_id);
+  EXPECT_EQ(score.scored, 4);
+  EXPECT_EQ(score.hidden, 3);
+  EXPECT_NEAR(score.loss, -std::log(3 / 14. * 5 / 14. * 1 / 14. * 5 / 14.) / 4, 1e-12);
+  EXPECT_NEAR(score.hidden_loss, -std::log(3 / 14. * 1 / 14. * 5 / 14.) / 3, 1e-12);
+  EXPECT_NEAR(score.accuracy, 0.5, 1e-12);
+}
+
+// Pass after pass over the text in its order, each with masks of its own, until there are enough positions.
+TEST(MlmEvaluation, BatchesAreThoseOfOnePassAfterTheOther) {
+  MlmBatches held_out = batches_of(ragged_lines(20), 40);
+  BatchPlan plan = held_out.ordered_pass();
+  ASSERT_GT(plan.size(), 3);
+  for (int64_t wanted : {1, 15, 60, 150}) {
+    std::vector<MaskedBatch> batches = evaluation_batches(held_out, wanted);
+    int64_t found = 0;
+    for (size_t i = 0; i < batches.size(); i++) {
+      EXPECT_LT(found, wanted);  // no batch more than needed
+      int64_t pass = static_cast<int64_t>(i) / plan.size(), b = static_cast<int64_t>(i) % plan.size();
+      MaskedBatch expected = held_out.batch(plan[b], pass);
+      EXPECT_EQ(batches[i].tokens.ids.to_vector<int32_t>(), expected.tokens.ids.to_vector<int32_t>());
+      EXPECT_EQ(batches[i].labels.to_vector<int32_t>(), expected.labels.to_vector<int32_t>());
+      EXPECT_EQ(batches[i].tokens.sequences, expected.tokens.sequences);
+      found += batches[i].labels.size();
+    }
+    EXPECT_GE(found, wanted);
+  }
+  EXPECT_GT(evaluation_batches(held_out, 150).size(), static_cast<size_t>(plan.size()));  // a second pass
+  EXPECT_EQ(evaluation_batches(batches_of(lines_of({{5}}), 40), 1000).size(), 64u);       // one position each
+}
+
+// Lines 0, 2 and 3 have three words, 1 and 4 two, 5 is alone. Each shows the next one of its length, the last
+// the first.
+TEST(MlmEvaluation, TheControlHasAnotherLinesWords) {
+  TokenizedLines lines = lines_of({{5, 6, 7}, {8, 9}, {10, 11, 5}, {9, 8, 7}, {6, 11}, {7, 7, 7, 7}});
+  std::vector<MaskedBatch> batches{
+      // Line 3 with its second word hidden, and its third scored but shown; line 0 with its first hidden.
+      batch_by_hand({{2, 9, 4, 7, 3}, {2, 4, 6, 7, 3}}, {3, 0}, {2, 3, 6}, {8, 7, 5}),
+      // Line 5 has no partner; line 1 has both words hidden; line 4 has one shown that isn't scored.
+      batch_by_hand({{2, 4, 7, 7, 7, 3}, {2, 4, 4, 3}, {2, 6, 4, 3}}, {5, 1, 4}, {1, 7, 8, 12},
+                    {7, 8, 9, 11}),
+      // Nothing is left of these: no partner, and nothing hidden.
+      batch_by_hand({{2, 4, 7, 7, 7, 3}}, {5}, {1}, {7}), batch_by_hand({{2, 8, 9, 3}}, {1}, {1}, {8})};
+  std::vector<std::vector<int32_t>> before;
+  for (const MaskedBatch& batch : batches) before.push_back(batch.tokens.ids.to_vector<int32_t>());
+  std::vector<MaskedBatch> control = with_foreign_context(batches, lines, mask_id);
+  ASSERT_EQ(control.size(), 2u);
+  EXPECT_EQ(control[0].tokens.ids.to_vector<int32_t>(),
+            (std::vector<int32_t>{2, 5, 4, 7, 3, /**/ 2, 4, 11, 5, 3}));
+  EXPECT_EQ(control[0].scored_rows.to_vector<int64_t>(), (std::vector<int64_t>{2, 6}));
+  EXPECT_EQ(control[0].labels.to_vector<int32_t>(), (std::vector<int32_t>{8, 5}));
+  EXPECT_EQ(control[0].tokens.sequences, (std::vector<int64_t>{3, 0}));
+  EXPECT_EQ(control[1].tokens.ids.to_vector<int32_t>(),
+            (std::vector<int32_t>{2, 4, 7, 7, 7, 3, /**/ 2, 4, 4, 3, /**/ 2, 8, 4, 3}));
+  EXPECT_EQ(control[1].scored_rows.to_vector<int64_t>(), (std::vector<int64_t>{7, 8, 12}));
+  EXPECT_EQ(control[1].labels.to_vector<int32_t>(), (std::vector<int32_t>{8, 9, 11}));
+  for (size_t b = 0; b < batches.size(); b++)  // the batches given stay as they were
+    EXPECT_EQ(batches[b].tokens.ids.to_vector<int32_t>(), before[b]);
+}
+
+}  // namespace
+}  // namespace bertie

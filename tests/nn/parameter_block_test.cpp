@@ -1,0 +1,62 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "bertie/nn/optimizer.h"
+#include "tests/message_of.h"
+#include "tests/nn/small_models.h"
+
+namespace bertie {
+namespace {
+
+TEST(ParameterBlock, HoldsValuesAndGradientsInModuleOrder) {
+  TwoLayers model;
+  double before = model.parameters()[2].tensor.array().item(3);
+  ParameterBlock block(model);
+  EXPECT_EQ(block.size(), 26);
+  EXPECT_EQ(block.values().item(12 + 4 + 3), before);
+  model.eval();
+  backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
+  EXPECT_EQ(block.gradients().item(25), 5);  // of the last bias
+  double squares = 0;
+  for (double g : block.gradients().to_vector<double>()) squares += g * g;
+  EXPECT_DOUBLE_EQ(block.gradient_norm(), std::sqrt(squares));
+  block.zero_grad();
+  EXPECT_EQ(message_of([&] { block.gradient_norm(); }),
+            "[gradient_norm] the loss doesn't reach these parameters: first.weight, first.bias, "
+            "second.weight, second.bias");
+}
+
+TEST(ParameterBlock, OnlyOneAtATimeHoldsAParameter) {
+  TwoLayers model;
+  model.eval();
+  {
+    ParameterBlock block(model);
+    EXPECT_EQ(message_of([&] { ParameterBlock second(model.first); }),
+              "[bind] this parameter's place is bound already");
+    backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
+  }
+  ParameterBlock later(model);
+  Array before = later.values().clone();
+  later.zero_grad();
+  backward(sum(model.forward(Array::full({5, 3}, 1, DType::f64))));
+  EXPECT_EQ(later.gradients().item(25), 5);
+  SGD(later).step(0.5);
+  EXPECT_EQ(model.second.parameters()[1].tensor.array().item(1), before.item(25) - 2.5);
+}
+
+TEST(ParameterBlock, LeavesNothingBoundWhereItCantBeMade) {
+  TwoLayers model;
+  {
+    ParameterBlock second(model.second);
+    EXPECT_EQ(message_of([&] { ParameterBlock all(model); }),
+              "[bind] this parameter's place is bound already");
+    EXPECT_EQ(message_of([&] { ParameterBlock first(model.first); }), "no error");
+    backward(sum(model.second.forward(Array::full({5, 4}, 1, DType::f64))));
+    EXPECT_EQ(second.gradients().item(9), 5);  // still bound where it was
+  }
+  EXPECT_EQ(message_of([&] { ParameterBlock all(model); }), "no error");
+}
+
+}  // namespace
+}  // namespace bertie
