@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     input.pass.packing.offsets = {0, static_cast<int64_t>(encoding.ids.size())};
     Array row = Array::from(masked), labels = Array::from(std::vector<int32_t>{label});
 
-    auto probability = [&] {
+    auto probability = [&, &model = model] {
       NoGrad no_grad;
       return softmax(model->logits(input, row)).array().item(label);
     };

@@ -19,9 +19,11 @@ TEST(EmbeddingFile, SafetensorsComeBack) {
   file.add(rows.data(), 1);
   file.add(rows.data() + 3, 1);
   EXPECT_FALSE(std::filesystem::exists(path));
-  file.commit({{"offsets", Array::from(std::vector<int32_t>{0, 2})}});
+  file.commit({{"offsets", Array::from(std::vector<int32_t>{0, 2})},
+               {"norms", Array::from(std::vector<float>{7, 8, 9})}});
   Safetensors read = read_safetensors(path);
-  ASSERT_EQ(read.tensors.size(), 2u);
+  ASSERT_EQ(read.tensors.size(), 3u);
+  EXPECT_EQ(read.find("norms")->to_vector<float>(), (std::vector<float>{7, 8, 9}));
   EXPECT_EQ(read.find("embeddings")->shape(), Shape({2, 3}));
   EXPECT_EQ(read.find("embeddings")->to_vector<float>(), rows);
   EXPECT_EQ(read.find("offsets")->to_vector<int32_t>(), (std::vector<int32_t>{0, 2}));
@@ -32,18 +34,20 @@ TEST(EmbeddingFile, SafetensorsComeBack) {
 TEST(EmbeddingFile, NpyIsWhatNumPyExpects) {
   TemporaryFolder folder;
   std::string path = folder / "rows.npy";
-  std::vector<float> rows{1, 2, 3, 4};
+  std::vector<float> rows{1, 2, 3, 4, 5, 6};
   EmbeddingFile file(path, 2);
   file.add(rows.data(), 2);
+  file.add(rows.data() + 4, 1);
+  EXPECT_EQ(file.rows(), 3);
   file.commit();
   std::string bytes = read_file(path);
   ASSERT_EQ(bytes.substr(0, 8), std::string("\x93NUMPY\x01\x00", 8));
   size_t begin = 10 + static_cast<uint8_t>(bytes[8]) + 256 * static_cast<uint8_t>(bytes[9]);
   EXPECT_EQ(begin % 64, 0u);
   EXPECT_EQ(bytes[begin - 1], '\n');
-  EXPECT_NE(bytes.find("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }"), std::string::npos);
-  ASSERT_EQ(bytes.size(), begin + 4 * sizeof(float));
-  EXPECT_EQ(bytes.substr(begin), std::string(reinterpret_cast<const char*>(rows.data()), 4 * sizeof(float)));
+  EXPECT_NE(bytes.find("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }"), std::string::npos);
+  ASSERT_EQ(bytes.size(), begin + 6 * sizeof(float));
+  EXPECT_EQ(bytes.substr(begin), std::string(reinterpret_cast<const char*>(rows.data()), 6 * sizeof(float)));
 }
 
 TEST(EmbeddingFile, RefusesWhatItCannotWrite) {

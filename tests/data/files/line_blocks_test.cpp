@@ -82,6 +82,31 @@ TEST(LineBlocks, APipesLinesComeAsTheyAreWritten) {
   writer.join();
 }
 
+// A line feed that comes alone ends the line that came before; more isn't waited for.
+TEST(LineBlocks, APipesLineFeedMayComeAlone) {
+  TemporaryFolder folder;
+  std::string path = folder / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::atomic<int> asked = 0;  // before each read, and ten times a second while there is nothing to read
+  std::atomic<bool> written = false, done = false;
+  std::thread writer([&] {
+    std::ofstream pipe(path);
+    pipe << "line" << std::flush;
+    written = true;
+    while (asked < 2) std::this_thread::yield();  // until that was read
+    pipe << "\n" << std::flush;
+    while (!done) std::this_thread::yield();  // the pipe stays open
+  });
+  LineBlocks blocks(path, [&] { return ++asked == 50; });
+  while (!written) std::this_thread::yield();
+  Lines lines;
+  for (std::string_view line : blocks.next()) lines.emplace_back(line);
+  EXPECT_EQ(lines, Lines{"line"});
+  EXPECT_LT(asked, 50);
+  done = true;
+  writer.join();
+}
+
 // Ctrl-C while a pipe has nothing to read.
 TEST(LineBlocks, ASignalEndsTheWaiting) {
   TemporaryFolder folder;

@@ -193,6 +193,8 @@ TEST_F(SafetensorsTest, BadJson) {
   EXPECT_EQ(refusal(" {}", ""), "the header must be a JSON object");
   EXPECT_EQ(refusal("{\"a\":" + std::string(100000, '['), ""),
             "the header must be nested at most 3 levels deep");
+  EXPECT_EQ(refusal(R"({"x":{"dtype":"I8","shape":[[1]],"data_offsets":[0,1]}})", "1"),
+            "the header must be nested at most 3 levels deep");
   std::string x = tensor("x", "F32", "[1]", 0, 4);
   EXPECT_EQ(refusal("{" + x + "," + x + "}", "1234"), "the header has the key 'x' twice");
   EXPECT_EQ(refusal(R"({"x":{"dtype":"I8","dtype":"I8","shape":[],"data_offsets":[0,1]}})", "1"),
@@ -246,6 +248,40 @@ TEST_F(SafetensorsTest, TensorsOfOtherTypesAreOnlyNamed) {
       << R"({"weight_map": {"x": "model.safetensors", "u": "model.safetensors"}})";
   write(file_bytes(header, std::string(12, '\0')));
   EXPECT_EQ(read_safetensors_shards(folder_ / "index.json").unsupported, file.unsupported);
+}
+
+// Two files and what an index says of them.
+TEST_F(SafetensorsTest, ShardsAreReadAsTheIndexSays) {
+  auto one = [](float value) { return Array::full({1}, value, DType::f32); };
+  write_safetensors(folder_ / "1.safetensors", {{"b", one(1)}, {"a", one(2)}});
+  write_safetensors(folder_ / "2.safetensors", {{"c", one(3)}});
+  write_safetensors(folder_ / "3.safetensors", {{"c", one(4)}});
+  std::string index = folder_ / "index.json";
+  auto read_index = [&](const std::string& map) {
+    std::ofstream(index) << R"({"weight_map": {)" << map << "}}";
+    return read_safetensors_shards(index);
+  };
+  auto index_refusal = [&](const std::string& map) {
+    std::string message = message_of([&] { read_index(map); }), start = "[safetensors] " + index + ": ";
+    EXPECT_EQ(message.substr(0, start.size()), start);
+    return message.substr(std::min(start.size(), message.size()));
+  };
+  const std::string a = R"("a": "1.safetensors")", c = R"("c": "2.safetensors")";
+  Safetensors whole = read_index(c + ", " + a);
+  std::vector<std::pair<std::string, double>> found;
+  for (const NamedArray& stored : whole.tensors) found.emplace_back(stored.name, stored.array.item());
+  EXPECT_EQ(found, (std::vector<std::pair<std::string, double>>{{"b", 1}, {"a", 2}, {"c", 3}}));
+
+  EXPECT_EQ(index_refusal(R"("a": "2.safetensors")"), "the tensor 'a' must be in 2.safetensors, but isn't");
+  EXPECT_EQ(index_refusal(a + R"(, "b": "2.safetensors")"),
+            "the tensor 'b' must be in 2.safetensors, but isn't");
+  EXPECT_EQ(index_refusal(c + R"(, "x": "3.safetensors")"),
+            "the files 2.safetensors and 3.safetensors both have the tensor 'c'");
+  EXPECT_EQ(index_refusal(a + ", " + a), "the index has the key 'a' twice");
+  EXPECT_EQ(index_refusal(R"("a": 1)"), "weight_map must map 'a' to a file's name");
+  for (const char* file : {"below/1.safetensors", "../1.safetensors", "/1.safetensors", "1.bin", ""})
+    EXPECT_EQ(index_refusal(fmt::format(R"("a": "{}")", file)),
+              fmt::format("'{}' must be the name of a .safetensors file in the same folder", file));
 }
 
 TEST_F(SafetensorsTest, LyingOffsets) {
