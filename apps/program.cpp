@@ -12,6 +12,7 @@
 
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/autograd/version.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/ops/gemm.h"
 
@@ -61,11 +62,13 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
       ->check(CLI::Range(1, most_threads));
+  app.set_version_flag("--version", fmt::format("{} (bertie) {}", app.get_name(), version()),
+                       "Print the version and exit");
   app.get_formatter()->column_width(34);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help
+    if (error.get_exit_code() == 0) {  // --help, --version
       app.exit(error);
       if (std::cout.flush()) return 0;
       print_message(app.get_name() + ": [output] standard output can't be written");

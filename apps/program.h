@@ -16,7 +16,8 @@ class Validator;
 namespace bertie {
 
 // Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
-// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` is added to every program.
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` and
+// `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
 // For CLI::Option::check() of every name of a file or a folder, and where else nothing can't be meant: what

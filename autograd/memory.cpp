@@ -22,18 +22,16 @@ constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that eac
 // Free blocks by address (to merge neighbors) and by size (best fit, lowest address first).
 class Allocator {
  public:
-  // Whatever isn't an array comes from malloc, above all the copies of factors that oneDNN makes in each
-  // product. By default glibc gives such blocks back to the system each time, to fault all their pages in
-  // again: it shall keep them, also where they fill a heap (of 64 MiB) of their own.
-  Allocator() {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    mallopt(M_TOP_PAD, 64 << 20);
+  void set_options(const MemoryOptions& options) {
+    std::lock_guard lock(mutex_);
+    BERTIE_CHECK(!started_, "memory", "options must be set before the first array");
+    options_ = options;
   }
 
   void* allocate(int64_t bytes) {
     int64_t size = std::max(alignment, (bytes + alignment - 1) / alignment * alignment);
     std::lock_guard lock(mutex_);
+    start();
     char* block = take(size);
     used_.emplace(block, size);
     counters_.live_bytes += size;
@@ -57,6 +55,18 @@ class Allocator {
   }
 
  private:
+  // Whatever isn't an array comes from malloc, above all the copies of factors that oneDNN makes in each
+  // product. By default glibc gives such blocks back to the system each time, to fault all their pages in
+  // again: it shall keep them, also where they fill a heap (of 64 MiB) of their own.
+  void start() {
+    if (started_) return;
+    started_ = true;
+    if (!options_.tune_malloc) return;
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 64 << 20);
+  }
+
 #ifdef BERTIE_SANITIZE
   char* take(int64_t size) {
     void* block = std::aligned_alloc(alignment, size);
@@ -114,11 +124,13 @@ class Allocator {
     give_back(region, bytes);
   }
 
-  // From the arena, or, where a limit of address space doesn't let it exist, from anywhere.
+  // From the arena, or, where it was declined or a limit of address space doesn't let it exist, from
+  // anywhere.
   char* next_region(int64_t bytes) {
     constexpr int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    if (!arena_) arena_ = static_cast<char*>(mmap(nullptr, arena_bytes, PROT_NONE, kind, -1, 0));
-    if (arena_ != MAP_FAILED && counters_.reserved_bytes + bytes <= arena_bytes) {
+    if (!arena_ && options_.reserve_addresses)
+      arena_ = static_cast<char*>(mmap(nullptr, arena_bytes, PROT_NONE, kind, -1, 0));
+    if (arena_ && arena_ != MAP_FAILED && counters_.reserved_bytes + bytes <= arena_bytes) {
       char* region = arena_ + counters_.reserved_bytes;
       return mprotect(region, bytes, PROT_READ | PROT_WRITE) == 0 ? region : nullptr;
     }
@@ -132,6 +144,8 @@ class Allocator {
   std::set<std::pair<int64_t, char*> > by_size_;
 #endif
   std::mutex mutex_;
+  MemoryOptions options_;
+  bool started_ = false;  // with the first array
   std::unordered_map<char*, int64_t> used_;
   MemoryCounters counters_{};
 };
@@ -144,6 +158,8 @@ Allocator& allocator() {
 }  // namespace
 
 MemoryCounters memory_counters() { return allocator().counters(); }
+
+void set_memory_options(const MemoryOptions& options) { allocator().set_options(options); }
 
 void* allocate(int64_t bytes) {
   BERTIE_CHECK(bytes >= 0 && bytes < int64_t{1} << 56, "memory", "can't allocate {} bytes", bytes);

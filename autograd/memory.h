@@ -15,6 +15,21 @@ struct MemoryCounters {
 
 MemoryCounters memory_counters();
 
+// What concerns the whole process, also the code in it that isn't bertie's. It happens with the first array.
+struct MemoryOptions {
+  // glibc's malloc keeps what is freed instead of giving it back to the system (mallopt: M_MMAP_THRESHOLD of
+  // 32 MiB, M_TRIM_THRESHOLD of 1 GiB, M_TOP_PAD of 64 MiB), since oneDNN frees in each product what it needs
+  // again in the next.
+  bool tune_malloc = true;
+  // One TiB of addresses is reserved, of which the arrays' regions are made usable as they are needed; the
+  // process looks that large to tools that print addresses (VIRT, VmSize), and takes no memory for it.
+  // Without it, regions lie anywhere and may not merge.
+  bool reserve_addresses = true;
+};
+
+// To decline them: throws once there has been an array. The sanitize build reserves nothing in any case.
+void set_memory_options(const MemoryOptions& options);
+
 // 64-byte aligned; throws Error where the system refuses the address space.
 void* allocate(int64_t bytes);
 void release(void* block);  // nullptr is allowed

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs those Debian 12 packages that are missing, as root or through sudo; says nothing where all are there.
 #   scripts/install_dependencies.sh              what building and running the programs needs
-#   scripts/install_dependencies.sh test         … and the tests, benchmarks and show_faults.sh
+#   scripts/install_dependencies.sh test         … and the tests, benchmarks and planted faults
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
+#   scripts/install_dependencies.sh tidy         … what building and the search for faults by clang-tidy need
 #   scripts/install_dependencies.sh fuzz         what building and running the fuzzers needs
 set -euo pipefail
 
@@ -12,8 +13,9 @@ for set in "$@"; do
   case $set in
     test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev patch) ;;
     format) packages+=(clang-format-14 git) ;;
+    tidy) packages+=(clang-tidy-14 libomp-14-dev) ;;
     fuzz) packages+=(clang-14 libclang-rt-14-dev libomp-14-dev) ;;
-    *) echo "install_dependencies: unknown set of packages '$set': there are test, format and fuzz" >&2; exit 2 ;;
+    *) echo "install_dependencies: unknown set of packages '$set': there are test, format, tidy and fuzz" >&2; exit 2 ;;
   esac
 done
 

@@ -22,7 +22,7 @@ if [[ ! -f $build/build.ninja ]]; then
   cmake -S "$root" --preset release --log-level=WARNING -DBERTIE_TESTS=OFF -DBERTIE_BENCH=OFF
 fi
 echo "pretrain: building the programs"
-cmake --build "$build" --target bert_pretrain bert_fill_mask bert_embed mlm_step next_word
+cmake --build "$build" --target programs
 
 if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 if given --write-corpus; then exec "$build/bert_pretrain" "$@"; fi

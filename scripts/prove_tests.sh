@@ -51,11 +51,11 @@ run_tests() {  # folder, seconds
 
 # The first test that failed and, on a line of its own, what it said; a crash is the fault of the test that ran last.
 first_failure() {  # log
-  awk '/^\[ RUN      \]/ { test = $4; said = "" }
-       /: Failure$/ && !failing { failing = test; saying = 1; next }
-       /^\[/ || /: Failure$/ { saying = 0 }
-       saying { gsub(/[ \t]+/, " "); said = said $0 " " }
-       END { print (failing ? failing : test ", which crashed"); print substr(said, 1, 400) }' "$1"
+  awk '/^\[ RUN      \]/ { test = $4; said = saying = "" }
+       /^\[  FAILED  \]/ { failed = 1; exit }
+       /: Failure$/ { saying = said == "" }
+       saying { gsub(/[ \t]+/, " "); said = said substr($0, 1, 200) " " }
+       END { print test (failed ? "" : ", which crashed"); print substr(said, 1, 500) }' "$1"
 }
 
 prove_without_fault() {  # folder

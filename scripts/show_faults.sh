@@ -23,22 +23,10 @@ if [[ ${#names[@]} -eq 0 ]]; then
 fi
 scripts/install_dependencies.sh test
 
-# The files of the project, with a zero byte after each name.
-sources() {
-  if [[ -e .git ]]; then
-    git ls-files -z --cached --others --exclude-standard
-  else
-    find . -path ./build -prune -o -type f -print0
-  fi | while IFS= read -r -d '' file; do
-    [[ ! -f $file ]] || printf '%s\0' "$file"  # git also lists what was deleted
-  done
-}
-
 for name in "${names[@]}"; do
   copy=build/faults/$name log=build/faults/$name.log
   rm -rf "$copy"
-  mkdir -p "$copy"
-  sources | tar --create --null --files-from=- | tar --extract --directory="$copy"
+  scripts/copy_sources.sh "$copy"
   patch --quiet --force --fuzz=0 --strip=1 --directory="$copy" --input="$root/scripts/faults/$name.patch"
   echo "show_faults: $name: building and training in $copy, see $log" >&2
   if ! OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} "$copy/scripts/pretrain.sh" "$@" >"$log" 2>&1; then

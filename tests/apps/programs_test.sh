@@ -207,5 +207,10 @@ for program in next_word wordpiece "wordpiece encode" bert_pretrain bert_fill_ma
   $program --help >/dev/full 2>err
   [[ $? -eq 1 ]] && grep --quiet "^${program%% *}: \[output\] " err || wrong "'$program --help >/dev/full'"
 done
+version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt")
+for program in next_word wordpiece bert_pretrain bert_fill_mask bert_embed mlm_step; do
+  expect 0 $program --version
+  [[ $(cat out) == "$program (bertie) $version" && $version == [0-9]*.[0-9]*.[0-9]* ]] || wrong "version: $(cat out)"
+done
 
 report

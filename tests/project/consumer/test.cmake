@@ -1,5 +1,6 @@
-# Installs bertie from the folder `build` and builds and runs a project that finds it there:
-#   cmake -D build=… -D generator=… -D compiler=… -P test.cmake
+# Installs bertie from the folder `build` and builds and runs a project that finds it there, then one that has bertie's
+# sources in its own build:
+#   cmake -D build=… -D version=… -D generator=… -D compiler=… -P test.cmake
 set(folder ${build}/tests/consumer)
 file(REMOVE_RECURSE ${folder})
 function(run)
@@ -23,6 +24,29 @@ foreach(file ${package})
     endif()
   endforeach()
 endforeach()
+# What an installed header includes is installed, too.
+file(GLOB_RECURSE headers ${folder}/prefix/include/*.h)
+if(NOT headers)
+  message(FATAL_ERROR "no header is installed")
+endif()
+foreach(header ${headers})
+  file(STRINGS ${header} lines REGEX "^#include [\"<]bertie/")
+  foreach(line ${lines})
+    string(REGEX REPLACE "^#include .(.*)[\">].*" "\\1" included ${line})
+    if(NOT EXISTS ${folder}/prefix/include/${included})
+      message(FATAL_ERROR "${header} includes ${included}, which isn't installed")
+    endif()
+  endforeach()
+endforeach()
+foreach(internal autograd/node.h autograd/kernel_table.h ops/gemm_call.h ops/kernels data/files/json_object.h tests apps)
+  if(EXISTS ${folder}/prefix/include/bertie/${internal})
+    message(FATAL_ERROR "${internal} is installed, but is bertie's own")
+  endif()
+endforeach()
+file(GLOB names RELATIVE ${folder}/prefix/include ${folder}/prefix/include/*)
+if(NOT names STREQUAL "bertie")
+  message(FATAL_ERROR "headers are in ${names}, not in bertie/ alone")
+endif()
 file(RENAME ${folder}/prefix ${folder}/moved)
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${folder}/build -G ${generator} -D CMAKE_PREFIX_PATH=${folder}/moved
     -D CMAKE_CXX_COMPILER=${compiler})
@@ -34,6 +58,8 @@ function(expect program expected)
     message(FATAL_ERROR "${program} printed '${output}', not '${expected}'")
   endif()
 endfunction()
+expect(process "${version} agrees, 2\n")
+expect(own_folders "7 headers, bertie is 1")
 expect(gradient "dW = [9, 12], db = 3\n")
 expect(consumer "logits 2 x 10\n")
 run(${folder}/build/character_gpt)
@@ -43,3 +69,10 @@ endif()
 foreach(program bert_pretrain bert_fill_mask next_word)
   run(${folder}/moved/bin/${program} --help)
 endforeach()
+
+# Its lowest library is enough: everything would have to be compiled once more.
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${folder}/build -G ${generator} -D bertie_source=${source}
+    -D CMAKE_CXX_COMPILER=${compiler} --fresh)
+run(${CMAKE_COMMAND} --build ${folder}/build --target process own_folders)
+expect(process "${version} agrees, 2\n")
+expect(own_folders "7 headers, bertie is 1")
