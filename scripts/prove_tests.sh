@@ -2,7 +2,7 @@
 # Proves that the tests notice what they should: puts one fault after another into a copy of the sources, builds the
 # test program of the folder where the fault is, and runs it. Whatever lets all its tests pass is printed as SURVIVED.
 #   scripts/prove_tests.sh                          every fault; about half an hour on 2 cores
-#   scripts/prove_tests.sh ops nn/adam_no_bias      those of a folder, and single ones
+#   scripts/prove_tests.sh ops nn/…                those of a folder, and single ones
 #   scripts/prove_tests.sh --list                   what there is
 #   scripts/prove_tests.sh --jobs 1 …               how many to try side by side (default: one per processor)
 # A fault is a patch, tests/faults/<folder>/<name>.patch, made with `git diff -U1`; its first line says after "# " what

@@ -73,7 +73,7 @@ class WordSplitter {
   const uint8_t* ascii_;
   Sink& sink_;
   int64_t position_ = 0;       // of the code point being read
-  int64_t last_position_ = 0;  // that the last character in canonical order came from
+  int64_t last_position_ = 0;  // that the last part of a decomposition came from
   std::vector<detail::PendingMark> marks_;
   std::vector<int64_t> mark_positions_;  // of those marks that are `own`, in the order of the text
 };
@@ -94,12 +94,10 @@ SplitText WordSplitter<Sink>::split(std::string_view text) {
         end_word();
         sink_.add(at, 1, position_);
         sink_.end_word();
-        last_position_ = position_;
       } else {
         if (!marks_.empty()) put_pending_marks_in_order();
         char letter = static_cast<char>(action);
         sink_.add(&letter, 1, position_);
-        last_position_ = position_;
       }
       ++at;
     } else {

@@ -43,7 +43,7 @@ class BertDropout : public testing::Test {
   }
   // All numbers of a parameter become `value`.
   void set(const std::string& name, double value) {
-    for (const Parameter& parameter : model_->parameters()) {
+    for (Parameter parameter : model_->parameters()) {
       for (const std::string& each : parameter.names) {
         if (each != name) continue;
         ASSERT_EQ(parameter.names.size(), 1u) << name;
@@ -115,7 +115,7 @@ TEST_F(BertDropout, ProbabilitiesAreDroppedAtTheAttentionRate) {
 
   // Scores are all alike, each head sums its dropped halves of 1, and each output channel is a head's
   // channel.
-  for (const Parameter& parameter : model_->parameters()) {
+  for (Parameter parameter : model_->parameters()) {
     std::string name = parameter.names.back();
     Shape shape = parameter.tensor.shape();
     Array value = Array::zeros(shape, DType::f64);
@@ -175,7 +175,7 @@ TEST_F(BertDropout, HeadsHaveTheirOwnRateOrTheHiddenOne) {
     BertConfig config = BertDropout::config(hidden_rate, attention_rate);
     config.classifier_dropout = own;
     BertForSequenceClassification model(config, Initializer::unset(DType::f64));
-    for (const Parameter& parameter : model.parameters()) {
+    for (Parameter parameter : model.parameters()) {
       double value =
           parameter.names[0] == "classifier.weight" || parameter.names[0] == "bert.pooler.dense.bias";
       parameter.tensor.replace(Array::full(parameter.tensor.shape(), value, DType::f64));

@@ -58,7 +58,7 @@ TEST(Bert, EmbeddingsAddWordPositionAndTokenType) {
   BertModel model(config, init, false);
   model.eval();
   auto table = [&](const std::string& name) {
-    for (const Parameter& parameter : model.parameters())
+    for (Parameter parameter : model.parameters())
       if (parameter.names[0] == "embeddings." + name + "_embeddings.weight") return parameter.tensor.array();
     throw Error("no " + name);
   };
@@ -96,7 +96,7 @@ TEST(Bert, EveryLayerNormHasTheConfiguredEpsilon) {
   BertForMaskedLM model(config, Initializer::normal(0.3, 3, DType::f64));
   model.eval();
   auto parameter = [&](const std::string& name) {
-    for (const Parameter& each : model.parameters())
+    for (Parameter each : model.parameters())
       if (each.names[0] == name) return each.tensor;
     throw Error("no " + name);
   };
@@ -136,7 +136,7 @@ TEST(Bert, EveryLayerNormHasTheConfiguredEpsilon) {
   untied.eval();
   Array identity = Array::zeros({32, 32}, DType::f64), transform;
   for (int64_t i = 0; i < 32; ++i) identity.mutable_data<double>()[i * 33] = 1;
-  for (const Parameter& each : untied.parameters()) {
+  for (Parameter each : untied.parameters()) {
     if (each.names[0] == "cls.predictions.decoder.weight") each.tensor.replace(identity);
     if (each.names[0] == "cls.predictions.transform.dense.weight") transform = each.tensor.array();
   }

@@ -18,7 +18,7 @@ std::vector<float> numbers(const Array& array) { return array.to_vector<float>()
 
 // The values of the parameter that bears this name, of a model in f32.
 std::vector<float> values_of(const Module& model, const std::string& name) {
-  for (const Parameter& parameter : model.parameters())
+  for (Parameter parameter : model.parameters())
     for (size_t i = 0; i < parameter.names.size(); ++i)
       if (parameter.names[i] == name) return numbers(parameter.part(i));
   throw Error("no parameter is called " + name);
@@ -54,7 +54,7 @@ TEST_F(SavedModel, EachTensorBecomesItsOwnParameter) {
 // And each parameter is written under its name: no two of this model's are alike.
 TEST_F(SavedModel, EachParameterIsWrittenUnderItsName) {
   float next = 0;
-  for (const Parameter& parameter : model_.parameters()) {
+  for (Parameter parameter : model_.parameters()) {
     Array values = Array::empty(parameter.tensor.shape(), DType::f32);
     for (int64_t i = 0; i < values.size(); ++i) values.mutable_data<float>()[i] = next++;
     parameter.tensor.replace(values);
@@ -62,7 +62,7 @@ TEST_F(SavedModel, EachParameterIsWrittenUnderItsName) {
   save_weights(model_, path_ + "/model.safetensors");
   Safetensors file = read_weights(path_);
   size_t found = 0;
-  for (const Parameter& parameter : model_.parameters()) {
+  for (Parameter parameter : model_.parameters()) {
     for (size_t i = 0; i < parameter.names.size(); ++i, ++found) {
       const Array* array = file.find(parameter.names[i]);
       ASSERT_TRUE(array) << parameter.names[i];
@@ -90,7 +90,7 @@ TEST_F(SavedModel, AnUntiedDecodersBiasHasTwoNames) {
   BertConfig config = small_config(12);
   config.tie_word_embeddings = false;
   BertForMaskedLM untied(config, Initializer::normal(0.1, 4));
-  for (const Parameter& parameter : untied.parameters())
+  for (Parameter parameter : untied.parameters())
     if (parameter.names[0] == "cls.predictions.bias")
       parameter.tensor.replace(normal({12}, 0, 1, 9, 0, DType::f32));
   save_pretrained(untied, small_tokenizer(), path_);
@@ -129,7 +129,7 @@ TEST_F(SavedModel, ShardsAreReadWhereThereIsNoWholeFile) {
     write_safetensors(fmt::format("{}/model-0000{}-of-00002.safetensors", path_, shard + 1), parts[shard]);
   std::ofstream(path_ + "/model.safetensors.index.json") << "{\"weight_map\": {" << map << "}}";
   auto expect_weights = [&](const Module& model) {
-    for (const Parameter& parameter : model_.parameters())
+    for (Parameter parameter : model_.parameters())
       for (size_t i = 0; i < parameter.names.size(); ++i)
         EXPECT_EQ(values_of(model, parameter.names[i]), numbers(parameter.part(i))) << parameter.names[i];
   };

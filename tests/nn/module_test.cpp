@@ -218,7 +218,6 @@ TEST(Module, AttentionDropsAtItsPlaceToo) {
   EXPECT_EQ(values(one), values(other));
 }
 
-<<<<<<< HEAD
 // A token's result is the same whatever follows, and only there.
 TEST(MultiHeadAttention, CausalSeesNothingThatFollows) {
   for (bool causal : {true, false}) {
@@ -231,7 +230,8 @@ TEST(MultiHeadAttention, CausalSeesNothingThatFollows) {
     for (size_t i = 0; i < all.size(); ++i) difference = std::max(difference, std::abs(all[i] - alone[i]));
     EXPECT_EQ(difference <= 1e-12, causal) << difference;
   }
-=======
+}
+
 TEST(Module, SwitchesItsChildrenToo) {
   Initializer init = Initializer::fan_in(1, DType::f64);
   Named root, middle;
@@ -244,7 +244,6 @@ TEST(Module, SwitchesItsChildrenToo) {
   EXPECT_FALSE(middle.training() || leaf.training());
   root.train();
   EXPECT_TRUE(middle.training() && leaf.training());
->>>>>>> help-b
 }
 
 }  // namespace

@@ -101,7 +101,7 @@ void add_matmul_cases(std::vector<OpCase>& table) {
 
     OpCase batch = matmul_case(std::string("batched ") + name, ta, tb);
     batch.check_sizes = {{3, 4, 2, 2, 2}, {2, 1, 3, 3, 3}, {2, 2, 2, 1, 1}};
-    batch.large_sizes = {{17, 9, 33, 3, 3}, {65, 64, 16, 20, 20}};
+    batch.large_sizes = {{17, 9, 33, 3, 3}, {65, 64, 16, 20, 20}, {257, 260, 129, 2, 2}};
     if (!ta) batch.bench_sizes = {tb ? Sizes{128, 128, 64, 96, 96} : Sizes{128, 64, 128, 96, 96}};
     table.push_back(batch);
 

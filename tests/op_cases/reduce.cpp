@@ -33,7 +33,7 @@ struct Axes {
 OpCase reduce(const std::string& name, Tensor (*op)(const Tensor&, const ReduceOptions&), const Axes& axes) {
   OpCase e;
   e.name = name + ", " + axes.name;
-  e.check_sizes = {{2, 3, 4}, {1, 5, 1}, {3, 1, 2}, {1, 1, 1}};
+  e.check_sizes = {{2, 3, 4}, {1, 5, 1}, {3, 1, 2}, {1, 1, 4}, {1, 1, 1}};
   // In turn many columns, rows (blocks of 64 are added by halves) and columns to be added (of 4096 and more).
   e.large_sizes = {{2, 67, 257}, {300, 5, 16}, {2, 300, 16}, {5, 3, 4099}};
   e.op = [=](const std::vector<Tensor>& in, const Sizes&) { return op(in[0], {axes.given, axes.kept}); };

@@ -19,6 +19,7 @@ TEXTS = [
     "The café — the cafe\u0301; THE CAFÉ!",
     "a\u0327\u0301b é\u0327 \u0344x \u0301the",
     "a\u0301\u302eb a\u302e\u0327c a\u1bf2\u0334\u302fd e\u0301\u1b44\u0323f g\u07fd\u0323h",
+    "\u00e9\u302eb e\u0344\u302e\u302fc \u1e69\u302e\u0323\u302ed",
     "İstanbul I\u0307 ıIi ßẞ ﬀ ΑΣ Σ ς ῼ Ω \ua7cba\ua7cb b\u1c89 ǅ",
     "中国a中b国 車\uf902 \U0002b820\U0002b920 ア\u3099ガ「中」",
     "가각 각 \u1100\u1161\u11a8 a각b",
