@@ -1,13 +1,13 @@
 // A GPT that learns a text by heart, character by character.
 #include <algorithm>
 #include <cstdio>
-#include <memory>
 #include <set>
 #include <string>
 
 #include <bertie/autograd/random.h>
 #include <bertie/nn/layers.h>
 #include <bertie/nn/multi_head_attention.h>
+#include <bertie/nn/sequential.h>
 #include <bertie/nn/training.h>
 #include <bertie/ops/elementwise.h>
 #include <bertie/ops/loss.h>
@@ -31,53 +31,46 @@ constexpr int64_t hidden = 64, heads = 4, layers = 2, context = 32, sequences = 
 // x ← x + attention(norm(x)), then x ← x + W₂ gelu(W₁ norm(x))    [T, H] → [T, H]
 class Block : public Layer {
  public:
-  explicit Block(Initializer& init)
-      : norm1_(hidden, 1e-5, init),
-        attention_({.hidden_size = hidden, .heads = heads, .causal = true}, init),
-        norm2_(hidden, 1e-5, init),
-        up_(hidden, 4 * hidden, init),
-        down_(4 * hidden, hidden, init) {
-    add_module("norm1", norm1_);
+  explicit Block(Initializer& init) {
+    attention_.add<LayerNorm>("norm", hidden, 1e-5, init);
+    attention_.add<MultiHeadAttention>(
+        "attention", MultiHeadAttention::Options{.hidden_size = hidden, .heads = heads, .causal = true},
+        init);
+    mlp_.add<LayerNorm>("norm", hidden, 1e-5, init);
+    mlp_.add<Linear>("up", hidden, 4 * hidden, init);
+    mlp_.add<Activation>("gelu", "gelu");
+    mlp_.add<Linear>("down", 4 * hidden, hidden, init);
     add_module("attention", attention_);
-    add_module("norm2", norm2_);
-    add_module("up", up_);
-    add_module("down", down_);
+    add_module("mlp", mlp_);
   }
   Tensor forward(const Tensor& x, const Pass& pass) const override {
-    Tensor y = x + attention_.forward(norm1_.forward(x), pass);
-    return y + down_.forward_of(Activation("gelu"), up_.forward(norm2_.forward(y)));
+    Tensor y = x + attention_.forward(x, pass);
+    return y + mlp_.forward(y, pass);
   }
 
  private:
-  LayerNorm norm1_;
-  MultiHeadAttention attention_;
-  LayerNorm norm2_;
-  Linear up_, down_;
+  Sequential attention_, mlp_;
 };
 
 class CharacterGpt : public Module {
  public:
   explicit CharacterGpt(Initializer init)
-      : characters_(std::ssize(alphabet), hidden, init),
-        positions_(context, hidden, init),
-        norm_(hidden, 1e-5, init) {
+      : characters_(std::ssize(alphabet), hidden, init), positions_(context, hidden, init) {
+    for (int64_t i = 0; i < layers; ++i) body_.add<Block>(std::to_string(i), init);
+    body_.add<LayerNorm>("norm", hidden, 1e-5, init);
     add_module("characters", characters_);
     add_module("positions", positions_);
-    for (int64_t i = 0; i < layers; ++i)
-      add_module("block" + std::to_string(i), *blocks_.emplace_back(std::make_unique<Block>(init)));
-    add_module("norm", norm_);
+    add_module("body", body_);
   }
   // A score for each character to come next    ids and their positions in their sequences [T] → [T, V]
   Tensor logits(const Array& ids, const Array& positions, const Pass& pass) const {
     Tensor x = characters_.forward(ids) + positions_.forward(positions);
-    for (const auto& block : blocks_) x = block->forward(x, pass);
-    return linear(norm_.forward(x), characters_.weight());  // the decoder is tied
+    return linear(body_.forward(x, pass), characters_.weight());  // the decoder is tied
   }
 
  private:
   Embedding characters_, positions_;
-  std::vector<std::unique_ptr<Block>> blocks_;
-  LayerNorm norm_;
+  Sequential body_;
 };
 
 // Pieces of text in a row, packed.

@@ -249,7 +249,7 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
     return T(2) / (T(5) + x) + (T(1) - x) * (T(3) * -x);
   });
   n.large_sizes = {{263, 257}};  // the engine adds gradients, in larger tasks
-  n.bench_sizes = {};  // several operations
+  n.bench_sizes = {};            // several operations
   n.op = [](const std::vector<Tensor>& in, const Sizes&) {
     const Tensor& x = in[0];
     return 2 / (5 + x) + (1 - x) * (3 * -x);
