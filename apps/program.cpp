@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -134,7 +135,7 @@ void print_result(const std::string& text) {
 }
 
 std::string duration(double seconds) {
-  auto total = static_cast<int64_t>(seconds + 0.5);
+  int64_t total = std::llround(seconds);
   if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
   return fmt::format("{}:{:02}", total / 60, total % 60);
 }
