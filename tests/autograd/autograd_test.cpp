@@ -57,6 +57,16 @@ TEST(Backward, WhatSeveralNodesShareIsNotAddedInto) {
   }
 }
 
+// Neither the sum so far nor what comes belongs to the node alone.
+TEST(Backward, AddsTwoSharedGradientsInMemoryOfItsOwn) {
+  Tensor x = parameter({1, 2}), y = parameter({1, 2}), z = parameter({1, 2});
+  Tensor h = scale(x, 1), k = scale(y, 1), m = scale(z, 1);
+  backward(sum(add(scale(add(h, k), 2), scale(add(h, m), 3))));
+  EXPECT_EQ(grad(x), (std::vector<double>{5, 5}));
+  EXPECT_EQ(grad(y), (std::vector<double>{2, 2}));
+  EXPECT_EQ(grad(z), (std::vector<double>{3, 3}));
+}
+
 // The first of a node's gradients is somebody else's, the second is its own, and the other way round.
 TEST(Backward, AddsInEitherOrder) {
   for (bool shared_first : {false, true}) {
@@ -89,6 +99,10 @@ TEST(Backward, SumsABroadcastGradient) {
   EXPECT_EQ(x.grad().item(5), 8);
   EXPECT_EQ(y.grad().shape(), (Shape{4, 1}));
   EXPECT_EQ(y.grad().item(3), 6);
+  Tensor one = Tensor::parameter(Array::full({}, 3, DType::f64));
+  backward(multiply(one, parameter({1, 2})), Array::from(std::vector<double>{10, 100}));
+  EXPECT_EQ(one.grad().shape(), Shape());
+  EXPECT_EQ(one.grad().item(), 210);
 }
 
 TEST(Backward, RefusesAGraphThatWasUsed) {
@@ -462,6 +476,7 @@ TEST(Array, ViewsOfViewsCountFromWhereTheyBegin) {
   EXPECT_EQ(x.rows(2, 5).rows(1, 2).to_vector<double>(), (std::vector<double>{12, 13, 14, 15}));
   EXPECT_EQ(x.rows(2, 5).flat(3, {2}).to_vector<double>(), (std::vector<double>{11, 12}));
   EXPECT_EQ(x.flat(8, {4, 4}).reshape({2, 8}).rows(1, 2).item(7), 23);
+  EXPECT_EQ(x.rows(3, 4).cast(DType::i64).to_vector<int64_t>(), (std::vector<int64_t>{12, 13, 14, 15}));
   EXPECT_EQ(x.rows(3, 4).clone().to_vector<double>(), (std::vector<double>{12, 13, 14, 15}));
   x.rows(1, 2).fill_zero();
   EXPECT_EQ(x.item(3), 3);
