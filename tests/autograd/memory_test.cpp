@@ -31,7 +31,7 @@ bool malloc_is_tuned() {
 }
 
 // Says on standard error what the first array did to the process.
-[[noreturn]] void report_first_array(const MemoryOptions& options = {}) {
+[[noreturn, maybe_unused]] void report_first_array(const MemoryOptions& options = {}) {
   set_memory_options(options);
   int64_t before = address_space();
   Array array = Array::zeros({1000}, DType::f32);
@@ -41,7 +41,7 @@ bool malloc_is_tuned() {
   std::exit(0);
 }
 
-[[noreturn]] void use_two_regions() {
+[[noreturn, maybe_unused]] void use_two_regions() {
   set_memory_options({.reserve_addresses = false});
   auto write_end = [](int64_t size, float value) {
     Array array = Array::empty({size}, DType::f32);
