@@ -130,6 +130,12 @@ TEST(Automaton, OfSeveralWaysToMakeALineTheMostProbableIsFound) {
   EXPECT_EQ(automaton.parse(Words{2, 1}), (Words{1, 0}));
   automaton.states[2].steps = {{0, 0.1}, {end, 0.9}};  // 0.4 · 0.9 · 0.1 is less than 0.6 · 0.1
   EXPECT_EQ(automaton.parse(Words{0, 1}), (Words{1, 0}));
+  // "a" alone: 0.4 · 0.9 · 0.1 to end after state 2 is less than 0.6 · 0.1 · 1, and with 0.5 it is more.
+  automaton.states[1].steps = {{end, 1}};
+  automaton.states[2].steps = {{0, 0.9}, {end, 0.1}};
+  EXPECT_EQ(automaton.parse(Words{0}), (Words{1}));
+  automaton.states[2].steps = {{0, 0.5}, {end, 0.5}};
+  EXPECT_EQ(automaton.parse(Words{0}), (Words{2}));
 }
 
 TEST(Automaton, LongestCountsTheWordsOfTheLongestLine) {
