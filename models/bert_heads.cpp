@@ -1,6 +1,7 @@
 #include "bertie/models/bert_heads.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "bertie/ops/elementwise.h"
@@ -29,13 +30,10 @@ Pass per_sequence(const Pass& pass) {
   return result;
 }
 
-// Σ log(1 + exp(z)) − y z over all elements, divided: binary cross-entropy of σ(z) against y. The first term
-// is the cross-entropy of the two scores [0, z] against the first, whose gradient is σ(z).
-Tensor binary_cross_entropy(const Tensor& z, const Array& y, double denominator) {
-  int64_t n = z.array().size();
-  Tensor scores = concatenate({Array::zeros({n, 1}, z.dtype()), reshape(z, {n, 1})}, 1);
-  Tensor softplus = mean_cross_entropy(scores, Array::zeros({n}, DType::i32), denominator);
-  return softplus - sum(z * Tensor(y)) / denominator;
+// −Σ y log σ(z) + (1 − y) log(1 − σ(z)) over all elements, divided: binary cross-entropy of σ(z) against y.
+// With −log σ(z) = log(1 + exp(−z)) and 1 − σ(z) = σ(−z) no large z swallows another term.
+Tensor binary_cross_entropy(const Tensor& z, const Tensor& y, double denominator) {
+  return sum(y * softplus(-z) + (1 - y) * softplus(z)) / denominator;
 }
 
 // Cross-entropy of one position per sequence among that sequence's tokens.    scores [T], positions [N]
@@ -49,7 +47,7 @@ Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& 
                name(positions.dtype()), positions.shape());
   for (int64_t n = 0; n < sequences; ++n)
     longest = std::max(longest, packing.offsets[n + 1] - packing.offsets[n]);
-  // As a table [N, longest], filled up with a score that is as good as −∞ and lies behind the last token.
+  // As a table [N, longest], filled up with −∞, which lies behind the last token.
   std::vector<int64_t> rows(sequences * longest, packing.tokens()), labels(sequences, -100);
   for (int64_t n = 0; n < sequences; ++n) {
     int64_t length = packing.offsets[n + 1] - packing.offsets[n];
@@ -59,7 +57,7 @@ Tensor position_loss(const Tensor& scores, const Packing& packing, const Array& 
     int64_t position = std::max<int64_t>(0, given);
     if (position < length) labels[n] = position;
   }
-  Tensor padded = concatenate({scores, Array::full({1}, -1e30, scores.dtype())});
+  Tensor padded = concatenate({scores, Array::full({1}, -INFINITY, scores.dtype())});
   Tensor table = reshape(select_rows(padded, Array::from(rows)), {sequences, longest});
   return mean_cross_entropy(table, Array::from(labels), denominator);
 }

@@ -54,7 +54,11 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
     : Optimizer(parameters, options.weight_decay), options_(options) {
   BERTIE_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1, "adam",
                "the betas must be in 0 … 1 (1 excluded), got {} and {}", options.beta1, options.beta2);
-  BERTIE_CHECK(options.epsilon > 0, "adam", "epsilon must be positive, got {}", options.epsilon);
+  // Squares of smaller gradients are lost in v: beside an epsilon as small as these, nothing would bound a
+  // step.
+  double least = parameters.dtype() == DType::f32 ? 1e-15 : 1e-150;
+  BERTIE_CHECK(options.epsilon >= least, "adam", "epsilon must be at least {} for {} parameters, got {}",
+               least, name(parameters.dtype()), options.epsilon);
   BERTIE_CHECK(options.weight_decay >= 0, "adam", "the weight decay can't be negative: {}",
                options.weight_decay);
   first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());

@@ -45,7 +45,7 @@ class SGD : public Optimizer {
 struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
-  double epsilon = 1e-8;
+  double epsilon = 1e-8;  // at least 1e-15 for f32, 1e-150 for f64
   double weight_decay = 0;
 };
 

@@ -74,8 +74,8 @@ class GroupTask {
     rows_ = (S_ + blocks_ - 1) / blocks_;
   }
 
-  // y [T, H], log_sums [T, A]
-  void forward(T* y, T* log_sums) const {
+  // y [T, H], sums [T, A]
+  void forward(T* y, ScoreSum<T>* sums) const {
     Array scratch = Array::empty({(D_ + rows_) * stride_ + S_ * width_}, dtype_of<T>());
     T *kt = scratch.mutable_data<T>(), *p = kt + D_ * stride_, *v = p + rows_ * stride_;
     Array room = Array::empty({rows_ * words_stride_}, DType::i32);
@@ -83,10 +83,11 @@ class GroupTask {
       const T* q = qkv_ + head * D_;
       kernels_.transpose(q + H_, 3 * H_, S_, D_, kt, stride_);
       kernels_.copy(q + 2 * H_, 3 * H_, S_, D_, v, width_);
+      bool apart = rows_apart({v});
       for (int64_t begin = 0; begin < S_; begin += rows_) {
         int64_t count = std::min(rows_, S_ - begin), keys = seen_by(begin + count - 1);
         T* out = output(y, head, begin);
-        T sums[most_rows];
+        T shares[most_rows];
         scores(q, kt, begin, count, keys, p);
         const uint32_t* words = draw(head, begin, count, keys, room);
         for (int64_t i = 0; i < count; ++i) {
@@ -97,22 +98,28 @@ class GroupTask {
           }
           T* row = p + i * stride_;
           int64_t seen = seen_by(begin + i);
-          T shift = kernels_.softmax_row(row, seen, scale_, words + i * words_stride_, threshold_, &sums[i]);
+          ScoreSum<T> sum = kernels_.softmax_row(row, seen, scale_, words + i * words_stride_, threshold_);
           std::fill(row + seen, row + keys, T(0));
-          log_sums[(group_.first + begin + i) * setup_.heads + head] = shift + std::log(sums[i]);
+          sums[(group_.first + begin + i) * setup_.heads + head] = sum;
+          shares[i] = kept_ / sum.sum;
         }
-        kernels_.multiply({count, D_, keys, p, stride_, 1, v, width_, out, H_});
-        for (int64_t i = 0; i < count; ++i) softmax_.scale(out + i * H_, kept_ / sums[i], D_);
+        if (apart)
+          for (int64_t i = 0; i < count; ++i)
+            kernels_.multiply(
+                {1, D_, seen_by(begin + i), p + i * stride_, stride_, 1, v, width_, out + i * H_, H_});
+        else
+          kernels_.multiply({count, D_, keys, p, stride_, 1, v, width_, out, H_});
+        for (int64_t i = 0; i < count; ++i) softmax_.scale(out + i * H_, shares[i], D_);
       }
     }
   }
 
-  // y and log_sums as forward() left them, dy [T, H], dqkv [T, 3H].
+  // y and sums as forward() left them, dy [T, H], dqkv [T, 3H].
   //
   // With P = softmax(s), s = scale · Q Kᵀ, the mask M (which contains 1 / (1 − rate)) and y = (M ∘ P) V:
   //   dV = (M ∘ P)ᵀ dy,   dP = M ∘ (dy Vᵀ),   ds = P ∘ (dP − δ),   dQ = scale · ds K,   dK = scale · dsᵀ Q,
   // where δ_i = Σ_j P_ij dP_ij = Σ_j M_ij P_ij Σ_d dy_id V_jd = Σ_d dy_id y_id needs no row of P.
-  void backward(const T* y, const T* log_sums, const T* dy, T* dqkv) const {
+  void backward(const T* y, const ScoreSum<T>* sums, const T* dy, T* dqkv) const {
     Array scratch = Array::empty({2 * (D_ + rows_) * stride_ + 3 * S_ * width_}, dtype_of<T>());
     T *kt = scratch.mutable_data<T>(), *vt = kt + D_ * stride_;
     T *p = vt + D_ * stride_, *ds = p + rows_ * stride_;
@@ -126,6 +133,7 @@ class GroupTask {
       kernels_.copy(from, 3 * H_, S_, D_, q, width_);
       kernels_.copy(from + H_, 3 * H_, S_, D_, k, width_);
       kernels_.copy(output(dy, head, 0), H_, S_, D_, d, width_);
+      bool apart = rows_apart({q, k, d});
       for (int64_t block = 0; block < blocks_; ++block) {
         // dK and dV collect a term from each block of queries. The first one writes all of their rows: where
         // attention is causal, that is the last block.
@@ -145,17 +153,27 @@ class GroupTask {
             fetch<false>(y_row + D_, D_);
             fetch<false>(dy_row + D_, D_);
           }
-          T log_sum = log_sums[(group_.first + begin + i) * setup_.heads + head];
+          ScoreSum<T> sum = sums[(group_.first + begin + i) * setup_.heads + head];
           T *p_row = p + i * stride_, *ds_row = ds + i * stride_;
           int64_t seen = seen_by(begin + i);
-          kernels_.softmax_backward_row(p_row, ds_row, seen, scale_, log_sum, softmax_.dot(y_row, dy_row, D_),
+          kernels_.softmax_backward_row(p_row, ds_row, seen, scale_, sum, softmax_.dot(y_row, dy_row, D_),
                                         words + i * words_stride_, threshold_, kept_);
           std::fill(p_row + seen, p_row + keys, T(0));
           std::fill(ds_row + seen, ds_row + keys, T(0));
         }
-        kernels_.multiply({keys, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
-        kernels_.multiply({keys, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
-        kernels_.multiply({count, D_, keys, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
+        if (!apart) {
+          kernels_.multiply({keys, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
+          kernels_.multiply({keys, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
+          kernels_.multiply({count, D_, keys, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
+          continue;
+        }
+        for (int64_t i = count; i-- > 0; more = true) {  // the last query sees all keys of the block
+          int64_t seen = seen_by(begin + i), at = next + i * width_;
+          const T *p_row = p + i * stride_, *ds_row = ds + i * stride_;
+          kernels_.multiply({seen, D_, 1, p_row, 1, stride_, d + at, width_, to + 2 * H_, 3 * H_, more});
+          kernels_.multiply({seen, D_, 1, ds_row, 1, stride_, q + at, width_, to + H_, 3 * H_, more});
+          kernels_.multiply({1, D_, seen, ds_row, stride_, 1, k, width_, to + (begin + i) * 3 * H_, 3 * H_});
+        }
       }
     }
   }
@@ -171,6 +189,15 @@ class GroupTask {
 
   // How many keys, from the first on, a query attends to.
   int64_t seen_by(int64_t query) const { return setup_.causal ? query + 1 : S_; }
+
+  // Where attention is causal, products over a block of queries multiply what a query doesn't see with 0.
+  // That is the wrong thing to do with NaN and ∞, which are rare: then each query has products of its own.
+  // `factors`: [S, width_]
+  bool rows_apart(std::initializer_list<const T*> factors) const {
+    return setup_.causal && std::any_of(factors.begin(), factors.end(), [&](const T* factor) {
+             return !std::isfinite(softmax_.dot(factor, factor, S_ * width_));
+           });
+  }
 
   // Q Kᵀ for a block of queries → p [count, keys]
   void scores(const T* q, const T* kt, int64_t begin, int64_t count, int64_t keys, T* p) const {
@@ -219,27 +246,28 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
   check_packing("attention", packing, T);
   check_dropout("attention", options.dropout);
   Setup setup{packing, heads, H, H / heads, options.dropout, options.causal};
-  Array y = Array::empty({T, H}, qkv.dtype()), log_sums = Array::empty({T, heads}, qkv.dtype());
+  Array y = Array::empty({T, H}, qkv.dtype()), sums = Array::empty({T, heads, 2}, qkv.dtype());
   dispatch("attention", qkv.dtype(), [&](auto zero) {
     using Number = decltype(zero);
     const Number* from = qkv.array().data<Number>();
-    Number *to = y.mutable_data<Number>(), *sums = log_sums.mutable_data<Number>();
+    Number* to = y.mutable_data<Number>();
+    auto* row_sums = static_cast<ScoreSum<Number>*>(sums.mutable_bytes());
     for_each_group(setup,
-                   [&](const Group& group) { GroupTask<Number>(setup, group, from).forward(to, sums); });
+                   [&](const Group& group) { GroupTask<Number>(setup, group, from).forward(to, row_sums); });
   });
 
   bool save = qkv.requires_grad();
   return record("attention", y, {qkv},
-                [setup, qkv = save_if(save, qkv.array()), y = save_if(save, y),
-                 log_sums = save_if(save, log_sums)](Array dy, const Needs&) -> Gradients {
+                [setup, qkv = save_if(save, qkv.array()), y = save_if(save, y), sums = save_if(save, sums)](
+                    Array dy, const Needs&) -> Gradients {
                   Array dqkv = Array::empty(qkv.shape(), qkv.dtype());
                   dispatch("attention", qkv.dtype(), [&](auto zero) {
                     using Number = decltype(zero);
                     const Number *from = qkv.data<Number>(), *out = y.data<Number>(), *d = dy.data<Number>();
-                    const Number* sums = log_sums.data<Number>();
+                    const auto* row_sums = static_cast<const ScoreSum<Number>*>(sums.bytes_begin());
                     Number* to = dqkv.mutable_data<Number>();
                     for_each_group(setup, [&](const Group& group) {
-                      GroupTask<Number>(setup, group, from).backward(out, sums, d, to);
+                      GroupTask<Number>(setup, group, from).backward(out, row_sums, d, to);
                     });
                   });
                   return {dqkv};

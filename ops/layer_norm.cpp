@@ -26,37 +26,36 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   return dispatch("layer_norm", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     int64_t grain = 1 + (1 << 14) / n;
-    Array y = Array::empty(x.shape(), x.dtype()), mean = Array::empty({rows}, x.dtype());
-    Array rstd = Array::empty({rows}, x.dtype());
+    Array y = Array::empty(x.shape(), x.dtype());
+    std::vector<LayerNormRow<T>> statistics(rows);
     const T *px = x.array().data<T>(), *pw = weight.array().data<T>(), *pb = bias.array().data<T>();
-    T *py = y.mutable_data<T>(), *pm = mean.mutable_data<T>(), *pr = rstd.mutable_data<T>();
+    T* py = y.mutable_data<T>();
     parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
       layer_norm_kernels<T>().forward(px + begin * n, pw, pb, static_cast<T>(epsilon), py + begin * n,
-                                      pm + begin, pr + begin, end - begin, n);
+                                      statistics.data() + begin, end - begin, n);
     });
-    return record(
-        "layer_norm", y, {x, weight, bias},
-        [x = x.array(), weight = weight.array(), mean, rstd, n, rows](Array dy,
-                                                                      const Needs& needs) -> Gradients {
-          int64_t block_rows = rows_per_block(rows), blocks = (rows + block_rows - 1) / block_rows;
-          Array sums = Array::zeros({blocks, 2 * n}, x.dtype());
-          Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());
-          const T *px = x.template data<T>(), *pm = mean.template data<T>(), *pr = rstd.template data<T>();
-          const T *pw = weight.template data<T>(), *pdy = dy.data<T>();
-          T *ps = sums.mutable_data<T>(), *out = dx.mutable_data<T>();
-          parallel_tasks(blocks, [&](int64_t block) {
-            int64_t begin = block * block_rows, at = begin * n;
-            T* own = ps + block * 2 * n;
-            layer_norm_kernels<T>().backward(px + at, pm + begin, pr + begin, pw, pdy + at, out + at, own,
-                                             own + n, std::min(block_rows, rows - begin), n);
-          });
-          Gradients gradients{save_if(needs[0], dx), Array(), Array()};
-          if (!needs[1] && !needs[2]) return gradients;
-          Array both = column_sum(sums);
-          if (needs[1]) gradients[1] = both.flat(0, {n}).clone();
-          if (needs[2]) gradients[2] = both.flat(n, {n}).clone();
-          return gradients;
-        });
+    return record("layer_norm", y, {x, weight, bias},
+                  [x = x.array(), weight = weight.array(), statistics = std::move(statistics), n, rows](
+                      Array dy, const Needs& needs) -> Gradients {
+                    int64_t block_rows = rows_per_block(rows), blocks = (rows + block_rows - 1) / block_rows;
+                    Array sums = Array::zeros({blocks, 2 * n}, x.dtype());
+                    Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());
+                    const T *px = x.template data<T>(), *pw = weight.template data<T>(), *pdy = dy.data<T>();
+                    T *ps = sums.mutable_data<T>(), *out = dx.mutable_data<T>();
+                    parallel_tasks(blocks, [&](int64_t block) {
+                      int64_t begin = block * block_rows, at = begin * n;
+                      T* own = ps + block * 2 * n;
+                      layer_norm_kernels<T>().backward(px + at, statistics.data() + begin, pw, pdy + at,
+                                                       out + at, own, own + n,
+                                                       std::min(block_rows, rows - begin), n);
+                    });
+                    Gradients gradients{save_if(needs[0], dx), Array(), Array()};
+                    if (!needs[1] && !needs[2]) return gradients;
+                    Array both = column_sum(sums);
+                    if (needs[1]) gradients[1] = both.flat(0, {n}).clone();
+                    if (needs[2]) gradients[2] = both.flat(n, {n}).clone();
+                    return gradients;
+                  });
   });
 }
 

@@ -50,23 +50,22 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
   return dispatch("cross_entropy", logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
     int64_t rows = logits.shape()[0], classes = logits.shape()[1];
-    Array log_sums = Array::empty({rows}, logits.dtype());
+    std::vector<LogSum<T>> log_sums(rows);
     std::vector<double> losses(rows, 0.0);
     const T* z = logits.array().data<T>();
-    T* s = log_sums.mutable_data<T>();
     const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
     int64_t grain = 1 + (1 << 14) / (classes + 1);
     parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         if (targets[t] == ignored) continue;
         const T* row = z + t * classes;
-        s[t] = softmax.log_sum_exp(row, classes);
-        double loss = static_cast<double>(s[t]) - row[targets[t]];
+        auto [largest, rest] = log_sums[t] = softmax.log_sum_exp(row, classes);
+        double below = static_cast<double>(row[targets[t]]) - largest;
         if (smoothing > 0) {
-          double mean = accumulate_kernels<T>().sum(row, classes) / static_cast<double>(classes);
-          loss = (1 - smoothing) * loss + smoothing * (static_cast<double>(s[t]) - mean);
+          double mean = softmax.sum_shifted(row, largest, classes) / static_cast<double>(classes);
+          below = smoothing * mean + (1 - smoothing) * below;
         }
-        losses[t] = loss;
+        losses[t] = rest - below;
       }
     });
     double sum = 0;
@@ -74,7 +73,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
     return record("cross_entropy", Array::full({}, sum / denominator, logits.dtype()), {logits},
                   [z = logits.array(), log_sums, targets, denominator, smoothing, grain, rows, classes](
                       Array dy, const Needs&) mutable -> Gradients {
-                    const T *in = z.data<T>(), *s = log_sums.data<T>();
+                    const T* in = z.data<T>();
                     Array dz = z.unique() ? z.take_memory() : Array::empty(z.shape(), z.dtype());
                     T factor = static_cast<T>(dy.item() / denominator);
                     T share = static_cast<T>(smoothing / static_cast<double>(classes));
@@ -87,7 +86,8 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
                           std::fill(row, row + classes, T(0));
                           continue;
                         }
-                        softmax.cross_entropy_gradient(in + t * classes, s[t], share, factor, row, classes);
+                        softmax.cross_entropy_gradient(in + t * classes, log_sums[t], share, factor, row,
+                                                       classes);
                         row[targets[t]] -= static_cast<T>(1 - smoothing) * factor;
                       }
                     });

@@ -76,6 +76,12 @@ Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options,
       if (!y.unique()) y = y.clone();
       T* p = y.mutable_data<T>();
       for (int64_t i = 0; i < y.size(); ++i) p[i] *= static_cast<T>(factor);
+      if (!std::all_of(p, p + y.size(), [](T value) { return std::isfinite(value); })) {
+        // A sum overflows where the mean may not: then each part is divided first.
+        Array parts = Array::empty(x.shape(), x.dtype());
+        repeat(x.array(), parts, static_cast<T>(factor));
+        y = sum_to_shape(parts, r.kept);
+      }
     }
     return record(op, y.reshape(r.result), {x},
                   [kept = r.kept, shape = x.shape(), factor](Array dy, const Needs&) -> Gradients {
@@ -162,24 +168,26 @@ Tensor log_sum_exp(const Tensor& x, const ReduceOptions& options) {
   return dispatch("log_sum_exp", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = Array::empty(r.result, x.dtype());
+    std::vector<LogSum<T>> sums(y.size());
     const T* in = rows.array().data<T>();
     T* out = y.mutable_data<T>();
     parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = softmax_kernels<T>().log_sum_exp(in + i * n, n);
+      for (int64_t i = begin; i < end; ++i) {
+        sums[i] = softmax_kernels<T>().log_sum_exp(in + i * n, n);
+        out[i] = sums[i].largest + sums[i].rest;
+        if (sums[i].rest == -INFINITY) sums[i].rest = 0;  // for the gradient: −∞ − −∞ would be NaN
+      }
     });
-    bool save = rows.requires_grad();
     return record("log_sum_exp", y, {rows},
-                  [x = save_if(save, rows.array()), y = save_if(save, y), n, grain](
+                  [x = save_if(rows.requires_grad(), rows.array()), sums = std::move(sums), n, grain](
                       Array dy, const Needs&) -> Gradients {
                     Array dx = Array::empty(x.shape(), x.dtype());
-                    const T *in = x.data<T>(), *sums = y.data<T>(), *d = dy.data<T>();
+                    const T *in = x.data<T>(), *d = dy.data<T>();
                     T* out = dx.mutable_data<T>();
-                    parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
-                      for (int64_t i = begin; i < end; ++i) {
-                        T sum = sums[i] == -INFINITY ? T(0) : sums[i];  // −∞ − −∞ would be NaN
-                        softmax_kernels<T>().cross_entropy_gradient(in + i * n, sum, T(0), d[i], out + i * n,
-                                                                    n);
-                      }
+                    parallel_ranges(dy.size(), grain, [&](int64_t begin, int64_t end) {
+                      for (int64_t i = begin; i < end; ++i)
+                        softmax_kernels<T>().cross_entropy_gradient(in + i * n, sums[i], T(0), d[i],
+                                                                    out + i * n, n);
                     });
                     return {dx};
                   });

@@ -22,6 +22,13 @@ struct SmallProduct {
   bool fetch_rows = false;  // A comes from memory: ask for a tile's rows one tile ahead
 };
 
+// Of a row of scores, what makes probabilities of them again. Two numbers: see LogSum in
+// ops/kernels/softmax.h.
+template <class T>
+struct ScoreSum {
+  T largest, sum;
+};
+
 template <class T>
 struct AttentionKernels {
   void (*multiply)(const SmallProduct<T>& product);
@@ -30,14 +37,14 @@ struct AttentionKernels {
                     int64_t to_stride);
   // to [rows, columns] = from, with zeros up to a multiple of the chunk.
   void (*copy)(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to, int64_t to_stride);
-  // With e = exp(x · scale − shift), shift the largest x · scale: x = e where words ≥ threshold, else 0.
-  // `words` may be null: nothing is removed. Returns shift; *sum is the sum of all e. A NaN makes the sum
-  // NaN. Both rows have room for whole chunks.
-  T (*softmax_row)(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum);
-  // p = exp(x · scale − log_sum), m = `kept` where words ≥ threshold, else 0:
+  // With e = exp((x − largest) · scale), largest that of x: x = e where words ≥ threshold, else 0. `words`
+  // may be null: nothing is removed. Returns largest and the sum of all e. A NaN makes the sum NaN. Both rows
+  // have room for whole chunks.
+  ScoreSum<T> (*softmax_row)(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold);
+  // p = exp((x − largest) · scale) / sum, m = `kept` where words ≥ threshold, else 0:
   //   dx = p (m dx − delta) scale,   x = m p
-  void (*softmax_backward_row)(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
-                               uint32_t threshold, T kept);
+  void (*softmax_backward_row)(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta,
+                               const uint32_t* words, uint32_t threshold, T kept);
 };
 
 // The table for the instruction set in use. T: float, double.

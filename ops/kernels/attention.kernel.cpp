@@ -157,7 +157,7 @@ void transpose(const T* from, int64_t from_stride, int64_t rows, int64_t columns
 }
 
 template <class T, bool drops>
-T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum) {
+ScoreSum<T> softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold) {
   const T infinity = __builtin_inf();
   if (int64_t whole = n / chunk * chunk; whole < n)  // what follows the row becomes 0
     for (int lane = 0; lane < chunk; ++lane) x[whole + lane] = lane < n - whole ? x[whole + lane] : -infinity;
@@ -173,12 +173,12 @@ T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshol
     for (int v = 0; v < vectors; ++v) largest[v] = larger(largest[v], load(x + i + v * width));
 #pragma GCC unroll 8
   for (int v = 0; v < vectors; ++v) store(all + v * width, largest[v]);
-  T shift = pairwise(all, larger);
+  T highest = pairwise(all, larger);
 
   for (int64_t i = 0; i < n; i += chunk) {
     T e[chunk];
     for (int lane = 0; lane < chunk; ++lane) {
-      e[lane] = exponential_or_zero((x[i + lane] - shift) * scale);
+      e[lane] = exponential_or_zero((x[i + lane] - highest) * scale);
       x[i + lane] = !drops || words[i + lane] >= threshold ? e[lane] : 0;
     }
 #pragma GCC unroll 8
@@ -186,23 +186,21 @@ T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshol
   }
 #pragma GCC unroll 8
   for (int v = 0; v < vectors; ++v) store(all + v * width, sums[v]);
-  *sum = pairwise(all, Plus());
-  return shift * scale;
+  return {highest, pairwise(all, Plus())};
 }
 
 template <class T>
-T softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold, T* sum) {
-  return (words ? softmax_row<T, true> : softmax_row<T, false>)(x, n, scale, words, threshold, sum);
+ScoreSum<T> softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold) {
+  return (words ? softmax_row<T, true> : softmax_row<T, false>)(x, n, scale, words, threshold);
 }
 
 template <class T, bool drops>
-void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta, const uint32_t* words,
                           uint32_t threshold, T kept) {
+  T largest = sum.largest, share = T(1) / sum.sum;
   for (int64_t i = 0; i < n; i += chunk)
     for (int lane = 0; lane < chunk; ++lane) {
-      T exponent =
-          x[i + lane] * scale - log_sum;  // above 0 by a rounding at most, which large scores make large
-      T p = exponential_or_zero(exponent > 0 ? 0 : exponent);
+      T p = exponential_or_zero((x[i + lane] - largest) * scale) * share;
       T m = drops ? (words[i + lane] >= threshold ? kept : 0) : T(1);
       dx[i + lane] = p * (m * dx[i + lane] - delta) * scale;
       x[i + lane] = m * p;
@@ -210,10 +208,10 @@ void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, c
 }
 
 template <class T>
-void softmax_backward_row(T* x, T* dx, int64_t n, T scale, T log_sum, T delta, const uint32_t* words,
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta, const uint32_t* words,
                           uint32_t threshold, T kept) {
-  (words ? softmax_backward_row<T, true> : softmax_backward_row<T, false>)(x, dx, n, scale, log_sum, delta,
-                                                                           words, threshold, kept);
+  (words ? softmax_backward_row<T, true> : softmax_backward_row<T, false>)(x, dx, n, scale, sum, delta, words,
+                                                                           threshold, kept);
 }
 
 template <class T>

@@ -4,16 +4,24 @@
 
 namespace bertie {
 
+// What makes x̂ = ((x − mean) − rest) · rstd of a row. The mean is mean + rest: beside elements of 1000 ± 1,
+// the rounding of one number alone would show in the fifth digit of x̂.
+template <class T>
+struct LayerNormRow {
+  T mean, rest;
+  T rstd;  // 1 / √(variance + ε); NaN where the variance overflows
+};
+
 template <class T>
 struct LayerNormKernels {
-  // y = (x − mean) · rstd · weight + bias, with rstd = 1 / √(variance + ε). x, y [rows, n], weight, bias [n];
-  // mean and rstd [rows] are written for the gradient. y may be x.
-  void (*forward)(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mean, T* rstd, int64_t rows,
-                  int64_t n);
+  // y = x̂ · weight + bias. x, y [rows, n], weight, bias [n]; `statistics` [rows] are written for the
+  // gradient. y may be x.
+  void (*forward)(const T* x, const T* weight, const T* bias, T epsilon, T* y, LayerNormRow<T>* statistics,
+                  int64_t rows, int64_t n);
   // dx [rows, n], which may be dy, and, added row after row, to dweight [n] Σ over the rows of dy · x̂ and to
   // dbias [n] Σ dy.
-  void (*backward)(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx, T* dweight,
-                   T* dbias, int64_t rows, int64_t n);
+  void (*backward)(const T* x, const LayerNormRow<T>* statistics, const T* weight, const T* dy, T* dx,
+                   T* dweight, T* dbias, int64_t rows, int64_t n);
 };
 
 // The table for the instruction set in use. T: float, double.

@@ -7,67 +7,87 @@ namespace bertie::BERTIE_ISA_NAMESPACE {
 namespace {
 
 template <class T>
-void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, T* mean, T* rstd, int64_t rows,
-             int64_t n) {
+T standardized(T x, LayerNormRow<T> row) {
+  return ((x - row.mean) - row.rest) * row.rstd;
+}
+
+template <class T>
+struct Means {
+  T first, second;
+};
+
+// The means of first(i) and second(i), of i = 0 … n-1. In the order of sum_over; written out so that the row
+// is read once.
+template <class T, class First, class Second>
+Means<T> means(int64_t n, First first, Second second) {
+  T firsts[lanes] = {}, seconds[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int lane = 0; lane < lanes; ++lane) {
+      firsts[lane] += first(i + lane);
+      seconds[lane] += second(i + lane);
+    }
+  for (int lane = 0; i < n; ++i, ++lane) {
+    firsts[lane] += first(i);
+    seconds[lane] += second(i);
+  }
+  return {pairwise(firsts, Plus()) / T(n), pairwise(seconds, Plus()) / T(n)};
+}
+
+// Twice "shifted data" (Chan, Golub & LeVeque, 1983): the first shift, an element, makes the mean of a
+// constant row that element exactly, and its variance 0; the second, that mean, leaves the rounding of a
+// large mean in the rest.
+template <class T>
+LayerNormRow<T> statistics_of(const T* x, T epsilon, int64_t n) {
+  T first = x[0], m = first + sum_over<T>(n, [=](int64_t i) { return x[i] - first; }) / T(n);
+  Means<T> moments = means<T>(
+      n, [=](int64_t i) { return x[i] - m; }, [=](int64_t i) { return (x[i] - m) * (x[i] - m); });
+  T rest = moments.first, variance = moments.second - rest * rest;
+  variance = variance < T(0) ? T(0) : variance;  // NaN stays
+  T rstd = T(1) / square_root(variance + epsilon);
+  return {m, rest, variance < T(__builtin_inf()) ? rstd : T(__builtin_nan(""))};
+}
+
+template <class T>
+void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, LayerNormRow<T>* statistics,
+             int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, y += n) {
     if (row + 2 < rows) prefetch(x + 2 * n, n);
-    T m = sum_over<T>(n, [=](int64_t i) { return x[i]; }) / T(n);
-    T variance = sum_over<T>(n, [=](int64_t i) { return (x[i] - m) * (x[i] - m); }) / T(n);
-    T r = T(1) / square_root(variance + epsilon);
-    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - m) * r * weight[i] + bias[i];
-    mean[row] = m;
-    rstd[row] = r;
+    LayerNormRow<T> of = statistics[row] = statistics_of(x, epsilon, n);
+    for (int64_t i = 0; i < n; ++i) y[i] = standardized(x[i], of) * weight[i] + bias[i];
   }
 }
 
 template <class T>
-struct RowMeans {
-  T g, gx;
-};
-
-// Of g = dy · weight and of g · x̂, with x̂ = (x − m) r. In the order of sum_over; written out so that the row
-// is read once.
-template <class T>
-RowMeans<T> means(const T* x, T m, T r, const T* weight, const T* dy, int64_t n) {
-  T sum_g[lanes] = {}, sum_gx[lanes] = {};
-  auto add = [&](int64_t i, int lane) {
-    T g = dy[i] * weight[i];
-    sum_g[lane] += g;
-    sum_gx[lane] += g * ((x[i] - m) * r);
-  };
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int lane = 0; lane < lanes; ++lane) add(i + lane, lane);
-  for (int lane = 0; i < n; ++i, ++lane) add(i, lane);
-  return {pairwise(sum_g, Plus()) / T(n), pairwise(sum_gx, Plus()) / T(n)};
-}
-
-template <class T>
-void add_parameter_gradients(const T* x, T m, T r, const T* dy, T* __restrict dweight, T* __restrict dbias,
-                             int64_t n) {
+void add_parameter_gradients(const T* x, LayerNormRow<T> row, const T* dy, T* __restrict dweight,
+                             T* __restrict dbias, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    dweight[i] += dy[i] * ((x[i] - m) * r);
+    dweight[i] += dy[i] * standardized(x[i], row);
     dbias[i] += dy[i];
   }
 }
 
-// dx = rstd (g − mean(g) − x̂ · mean(g · x̂))
+// dx = rstd (g − mean(g) − x̂ · mean(g · x̂)), with g = dy · weight
 template <class T>
-void input_gradient(const T* x, T m, T r, const T* weight, const T* dy, RowMeans<T> mean, T* dx, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = r * (dy[i] * weight[i] - mean.g - (x[i] - m) * r * mean.gx);
+void input_gradient(const T* x, LayerNormRow<T> row, const T* weight, const T* dy, Means<T> mean, T* dx,
+                    int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    dx[i] = row.rstd * (dy[i] * weight[i] - mean.first - standardized(x[i], row) * mean.second);
 }
 
 // dx may be dy: it comes last. The row after the next is fetched in two parts.
 template <class T>
-void backward(const T* x, const T* mean, const T* rstd, const T* weight, const T* dy, T* dx, T* dweight,
+void backward(const T* x, const LayerNormRow<T>* statistics, const T* weight, const T* dy, T* dx, T* dweight,
               T* dbias, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, dy += n, dx += n) {
-    T m = mean[row], r = rstd[row];
+    LayerNormRow<T> of = statistics[row];
     if (row + 2 < rows) prefetch(x + 2 * n, n);
-    RowMeans<T> row_means = means(x, m, r, weight, dy, n);
+    Means<T> mean = means<T>(
+        n, [=](int64_t i) { return dy[i] * weight[i]; },
+        [=](int64_t i) { return dy[i] * weight[i] * standardized(x[i], of); });
     if (row + 2 < rows) prefetch(dy + 2 * n, n);
-    add_parameter_gradients(x, m, r, dy, dweight, dbias, n);
-    input_gradient(x, m, r, weight, dy, row_means, dx, n);
+    add_parameter_gradients(x, of, dy, dweight, dbias, n);
+    input_gradient(x, of, weight, dy, mean, dx, n);
   }
 }
 

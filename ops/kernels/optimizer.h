@@ -14,7 +14,7 @@ struct OptimizerKernels {
   // θ [n], g [n] and, where momentum isn't 0, v [n]
   void (*sgd)(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate,
               double gradient_scale, double momentum);
-  // θ, g, m, v [n]
+  // θ, g, m, v [n]. Where g² overflows, θ becomes NaN.
   void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, int64_t n,
                const AdamStep& step);
 };

@@ -36,7 +36,8 @@ void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict f
     T v = beta2 * second_moment[i] + rest2 * (g * g);
     first_moment[i] = m;
     second_moment[i] = v;
-    parameter[i] = parameter[i] * decay - rate * m / (square_root(v) * root + epsilon);
+    // v − v is 0, but NaN where v overflowed: a step of m / ∞ = 0 would end this parameter's training unseen.
+    parameter[i] = parameter[i] * decay - (rate * m / (square_root(v) * root + epsilon) + (v - v));
   }
 }
 

@@ -4,12 +4,21 @@
 
 namespace bertie {
 
+// ln Σ exp(x) = largest + rest. Apart, because in their sum a large first number swallows the second: of four
+// logits of 10⁸ each in f32, ln 4 would be gone.
+template <class T>
+struct LogSum {
+  T largest;  // of x, leaving out NaN; 0 where all are −∞ or there are none
+  T rest;  // ln Σ exp(x − largest): −∞ where all are −∞ or there are none, NaN where one is NaN or +∞
+};
+
 template <class T>
 struct SoftmaxKernels {
-  // ln Σ exp(x)
-  T (*log_sum_exp)(const T* x, int64_t n);
-  // dx = (exp(x − log_sum) − share) · factor, with log_sum ≥ x; dx may be x
-  void (*cross_entropy_gradient)(const T* x, T log_sum, T share, T factor, T* dx, int64_t n);
+  LogSum<T> (*log_sum_exp)(const T* x, int64_t n);
+  // dx = (exp(x − log_sum) − share) · factor, with the log_sum of x; dx may be x
+  void (*cross_entropy_gradient)(const T* x, LogSum<T> log_sum, T share, T factor, T* dx, int64_t n);
+  // Σ (x − shift)
+  T (*sum_shifted)(const T* x, T shift, int64_t n);
   // y = y · factor
   void (*scale)(T* y, T factor, int64_t n);
   // Σ a · b

@@ -38,25 +38,31 @@ T exp_shifted(const T* x, T shift, T* y, int64_t n) {
 // For rows longer than a cache: by blocks, each with the largest so far taken off; where that grows, the sum
 // shrinks. The block after the next is fetched meanwhile.
 template <class T>
-T log_sum_exp(const T* x, int64_t n) {
+LogSum<T> log_sum_exp(const T* x, int64_t n) {
   constexpr int64_t block = 512;
-  T largest = T(-__builtin_inf()), sum = 0;
+  T largest = T(-__builtin_inf()), shift = 0, sum = 0;
   for (int64_t begin = 0; begin < n; begin += block) {
     const T* part = x + begin;
     int64_t count = n - begin < block ? n - begin : block, rest = n - begin - count;
     if (rest > block) prefetch(part + 2 * block, rest < 2 * block ? rest - block : block);
     T before = largest, highest = row_max(part, count);
     if (highest > largest) largest = highest;
-    T shift = largest > T(-__builtin_inf()) ? largest : T(0);  // −∞ can't be taken off
+    shift = largest > T(-__builtin_inf()) ? largest : T(0);  // −∞ can't be taken off
     sum = sum * exponential_or_zero(before - shift) +
           sum_over<T>(count, [=](int64_t i) { return exponential_or_zero(part[i] - shift); });
   }
-  return largest + logarithm(sum);
+  return {shift, logarithm(sum)};
 }
 
 template <class T>
-void cross_entropy_gradient(const T* x, T log_sum, T share, T factor, T* dx, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = (exponential_or_zero(x[i] - log_sum) - share) * factor;
+void cross_entropy_gradient(const T* x, LogSum<T> log_sum, T share, T factor, T* dx, int64_t n) {
+  T largest = log_sum.largest, rest = log_sum.rest;
+  for (int64_t i = 0; i < n; ++i) dx[i] = (exponential_or_zero((x[i] - largest) - rest) - share) * factor;
+}
+
+template <class T>
+T sum_shifted(const T* x, T shift, int64_t n) {
+  return sum_over<T>(n, [=](int64_t i) { return x[i] - shift; });
 }
 
 template <class T>
@@ -106,6 +112,7 @@ template <class T>
 constexpr SoftmaxKernels<T> table() {
   return {.log_sum_exp = log_sum_exp<T>,
           .cross_entropy_gradient = cross_entropy_gradient<T>,
+          .sum_shifted = sum_shifted<T>,
           .scale = scale<T>,
           .dot = dot<T>,
           .softmax = softmax<T>,

@@ -58,6 +58,46 @@ TEST(Optimizer, SgdHasMomentum) {
   EXPECT_DOUBLE_EQ(model.matrix.array().item(), 1.9 - 0.15);
 }
 
+class OneNumber : public Module {
+ public:
+  explicit OneNumber(DType type) : value(add_parameter("value", Array::full({1}, 1, type))) {}
+  Tensor value;
+};
+
+// The first step of Adam is as long as the learning rate, whatever the gradient's size.
+TEST(Optimizer, AdamTakesGradientsOfAnySizeOrSaysNo) {
+  for (double g : {1e-12, 1e-6, 1e6, 1e18}) {
+    OneNumber model(DType::f32);
+    ParameterBlock block(model);
+    AdamW optimizer(block, {.epsilon = 1e-15});
+    backward(sum(model.value * g));
+    optimizer.step(0.25);
+    EXPECT_NEAR(model.value.array().item(), 0.75, g < 1e-10 ? 1e-3 : 1e-6) << g;
+  }
+  {  // the square overflows: no step of 0, but a number that everybody sees
+    OneNumber model(DType::f32);
+    ParameterBlock block(model);
+    AdamW optimizer(block, {});
+    backward(sum(model.value * 1e20));
+    optimizer.step(0.25);
+    EXPECT_TRUE(std::isnan(model.value.array().item()));
+  }
+  {  // clipping brings it back
+    OneNumber model(DType::f32);
+    ParameterBlock block(model);
+    AdamW optimizer(block, {});
+    backward(sum(model.value * 1e20));
+    EXPECT_NEAR(block.gradient_norm() / 1e20, 1, 1e-6);
+    optimizer.step(0.25, clip_factor(block.gradient_norm(), 1));
+    EXPECT_NEAR(model.value.array().item(), 0.75, 1e-6);
+  }
+  OneNumber single(DType::f32), twice(DType::f64);
+  ParameterBlock of_single(single), of_double(twice);
+  EXPECT_EQ(message_of([&] { AdamW(of_single, {.epsilon = 1e-20}); }),
+            "[adam] epsilon must be at least 1e-15 for f32 parameters, got 1e-20");
+  EXPECT_EQ(message_of([&] { AdamW(of_double, {.epsilon = 1e-20}); }), "no error");
+}
+
 TEST(Optimizer, RefusesWrongOptions) {
   TwoParameters model;
   ParameterBlock block(model);

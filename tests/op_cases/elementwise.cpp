@@ -1,5 +1,6 @@
 #include "bertie/ops/elementwise.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <tuple>
@@ -208,14 +209,18 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
   table.push_back(unary("sqrt", bertie::sqrt, 0.2, 5, [](auto x) { return std::sqrt(x); }));
   table.push_back(unary("tanh", bertie::tanh, -3, 3, [](auto x) { return std::tanh(x); }));
   table.push_back(unary("sigmoid", sigmoid, -4, 4, [](auto x) { return 1 / (1 + std::exp(-x)); }));
-  OpCase r = unary("relu", relu, -2, 2, [](auto x) { return x > 0 ? x : 0; });
+  OpCase r = unary("relu", relu, -2, 2, [](auto x) { return x < 0 ? 0 : x; });  // NaN stays
   r.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -2, 2, 0.05}}; };
   table.push_back(r);
   OpCase absolute = unary("abs", bertie::abs, -2, 2, [](auto x) { return std::abs(x); });
   absolute.inputs = r.inputs;
   table.push_back(absolute);
-  table.push_back(unary("softplus", softplus, -6, 6, [](auto x) { return std::log1p(std::exp(x)); }));
-  table.push_back(unary("silu", silu, -6, 6, [](auto x) { return x / (1 + std::exp(-x)); }));
+  table.push_back(unary("softplus", softplus, -6, 6, [](auto x) {
+    return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+  }));
+  table.push_back(unary("silu", silu, -6, 6, [](auto x) {
+    return x == -INFINITY ? 0 : x / (1 + std::exp(-x));  // the limit; −∞ / ∞ would be NaN
+  }));
   for (auto [name, exponent, low] :
        {std::tuple{"pow, 2", 2.0, -2.0}, {"pow, 3", 3.0, -2.0}, {"pow, -1.5", -1.5, 0.3}}) {
     OpCase p = unary(name, negate, low, 2, [p = exponent](auto x) { return std::pow(x, decltype(x)(p)); });
@@ -233,7 +238,7 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
     };
     c.loops([lower]<class T>(const Values<T>& in, const Sizes&) {
       std::vector<T> y;
-      for (T x : in[0]) y.push_back(lower ? std::max(x, T(0)) : std::min(x, T(0)));
+      for (T x : in[0]) y.push_back(lower ? std::clamp(x, T(0), T(3)) : std::clamp(x, T(-3), T(0)));
       return y;
     });
     c.errors = {
@@ -259,10 +264,11 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
   add_selection_cases(table);
   table.push_back(unary("gelu", gelu, -4, 4, [](auto x) {
     using T = decltype(x);
-    return x * T(0.5) * (1 + std::erf(x * T(M_SQRT1_2)));
+    return x == -INFINITY ? T(0) : x * T(0.5) * (1 + std::erf(x * T(M_SQRT1_2)));
   }));
   table.push_back(unary("gelu_tanh", gelu_tanh, -4, 4, [](auto x) {
     using T = decltype(x);
+    if (x == -INFINITY) return T(0);
     return T(0.5) * x * (1 + std::tanh(std::sqrt(T(2 / M_PI)) * (x + T(0.044715) * x * x * x)));
   }));
 }

@@ -25,11 +25,13 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
     std::vector<T> y;
     for (int64_t t = 0; t < s[0]; ++t) {
       const T* x = in[0].data() + t * s[1];
-      T mean = 0, variance = 0;
+      T mean = 0, rest = 0, variance = 0;  // the mean is mean + rest: what a large one was rounded by
       for (int64_t i = 0; i < s[1]; ++i) mean += x[i] / T(s[1]);
-      for (int64_t i = 0; i < s[1]; ++i) variance += (x[i] - mean) * (x[i] - mean) / T(s[1]);
+      for (int64_t i = 0; i < s[1]; ++i) rest += (x[i] - mean) / T(s[1]);
+      auto centered = [&](int64_t i) { return (x[i] - mean) - rest; };
+      for (int64_t i = 0; i < s[1]; ++i) variance += centered(i) * centered(i) / T(s[1]);
       for (int64_t i = 0; i < s[1]; ++i)
-        y.push_back((x[i] - mean) / std::sqrt(variance + T(1e-3)) * in[1][i] + in[2][i]);
+        y.push_back(centered(i) / std::sqrt(variance + T(1e-3)) * in[1][i] + in[2][i]);
     }
     return y;
   });

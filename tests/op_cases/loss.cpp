@@ -1,5 +1,6 @@
 #include "bertie/ops/loss.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "bertie/ops/elementwise.h"
@@ -23,11 +24,12 @@ std::vector<T> plain_cross_entropy(const std::vector<T>& z, const Sizes& s, T sm
   for (int64_t t = 0; t < s[0]; ++t) {
     if (targets[t] < 0) continue;
     ++scored;
-    T sum = 0;
-    for (int64_t c = 0; c < s[1]; ++c) sum += std::exp(z[t * s[1] + c]);
+    const T* row = z.data() + t * s[1];
+    T largest = *std::max_element(row, row + s[1]), sum = 0;
+    for (int64_t c = 0; c < s[1]; ++c) sum += std::exp(row[c] - largest);
     for (int64_t c = 0; c < s[1]; ++c) {
       T target = smoothing / T(s[1]) + (c == targets[t] ? 1 - smoothing : T(0));
-      loss -= target * (z[t * s[1] + c] - std::log(sum));
+      if (target > 0) loss -= target * ((row[c] - largest) - std::log(sum));  // 0 · −∞ would be NaN
     }
   }
   return {loss / (denominator > 0 ? denominator : scored)};

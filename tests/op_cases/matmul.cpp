@@ -188,10 +188,11 @@ void add_matmul_cases(std::vector<OpCase>& table) {
     of.op = [f](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1], in[2], f); };
     of.loops([f, linear = e]<class T>(Values<T> in, const Sizes& s) {
       for (T& x : in[0])
-        x = f == InputFunction::gelu ? x / 2 * std::erfc(-x / std::sqrt(T(2)))
-                                     : x / 2 *
-                                           (1 + std::tanh(std::sqrt(T(2) / std::numbers::pi_v<T>) *
-                                                          (x + T(0.044715) * x * x * x)));
+        x = x == -INFINITY             ? T(0)  // the limit
+            : f == InputFunction::gelu ? x / 2 * std::erfc(-x / std::sqrt(T(2)))
+                                       : x / 2 *
+                                             (1 + std::tanh(std::sqrt(T(2) / std::numbers::pi_v<T>) *
+                                                            (x + T(0.044715) * x * x * x)));
       if constexpr (std::is_same_v<T, double>)
         return linear.plain(in, s);
       else

@@ -58,6 +58,11 @@ struct OpCase {
   // f32: each input read and each result written once. A result in memory of its own counts twice, because
   // the CPU fetches a line into its cache before it writes there. A backward pass without bytes moves none.
   std::function<double(const Sizes&)> flops, bytes, backward_bytes;
+  // True for elements of the first input that stay as they are where others are made large or are shifted
+  // (tests/ops/extreme_inputs_test.cpp); the entry says why. Not set: there are none.
+  std::function<bool(int64_t element, const Sizes&)> stays_ordinary;
+  // Kinds of such inputs of which only the values are compared; the entry says why.
+  std::vector<std::string> values_alone;
   bool calls_library = true;  // for its products, so that the benchmark tries both libraries
   bool one_task = false;      // a loop of it has but one task at any size, as where one number is the result
 

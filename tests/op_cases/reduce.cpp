@@ -106,9 +106,11 @@ void add_reduce_cases(std::vector<OpCase>& table) {
     e.backward_bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1] * s[2]); };
     e.loops([=]<class T>(const Values<T>& in, const Sizes& s) {
       std::vector<int64_t> group = groups(s, counted);
-      std::vector<T> y(group.back() + 1);
-      for (size_t i = 0; i < group.size(); ++i) y[group[i]] += std::exp(in[0][i]);
-      for (T& sum : y) sum = std::log(sum);
+      std::vector<T> largest(group.back() + 1, T(-INFINITY)), y(largest.size());
+      for (size_t i = 0; i < group.size(); ++i) largest[group[i]] = std::max(largest[group[i]], in[0][i]);
+      for (size_t i = 0; i < group.size(); ++i)
+        if (in[0][i] != -INFINITY) y[group[i]] += std::exp(in[0][i] - largest[group[i]]);
+      for (size_t i = 0; i < y.size(); ++i) y[i] = largest[i] + std::log(y[i]);
       return y;
     });
     if (counted == std::vector<int>{2}) {
@@ -130,8 +132,9 @@ void add_reduce_cases(std::vector<OpCase>& table) {
     };
     e.loops([=]<class T>(const Values<T>& in, const Sizes& s) {
       std::vector<int64_t> group = groups(s, counted);
-      std::vector<T> y(group.back() + 1, T(-1000));
-      for (size_t i = 0; i < group.size(); ++i) y[group[i]] = std::max(y[group[i]], in[0][i]);
+      std::vector<T> y(group.back() + 1, T(-INFINITY));
+      for (size_t i = 0; i < group.size(); ++i)  // NaN counts as the largest
+        if (!(in[0][i] <= y[group[i]]) && !std::isnan(y[group[i]])) y[group[i]] = in[0][i];
       return y;
     });
     if (counted == std::vector<int>{2}) {

@@ -1,5 +1,6 @@
 #include "bertie/ops/softmax.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/op_cases/op_case.h"
@@ -12,10 +13,11 @@ template <class T>
 std::vector<T> plain_softmax(const std::vector<T>& x, const Sizes& s, bool logarithm) {
   std::vector<T> y;
   for (int64_t t = 0; t < s[0]; ++t) {
+    const T largest = *std::max_element(x.begin() + t * s[1], x.begin() + (t + 1) * s[1]);
     T sum = 0;
-    for (int64_t i = 0; i < s[1]; ++i) sum += std::exp(x[t * s[1] + i]);
+    for (int64_t i = 0; i < s[1]; ++i) sum += std::exp(x[t * s[1] + i] - largest);
     for (int64_t i = 0; i < s[1]; ++i) {
-      T value = x[t * s[1] + i];
+      T value = x[t * s[1] + i] - largest;
       y.push_back(logarithm ? value - std::log(sum) : std::exp(value) / sum);
     }
   }

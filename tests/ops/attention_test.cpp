@@ -200,13 +200,45 @@ TEST(Attention, RoundingsOfLargeScoresDontOverflow) {
     for (int64_t i = 0; i < values.size(); ++i) EXPECT_TRUE(std::isfinite(values.item(i))) << i;
 }
 
+// Equal scores of 10⁸ share alike, in the backward pass as well: with dy = 1, 0 … the gradient of the scores
+// is p (dP − δ) with p = 1/4, dP = v and δ the mean of v; that of the keys is q / √D = 10⁴ times as much.
+TEST(Attention, EqualScoresShareAlikeHoweverLargeTheyAre) {
+  Array qkv = Array::from(std::vector<float>{1e4f, 1e4f, 1, 0, 1e4f, 3, 0, 1e4f, 5, 0, 1e4f, 7}, {4, 3});
+  Tensor x = Tensor::parameter(qkv);
+  Tensor y = attention(x, packing_of({4}), 1);
+  EXPECT_EQ(y.array().to_vector<float>(), (std::vector<float>{4, 4, 4, 4}));
+  backward(y, Array::from(std::vector<float>{1, 0, 0, 0}, {4, 1}));
+  EXPECT_EQ(x.grad().to_vector<float>(),
+            (std::vector<float>{0, -7500, 0.25f, 0, -2500, 0.25f, 0, 2500, 0.25f, 0, 7500, 0.25f}));
+}
+
+// What a query doesn't see doesn't reach it, not as NaN either: no output, and no gradient of a query.
+TEST(Attention, CausalKeepsNanOfLaterTokensOut) {
+  for (int64_t part : {0, 1, 2}) {
+    for (double value : {NAN, INFINITY}) {
+      constexpr int64_t S = 90, H = 12, at = 41;
+      Array clean = random_array({S, 3 * H}, DType::f32, 1), qkv = clean.clone();
+      for (int64_t i = 0; i < H; ++i) qkv.mutable_data<float>()[at * 3 * H + part * H + i] = float(value);
+      auto causal = [](const Tensor& x) { return attention(x, packing_of({S}), 3, {.causal = true}); };
+      Result expected = run(causal, clean), result = run(causal, qkv);
+      for (int64_t i = 0; i < at * H; ++i)
+        EXPECT_EQ(result.y.item(i), expected.y.item(i)) << part << " " << i;
+      for (int64_t t = 0; t < at; ++t)
+        for (int64_t i = 0; i < H; ++i)
+          EXPECT_NEAR(result.gradient.item(t * 3 * H + i), expected.gradient.item(t * 3 * H + i), 1e-5)
+              << part << " " << t << " " << i;
+      EXPECT_TRUE(std::isnan(result.y.item(at * H)) || part == 2);
+    }
+  }
+}
+
 TEST(Attention, KeepsNoMatrixOfProbabilities) {
   constexpr int64_t S = 600, A = 2, H = 16;
   Tensor qkv = Tensor::parameter(random_array({S, 3 * H}, DType::f32, 1));
   int64_t before = memory_counters().live_bytes;
   Tensor y = attention(qkv, packing_of({S}), A);
   int64_t kept = memory_counters().live_bytes - before;
-  EXPECT_LE(kept, S * (H + A) * 4 + 4096);  // the result and the sums' logarithms
+  EXPECT_LE(kept, S * (H + 2 * A) * 4 + 4096);  // the result, the largest scores and the sums
   EXPECT_GE(kept, S * H * 4);
 }
 

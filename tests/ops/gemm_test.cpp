@@ -2,7 +2,12 @@
 #include "bertie/ops/gemm.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <ucontext.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -263,6 +268,54 @@ TEST_F(Gemm, WrongArgumentsAreNamed) {
             "[gemm] strides must be below 2^31: B has 2147483648");
   EXPECT_EQ(message([](Product<float>& p) { p.bias = p.a.data, p.beta = 1; }),
             "[gemm] a product takes either a bias or beta, got beta = 1");
+}
+
+// Where the stack pointer of an interrupted thread was: oneDNN's kernels leave the stack. The handler has a
+// stack of its own, so that the test itself survives what it looks for.
+pthread_t computing;  // others that wait have other stacks
+char *stack_begin = nullptr, *stack_end = nullptr;
+std::atomic<int64_t> interrupts{0}, outside{0};
+
+void look_at_stack_pointer(int, siginfo_t*, void* context) {
+  auto pointer = reinterpret_cast<char*>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RSP]);
+  if (!pthread_equal(pthread_self(), computing)) return;
+  ++interrupts;
+  if (pointer < stack_begin || pointer >= stack_end) ++outside;
+}
+
+TEST_F(Gemm, AHandlerFindsTheStackWhereItBelongs) {
+  set_thread_count(1);
+  pthread_attr_t attributes;
+  void* begin = nullptr;
+  size_t size = 0;
+  ASSERT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
+  pthread_attr_getstack(&attributes, &begin, &size);
+  pthread_attr_destroy(&attributes);
+  computing = pthread_self();
+  stack_begin = static_cast<char*>(begin), stack_end = stack_begin + size;
+  std::vector<char> own(1 << 16);
+  stack_t stack{}, stack_before{};
+  stack.ss_sp = own.data(), stack.ss_size = own.size();
+  sigaltstack(&stack, &stack_before);
+  struct sigaction action {
+  }, before{};
+  action.sa_sigaction = look_at_stack_pointer;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+  sigaction(SIGALRM, &action, &before);
+  itimerval every{{0, 100}, {0, 100}}, never{};  // microseconds
+  setitimer(ITIMER_REAL, &every, nullptr);
+  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::few_rows}) {
+    set_gemm_backend(backend);
+    interrupts = outside = 0;
+    while (interrupts < 100) {
+      for (bool ta : {false, true})
+        for (bool tb : {false, true}) Problem<float>(130, 120, 110, ta, tb, 0).run(gemm);
+    }
+    EXPECT_EQ(outside, 0) << name(backend);
+  }
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  sigaltstack(&stack_before, nullptr);
 }
 
 TEST(ColumnSum, AddsRowsInBlocks) {
