@@ -126,14 +126,14 @@ Corpus read_text(const Options& o) {
   if (o.corpus.empty())
     add_text(corpus, "the default text", language_text());
   else
-    corpus = read_corpus(o.corpus);
+    corpus = read_corpus(o.corpus, interrupted);
   return corpus;
 }
 
 void report_replaced(const Corpus& corpus) {
   if (corpus.replaced > 0)
     message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            corpus.first_replaced_source, corpus.first_replaced_line);
+            shown(corpus.first_replaced_source), corpus.first_replaced_line);
 }
 
 Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
@@ -309,7 +309,7 @@ void pretrain(const Options& o) {
   if (o.held_out.empty()) {
     split = split_corpus(corpus);
   } else {
-    held_out_corpus = read_corpus({o.held_out});
+    held_out_corpus = read_corpus({o.held_out}, interrupted);
     report_replaced(held_out_corpus);
     split = {corpus.lines, held_out_corpus.lines};
   }

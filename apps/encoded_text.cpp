@@ -87,8 +87,8 @@ bool EncodedText::next(EncodedLines& block) {
     try {
       tokenizer_.encode(text_.pairs ? split_pair(line) : TextInput{line}, options_, encoding);
     } catch (const Error& error) {
-      failure_ =
-          reader_ ? fmt::format("{}, in line {} of '{}'", error.what(), lines_, text_.input) : error.what();
+      failure_ = reader_ ? fmt::format("{}, in line {} of '{}'", error.what(), lines_, shown(text_.input))
+                         : error.what();
       block.lines.pop_back();
       if (block.lines.empty()) throw Error(failure_);
       break;

@@ -46,10 +46,10 @@ Tokenizer tokenizer_of(const Options& o) {
 void train(const Options& o) {
   WordSplitterOptions words;
   words.do_lower_case = !o.cased;
-  Corpus corpus = read_corpus(o.corpus);
+  Corpus corpus = read_corpus(o.corpus, interrupted);
   if (corpus.replaced > 0)
     message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            corpus.first_replaced_source, corpus.first_replaced_line);
+            shown(corpus.first_replaced_source), corpus.first_replaced_line);
   WordCounts counts = count_words(corpus.lines, words);
   if (interrupted()) return;
   WordPieceTrainerOptions options;
@@ -72,7 +72,7 @@ void for_each_line(const Options& o, const LineOf& line_of) {
   };
   bool told = false;
   auto place = [&](int64_t number) {
-    return o.input.empty() ? std::string("the text") : fmt::format("line {} of '{}'", number, o.input);
+    return o.input.empty() ? std::string("the text") : fmt::format("line {} of '{}'", number, shown(o.input));
   };
   auto write_lines = [&](std::span<const std::string_view> lines, int64_t first_number) {
     std::vector<Part> parts((lines.size() + lines_per_task - 1) / lines_per_task);
@@ -165,7 +165,7 @@ std::vector<int32_t> parse_ids(std::string_view line, int32_t vocabulary_size) {
     auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     bool is_id = error == std::errc() && end == word.data() + word.size() && id >= 0 && id < vocabulary_size;
     BERTIE_CHECK(is_id, "decode", "ids are numbers from 0 to {} between spaces, got '{}'",
-                 vocabulary_size - 1, word.substr(0, 40));
+                 vocabulary_size - 1, word);
     ids.push_back(id);
     at += word.size();
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bertie/autograd/error.h"
@@ -194,10 +195,15 @@ void write_bert_config(const std::string& path, const BertConfig& config, const 
   json["architectures"] = {architecture};
   json["model_type"] = "bert";
   for_each_key(config, [&](const char* key, const auto& field, bool) { write_value(json[key], field); });
+  // Not json[…][label], which compares the label with all before it.
+  std::map<std::string, size_t> ids;
+  auto& labels =
+      (json["id2label"] = nlohmann::ordered_json::object()).get_ref<nlohmann::ordered_json::object_t&>();
   for (size_t i = 0; i < config.labels.size(); ++i) {
-    json["id2label"][std::to_string(i)] = config.labels[i];
-    json["label2id"][config.labels[i]] = i;
+    labels.emplace_back(std::to_string(i), config.labels[i]);
+    ids[config.labels[i]] = i;
   }
+  json["label2id"] = ids;
   if (!config.problem_type.empty()) json["problem_type"] = config.problem_type;
   json["position_embedding_type"] = "absolute";
   write_file_atomically(path, json.dump(2) + "\n");

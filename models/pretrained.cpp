@@ -186,17 +186,18 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
                                       const PretrainedOptions& options, double initializer_range) {
   std::map<std::string, const NamedArray*> tensors = by_name(weights);
   std::set<std::string> used{"embeddings.position_ids", "embeddings.token_type_ids"};  // old files' buffers
-  std::string missing, problems;
+  Listing missing("\n  "), hint("\n"), problems("\n  ");
   bool only_head = true;
   for (const NamedArray& wanted : named_parameters(model)) {
     std::string name = canonical(wanted.name);
     used.insert(name);
     if (name == mlm_bias) used.insert(decoder);  // of a tied one, which is the word embeddings
     if (auto found = tensors.find(name); found != tensors.end()) {
-      problems += mismatch(*found->second, wanted.array, true);
+      std::string problem = mismatch(*found->second, wanted.array, true);
+      if (!problem.empty()) problems.add(problem);
     } else {
       only_head = only_head && !is_body(name);
-      missing += "\n  missing: " + wanted.name + " " + wanted.array.shape().str();
+      missing.add(fmt::format("missing: {} {}", wanted.name, wanted.array.shape()));
     }
   }
   std::vector<Parameter> parameters = model.parameters();
@@ -206,17 +207,15 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
   };
   bool tied = has(mlm_bias) && !has(decoder);
   if (tied && has_own_decoder(tensors))
-    problems +=
-        fmt::format("\n  wrong values: {} differs from the word embeddings, which the model has for it",
-                    tensors.at(decoder)->name);
+    problems.add(fmt::format("wrong values: {} differs from the word embeddings, which the model has for it",
+                             tensors.at(decoder)->name));
   bool may_be_new = only_head && problems.empty() && !missing.empty();
-  if (may_be_new && !options.allow_new_head)
-    missing += "\nOnly the head is missing; --allow-new-head starts it at random";
-  if (!may_be_new || !options.allow_new_head) problems = missing + problems;
-  BERTIE_CHECK(problems.empty(), "load", "{} doesn't fit the model:{}", weights.path, problems);
+  bool fits = problems.empty() && (missing.empty() || (may_be_new && options.allow_new_head));
+  if (may_be_new) hint.add("Only the head is missing; --allow-new-head starts it at random");
+  BERTIE_CHECK(fits, "load", "{} doesn't fit the model:{}{}{}", weights.path, missing, hint, problems);
 
   std::vector<std::string> notes;
-  std::string made, unused;
+  Listing made(" "), unused(" ");
   uint64_t stream = 0;
   for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
@@ -224,7 +223,7 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
       if (auto found = tensors.find(canonical(name)); found != tensors.end())
         parts.push_back(&found->second->array);
       else
-        made += " " + name;
+        made.add(name);
     const Shape& shape = parameter.tensor.shape();
     if (parts.size() == parameter.names.size())
       parameter.tensor.replace(assemble(parts, shape, options.type));
@@ -232,10 +231,10 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
       parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
   }
   for (const NamedArray& tensor : weights.tensors)
-    if (!used.contains(canonical(tensor.name))) unused += " " + tensor.name;
-  if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made);
-  for (const std::string& name : weights.unsupported) unused += " " + name;
-  if (!unused.empty()) notes.push_back("Not used by this model:" + unused);
+    if (!used.contains(canonical(tensor.name))) unused.add(shown(tensor.name));
+  if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made.str());
+  for (const std::string& name : weights.unsupported) unused.add(shown(name));
+  if (!unused.empty()) notes.push_back("Not used by this model:" + unused.str());
   return notes;
 }
 

@@ -19,8 +19,9 @@ std::string mismatch(const NamedArray& found, const Array& wanted, bool converts
   bool floating = type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16;
   bool shape_fits = found.array.shape() == wanted.shape();
   if (shape_fits && (type == wanted.dtype() || (converts && floating))) return "";
-  return fmt::format("\n  wrong {}: {} is {} {}, the model has {} {}", shape_fits ? "type" : "shape",
-                     found.name, name(type), found.array.shape(), name(wanted.dtype()), wanted.shape());
+  return fmt::format("wrong {}: {} is {} {}, the model has {} {}", shape_fits ? "type" : "shape",
+                     shown(found.name), name(type), found.array.shape(), name(wanted.dtype()),
+                     wanted.shape());
 }
 
 void save_parameters(const Module& model, const std::string& path) {
@@ -32,19 +33,20 @@ void load_parameters(Module& model, const std::string& path) {
   std::map<std::string, const NamedArray*> unused;
   for (const NamedArray& tensor : file.tensors) unused.emplace(tensor.name, &tensor);
   std::vector<const Array*> values;  // in the order of named_parameters()
-  std::string problems;
+  Listing problems("\n  ");
   for (const NamedArray& wanted : named_parameters(model)) {
     auto found = unused.extract(wanted.name);
     if (found.empty()) {
-      problems += "\n  missing: " + wanted.name + " " + wanted.array.shape().str();
+      problems.add(fmt::format("missing: {} {}", wanted.name, wanted.array.shape()));
       continue;
     }
-    problems += mismatch(*found.mapped(), wanted.array);
+    if (std::string problem = mismatch(*found.mapped(), wanted.array); !problem.empty())
+      problems.add(problem);
     values.push_back(&found.mapped()->array);
   }
   for (const auto& [name, tensor] : unused)
-    problems += "\n  left over: " + name + " " + tensor->array.shape().str();
-  for (const std::string& name : file.unsupported) problems += "\n  left over: " + name;
+    problems.add(fmt::format("left over: {} {}", shown(name), tensor->array.shape()));
+  for (const std::string& name : file.unsupported) problems.add("left over: " + shown(name));
   BERTIE_CHECK(problems.empty(), "load_parameters", "{} doesn't fit the model:{}", path, problems);
 
   auto value = values.begin();

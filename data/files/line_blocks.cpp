@@ -1,76 +1,41 @@
 #include "bertie/data/files/line_blocks.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
+#include <cstring>
 
-#include "bertie/autograd/error.h"
+#include "bertie/data/files/input_file.h"
 
 namespace bertie {
 namespace {
 
 constexpr size_t block_bytes = 1 << 20;
 
-[[noreturn]] void fail_to_read(const std::string& path, int error) {
-  fail("read", "can't read '{}': {}", path, std::generic_category().message(error));
-}
-
 }  // namespace
 
 LineBlocks::LineBlocks(const std::string& path, std::function<bool()> stopped)
-    : path_(path), stopped_(std::move(stopped)), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (descriptor_ < 0) fail_to_read(path, errno);
-  struct stat status {};
-  int error = ::fstat(descriptor_, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
-  if (error == 0) return;
-  ::close(descriptor_);
-  fail_to_read(path, error);
-}
+    : file_(std::make_unique<InputFile>(path, InputFile::Kind::text, std::move(stopped))) {}
 
-LineBlocks::~LineBlocks() { ::close(descriptor_); }
-
-// Whether read() wouldn't wait, after at most so many milliseconds. An error is its to tell; a signal, which
-// ends the waiting, is none.
-bool LineBlocks::has_input(int milliseconds) const {
-  pollfd waiting{descriptor_, POLLIN, 0};
-  int ready = ::poll(&waiting, 1, milliseconds);
-  return ready > 0 || (ready < 0 && errno != EINTR);
-}
-
-// False once reading is to stop.
-bool LineBlocks::wait_for_input() const {
-  while (stopped_) {
-    if (stopped_()) return false;
-    if (has_input(100)) break;
-  }
-  return true;
-}
+LineBlocks::~LineBlocks() = default;
 
 // Appends to the buffer and returns the number of bytes, 0 at the end.
 size_t LineBlocks::read_more() {
-  if (buffer_.size() < filled_ + block_bytes / 2) buffer_.resize(std::max(block_bytes, 2 * filled_));
-  for (;;) {
-    if (!wait_for_input()) return 0;
-    ssize_t got = ::read(descriptor_, buffer_.data() + filled_, buffer_.size() - filled_);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_to_read(path_, errno);
-    filled_ += static_cast<size_t>(got);
-    return static_cast<size_t>(got);
+  if (buffer_.size() < filled_ + block_bytes / 2) {
+    file_->check_room(2 * filled_);
+    buffer_.resize(std::max(block_bytes, 2 * filled_));
   }
+  size_t got = file_->read(buffer_.data() + filled_, buffer_.size() - filled_);
+  filled_ += got;
+  return got;
 }
 
 std::span<const std::string_view> LineBlocks::next() {
   first_number_ += static_cast<int64_t>(lines_.size());
   lines_.clear();
-  buffer_.erase(0, given_);
   filled_ -= given_;
+  // Not erase(), which would move all the room that an earlier, long line took.
+  std::memmove(buffer_.data(), buffer_.data() + given_, filled_);
   given_ = 0;
-  for (bool has_line = false; !at_end_ && (!has_line || (filled_ < block_bytes && has_input(0)));) {
+  for (bool has_line = false; !at_end_ && (!has_line || (filled_ < block_bytes && file_->has_input(0)));) {
     size_t before = filled_;
     at_end_ = read_more() == 0;
     has_line |=

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,29 +11,28 @@
 
 namespace bertie {
 
+class InputFile;
+
 class LineBlocks {
  public:
-  // Throws where the file can't be opened or is a folder. While a pipe has nothing to read, `stopped` is
-  // asked ten times a second; once it says true, the reading ends as if the file did.
+  // Throws where the file can't be opened or is a folder or a device. While a pipe has nothing to read,
+  // `stopped` is asked ten times a second; once it says true, the reading ends as if the file did.
   explicit LineBlocks(const std::string& path, std::function<bool()> stopped = {});
   ~LineBlocks();
   LineBlocks(const LineBlocks&) = delete;
   LineBlocks& operator=(const LineBlocks&) = delete;
 
   // The next lines, without their '\n': about a megabyte of them, fewer from a pipe that has no more yet,
-  // none at the end. They hold until the next call. Throws where the file can't be read.
+  // none at the end. They hold until the next call. Throws where the file can't be read, or a line is longer
+  // than memory can hold.
   std::span<const std::string_view> next();
   // The number of the first of these lines, from 1.
   int64_t first_number() const { return first_number_; }
 
  private:
-  bool has_input(int milliseconds) const;
-  bool wait_for_input() const;
   size_t read_more();
 
-  std::string path_;
-  std::function<bool()> stopped_;
-  int descriptor_;
+  std::unique_ptr<InputFile> file_;
   std::string buffer_;  // [0, filled_) holds the lines given last and then what isn't a whole line yet
   size_t filled_ = 0;
   size_t given_ = 0;  // bytes of the lines given last

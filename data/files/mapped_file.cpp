@@ -1,75 +1,53 @@
 #include "bertie/data/files/mapped_file.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <system_error>
 
 #include "bertie/autograd/error.h"
+#include "bertie/data/files/input_file.h"
 
 namespace bertie {
 namespace {
 
-[[noreturn]] void fail_to_read(const std::string& path, int error) {
-  fail("read", "can't read '{}': {}", path, std::generic_category().message(error));
-}
-
-// An open file that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(const std::string& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (value_ < 0) fail_to_read(path, errno);
-    if (::fstat(value_, &status_) != 0) {
-      int error = errno;
-      ::close(value_);
-      fail_to_read(path, error);
-    }
+std::string read_all(InputFile& file) {
+  // What the system says of a pipe or of a growing file is no bound, so read until there is no more.
+  size_t room = std::max<size_t>(file.bytes() + 1, 1 << 16), filled = 0;
+  file.check_room(room);
+  std::string contents(room, '\0');
+  while (size_t got = file.read(contents.data() + filled, contents.size() - filled)) {
+    filled += got;
+    if (filled < contents.size()) continue;
+    file.check_room(2 * filled);
+    contents.resize(2 * filled);
   }
-  ~Descriptor() { ::close(value_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return value_; }
-  mode_t mode() const { return status_.st_mode; }
-  size_t bytes() const { return static_cast<size_t>(status_.st_size); }
-
- private:
-  int value_;
-  struct stat status_ {};
-};
+  contents.resize(filled);
+  return contents;
+}
 
 }  // namespace
 
 MappedFile map_file(const std::string& path) {
-  Descriptor file(path);
-  if (S_ISDIR(file.mode())) fail_to_read(path, EISDIR);
-  BERTIE_CHECK(S_ISREG(file.mode()), "read", "'{}' must be a regular file", path);
-  if (file.bytes() == 0) return {};  // the system maps no empty files
-  void* data = ::mmap(nullptr, file.bytes(), PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) fail_to_read(path, errno);
+  InputFile file(path, InputFile::Kind::regular);
   size_t bytes = file.bytes();
+  if (bytes == 0) return {};  // the system maps no empty files
+  void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  if (data == MAP_FAILED) fail_to_read(path, errno);
   std::shared_ptr<const void> owner(data, [bytes](void* mapped) { ::munmap(mapped, bytes); });
   return {std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
 }
 
 std::string read_file(const std::string& path) {
-  Descriptor file(path);
-  // What fstat() says of a pipe or of a growing file is no bound, so read until there is no more.
-  std::string contents(S_ISREG(file.mode()) ? file.bytes() + 1 : 1 << 16, '\0');
-  size_t filled = 0;
-  for (;;) {
-    if (filled == contents.size()) contents.resize(2 * filled);
-    ssize_t got = ::read(file.get(), contents.data() + filled, contents.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_to_read(path, errno);
-    if (got == 0) break;
-    filled += static_cast<size_t>(got);
-  }
-  contents.resize(filled);
-  return contents;
+  InputFile file(path, InputFile::Kind::regular);
+  return read_all(file);
+}
+
+std::string read_text(const std::string& path, std::function<bool()> stopped) {
+  InputFile file(path, InputFile::Kind::text, std::move(stopped));
+  std::string text = read_all(file);
+  BERTIE_CHECK(!file.stopped(), "read", "reading '{}' was interrupted", path);
+  return text;
 }
 
 }  // namespace bertie

@@ -1,5 +1,6 @@
-// Reading files: as a map of memory, without a copy, or as a string.
+// Reading whole files: as a map of memory, without a copy, or as a string.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,9 +14,13 @@ struct MappedFile {
   std::string_view bytes;
 };
 
-// Both throw an Error that names the file and the system's reason: missing, a folder, not readable. Only
-// regular files can be mapped; read_file() reads pipes, too.
+// Regular files. Both throw an Error that names the file and the reason: missing, a folder, a pipe, a device,
+// not readable, larger than the machine's memory (where it is copied).
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
+
+// A text, which may also come through a pipe, to its end. While there is nothing to read, `stopped` is asked
+// ten times a second; throws once it says true, and as the others do.
+std::string read_text(const std::string& path, std::function<bool()> stopped = {});
 
 }  // namespace bertie

@@ -88,8 +88,9 @@ class HeaderReader {
  private:
   template <class... Arguments>
   void require(bool rule, fmt::format_string<Arguments...> format, Arguments&&... arguments) const {
-    if (!rule)
-      fail("safetensors", "{}: {}", path_, fmt::format(format, std::forward<Arguments>(arguments)...));
+    if (rule) return;
+    throw Error(fmt::format("[safetensors] {}: {}", shown(path_),
+                            fmt::format(fmt::runtime(format), detail::argument(arguments)...)));
   }
 
   void read_metadata(const nlohmann::json& value) {
@@ -281,8 +282,10 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
   });
 
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  // Not header[name], which compares the name with all before it.
+  auto& entries = header.get_ref<nlohmann::ordered_json::object_t&>();
   std::set<std::string> names = {metadata_key};
-  if (!metadata.empty()) header[metadata_key] = metadata;
+  if (!metadata.empty()) entries.emplace_back(metadata_key, metadata);
   int64_t end = 0;
   for (const NamedArray* tensor : order) {
     BERTIE_CHECK(names.insert(tensor->name).second, "safetensors",
@@ -290,9 +293,10 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
     const Shape& shape = tensor->array.shape();
     int64_t begin = end;
     end += tensor->array.bytes();
-    header[tensor->name] = {{"dtype", format_name(tensor->array.dtype())},
-                            {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
-                            {"data_offsets", {begin, end}}};
+    nlohmann::ordered_json entry{{"dtype", format_name(tensor->array.dtype())},
+                                 {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
+                                 {"data_offsets", {begin, end}}};
+    entries.emplace_back(tensor->name, std::move(entry));
   }
   std::string text;
   try {

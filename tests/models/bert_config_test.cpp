@@ -117,6 +117,19 @@ TEST_F(BertConfigTest, EachKeyIsReadAndWrittenUnderItsName) {
   EXPECT_FALSE(written.contains("problem_type"));
 }
 
+// Writing took a time that grew with the square of their number: this test would take minutes.
+TEST_F(BertConfigTest, ManyLabels) {
+  BertConfig config = small_config(12);
+  config.labels.clear();
+  for (int i = 0; i < 200'000; ++i) config.labels.push_back(std::to_string(200'000 - i));
+  write_bert_config(path_, config, "BertForSequenceClassification");
+  EXPECT_EQ(read_bert_config(path_).labels, config.labels);
+  Json written = Json::parse(read_file(path_));
+  ASSERT_EQ(written["label2id"].size(), config.labels.size());
+  EXPECT_EQ(written["label2id"]["200000"], 0);
+  EXPECT_EQ(written["label2id"]["1"], 199'999);
+}
+
 TEST_F(BertConfigTest, SizesMustBeThere) {
   for (const auto& [key, value] : sizes.items()) {
     for (bool null : {false, true}) {

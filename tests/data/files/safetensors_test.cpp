@@ -181,6 +181,18 @@ TEST_F(SafetensorsTest, LyingHeaderLength) {
   EXPECT_TRUE(read(file_bytes("{}   ", "")).tensors.empty());
 }
 
+// Reading, and writing, took a time that grew with the square of the number of tensors: this test would take
+// many minutes.
+TEST_F(SafetensorsTest, AHundredThousandTensors) {
+  std::vector<NamedArray> tensors;
+  Array empty = Array::zeros({0}, DType::f32);
+  for (int i = 0; i < 100'000; ++i) tensors.push_back({fmt::format("tensor {:06}", i), empty});
+  write_safetensors(path_, tensors);
+  Safetensors file = read_safetensors(path_);
+  ASSERT_EQ(file.tensors.size(), tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) ASSERT_EQ(file.tensors[i].name, tensors[i].name);
+}
+
 TEST_F(SafetensorsTest, BadJson) {
   for (const char* header :
        {"{", "{]", "{\"a\"}", "{\"a\":1,}", "{} {}", "{\"\xff\":1}", "{\"a\":01}", "{\"a\":1e999}"}) {
@@ -189,6 +201,10 @@ TEST_F(SafetensorsTest, BadJson) {
                 message.find("out of range") != std::string::npos)
         << header << ": " << message;
   }
+  // The JSON library takes a NUL for the end.
+  EXPECT_EQ(refusal(std::string("{}\0garbage", 10), ""),
+            "the header must be valid JSON, its byte 3 breaks it");
+  EXPECT_EQ(refusal(std::string("{}\0", 3), ""), "the header must be valid JSON, its byte 3 breaks it");
   EXPECT_EQ(refusal("[1]", ""), "the header must be a JSON object");
   EXPECT_EQ(refusal(" {}", ""), "the header must be a JSON object");
   EXPECT_EQ(refusal("{\"a\":" + std::string(100000, '['), ""),

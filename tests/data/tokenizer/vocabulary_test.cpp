@@ -94,8 +94,8 @@ TEST(Vocabulary, RefusesBadFiles) {
   EXPECT_EQ(error(special + "a\n\xFF\n"),
             "[vocabulary] tokens must be UTF-8: line 7 of '" + path + "' isn't");
   std::string zero("\0\n", 2);
-  EXPECT_EQ(error(special + zero + zero), "[vocabulary] a token must have one id: '?' is line 6 of '" + path +
-                                              "' and again line 7 of '" + path + "'");
+  EXPECT_EQ(error(special + zero + zero), "[vocabulary] a token must have one id: '\\x00' is line 6 of '" +
+                                              path + "' and again line 7 of '" + path + "'");
   EXPECT_EQ(error("[PAD]\n[UNK]\n[SEP]\na\n"),
             "[vocabulary] the special tokens [PAD] [UNK] [CLS] [SEP] [MASK] must all be there: '" + path +
                 "' has no [CLS], [MASK]");
