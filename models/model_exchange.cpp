@@ -94,6 +94,14 @@ std::vector<std::string> replaced_in(const std::string& directory) {
   return names;
 }
 
+void check_regular(const std::string& path) {
+  fs::file_status status = fs::status(path);  // of what a link leads to
+  BERTIE_CHECK(!fs::exists(status) || fs::is_regular_file(status), "save",
+               "can replace only regular files, and {} is none", path);
+}
+
+bool any(const std::string&) { return true; }
+
 // What take_places() has begun.
 void complete(const std::string& directory) {
   std::string from = directory + "/" + saved;
@@ -112,7 +120,7 @@ void complete(const std::string& directory) {
     }
     sync(directory);
   }
-  std::vector<std::string> files = names_in(from, [](const std::string&) { return true; });
+  std::vector<std::string> files = names_in(from, any);
   auto place = [](const std::string& name) { return name == weights ? 0 : name == config ? 2 : 1; };
   std::stable_sort(files.begin(), files.end(),
                    [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
@@ -154,11 +162,9 @@ void finish_exchange(const std::string& directory) {
 void check_replaceable(const std::string& directory) {
   struct stat folder {};
   bool sticky = ::stat(directory.c_str(), &folder) == 0 && (folder.st_mode & S_ISVTX) != 0;
-  for (const std::string& name : replaced_in(directory)) {
+  for (const std::string& name : names_in(directory, is_model_file)) {
     std::string path = directory + "/" + name;
-    fs::file_status status = fs::status(path);  // of what a link leads to
-    BERTIE_CHECK(!fs::exists(status) || fs::is_regular_file(status), "save",
-                 "can replace only regular files, and {} is none", path);
+    check_regular(path);
     // In such a folder, as /tmp is, the owners of file and folder alone may remove a file.
     struct stat file {};
     bool others = sticky && ::lstat(path.c_str(), &file) == 0 && file.st_uid != ::geteuid() &&
@@ -189,6 +195,7 @@ ModelExchange::~ModelExchange() {
 
 void ModelExchange::take_places() {
   check_replaceable(directory_);
+  for (const std::string& name : names_in(aside_, any)) check_regular(directory_ + "/" + name);
   sync(aside_);
   std::error_code error;
   fs::rename(aside_, directory_ + "/" + saved, error);

@@ -9,7 +9,8 @@
 
 namespace bertie {
 
-// What a training program says of its run, beside the model: {"steps": 12, "planned_steps": 1000}.
+// What a training program says of its run, beside the model:
+// {"steps":12,"planned_steps":100,"finished":false}.
 constexpr const char* training_record = "bertie_training.json";
 
 // Whether a file of this name belongs to a model or its tokenizer, as bertie, transformers or
@@ -49,7 +50,7 @@ class ModelExchange {
 // most likely. Without any, it costs two looks at the directory.
 void finish_exchange(const std::string& directory);
 
-// Throws, naming it, where anything that an exchange would remove isn't a regular file, or can't be removed.
+// Throws, naming it, where anything of a model's name isn't a regular file, or can't be removed.
 void check_replaceable(const std::string& directory);
 
 }  // namespace bertie
