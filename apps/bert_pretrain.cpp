@@ -1,10 +1,10 @@
 // Pre-trains a BERT by masked language modeling and writes a model directory.
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/language_report.h"
+#include "apps/model_folder.h"
 #include "apps/program.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/files/atomic_file.h"
@@ -164,11 +164,10 @@ bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSpl
          held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
 }
 
-// The held-out scores at one moment: a line for people, an object for programs. While the training runs, the
-// objects are in a file aside: metrics.jsonl belongs to the model in the folder, and a run may fail.
+// The held-out scores at one moment: a line for people, an object for programs.
 class Evaluation {
  public:
-  Evaluation(const Options& o, const TokenizedLines& training, const MlmBatches& held_out,
+  Evaluation(ModelFolder& folder, const TokenizedLines& training, const MlmBatches& held_out,
              const std::vector<bool>& scorable, const Tokenizer& tokenizer, bool language)
       : held_out_(held_out),
         tokenizer_(tokenizer),
@@ -178,7 +177,7 @@ class Evaluation {
         control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
         unigram_(training, scorable),
         unigram_score_(unigram_.evaluate(batches_, mask_id_)),
-        folder_(o.output) {}
+        folder_(folder) {}
 
   void run(BertForMaskedLM& model, int64_t step, bool last) {
     model.eval();
@@ -188,17 +187,16 @@ class Evaluation {
         "positions",
         step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
     Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
+    if (interrupted()) last = false;  // what follows takes its time
     if (last && language_) {
       message("Comparing with the best possible predictions");
       auto start = std::chrono::steady_clock::now();
       LanguageScores scores = score_language(model, held_out_, unigram_);
       std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
       message("{} scored positions in {:.1f} s", scores.all().positions, took.count());
-      if (!interrupted()) {
-        print_message(language_table(scores));
-        print_message(filled_masks(model, tokenizer_));
-        record["language"] = bertie::to_json(scores);
-      }
+      print_message(language_table(scores));
+      print_message(filled_masks(model, tokenizer_));
+      record["language"] = bertie::to_json(scores);
     } else if (last && !control_.empty()) {
       MlmScore control = evaluate(model, control_, mask_id_),
                control_unigram = unigram_.evaluate(control_, mask_id_);
@@ -211,18 +209,7 @@ class Evaluation {
     }
     model.train();
     metrics_ += record.dump() + "\n";
-    try {
-      write_file_atomically(folder_ + "/" + name_, metrics_);
-    } catch (const Error& error) {  // no reason to lose the training
-      message("Note: {}", error.what());
-    }
-  }
-
-  // To be called when the model has its place: what is measured from now on, and was, is that model's.
-  void model_is_saved() {
-    std::error_code ignored;  // the next run() writes all of it, and tells
-    std::filesystem::rename(folder_ + "/" + name_, folder_ + "/metrics.jsonl", ignored);
-    name_ = "metrics.jsonl";
+    folder_.write_metrics(metrics_);
   }
 
  private:
@@ -241,7 +228,8 @@ class Evaluation {
   std::vector<MaskedBatch> batches_, control_;
   UnigramModel unigram_;
   MlmScore unigram_score_;
-  std::string folder_, name_ = unfinished_metrics, metrics_;
+  ModelFolder& folder_;
+  std::string metrics_;
 };
 
 // The training batches one after the other, pass after pass.
@@ -303,6 +291,7 @@ BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
 }
 
 void pretrain(const Options& o) {
+  ModelFolder folder(o.output, o.overwrite);
   Corpus corpus = read_text(o), held_out_corpus;
   report_replaced(corpus);
   CorpusSplit split;
@@ -333,7 +322,7 @@ void pretrain(const Options& o) {
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
   ParameterBlock parameters(model);
-  prepare_model_folder(o.output, o.overwrite, parameters.values().bytes());
+  folder.reserve(parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
@@ -350,7 +339,7 @@ void pretrain(const Options& o) {
     message(
         "Note: the best possible score is known only for the default text with its own vocabulary, whole "
         "lines and all words scored");
-  Evaluation evaluation(o, training.lines(), held_out, scorable, tokenizer, language);
+  Evaluation evaluation(folder, training.lines(), held_out, scorable, tokenizer, language);
   evaluation.run(model, 0, false);
   Meter meter;
   Progress progress(options.steps);
@@ -358,31 +347,35 @@ void pretrain(const Options& o) {
   MaskedBatch batch;
   Tensor logits;
   int64_t every = std::max<int64_t>(1, options.steps / 4);
-  int64_t steps = train(
-      parameters, optimizer, options,
-      [&](int64_t step) {
-        batch = stream.next();
-        logits =
-            model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
-        return cross_entropy(logits, batch.labels);
-      },
-      [&](const StepReport& report) {
-        meter.done = report.step + 1;
-        meter.add(report.loss, logits.array(), batch);
-        logits = Tensor();
-        progress.update(meter.done, [&] { return meter.text(options.steps - meter.done); });
-        if (meter.done % every == 0 && meter.done < options.steps) {
-          progress.clear();
-          evaluation.run(model, meter.done, false);
-        }
-        return !interrupted();
-      });
+  auto loss_of = [&](int64_t step) {
+    batch = stream.next();
+    logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
+    return cross_entropy(logits, batch.labels);
+  };
+  auto after_step = [&](const StepReport& report) {
+    meter.done = report.step + 1;
+    meter.add(report.loss, logits.array(), batch);
+    logits = Tensor();
+    progress.update(meter.done, [&] { return meter.text(options.steps - meter.done); });
+    if (meter.done % every == 0 && meter.done < options.steps && !interrupted()) {
+      progress.clear();
+      evaluation.run(model, meter.done, false);
+    }
+    return !interrupted();
+  };
+  std::optional<FinishFirst> finish("the step is finished, then what is trained is saved");
+  try {
+    train(parameters, optimizer, options, loss_of, after_step);
+  } catch (const std::exception&) {
+    progress.clear();
+    if (meter.done > 0) folder.rescue(model, tokenizer, {meter.done, options.steps});
+    throw;
+  }
   progress.clear();
-  message("{} steps in {} ({:.1f} s)", steps, duration(meter.seconds()), meter.seconds());
-  save_pretrained(model, tokenizer, o.output);
-  evaluation.model_is_saved();
-  evaluation.run(model, steps, true);
-  result("{}", o.output);
+  message("{} steps in {} ({:.1f} s)", meter.done, duration(meter.seconds()), meter.seconds());
+  result("{}", folder.save(model, tokenizer, {meter.done, options.steps}));
+  finish.reset();
+  evaluation.run(model, meter.done, true);
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 // a toy.
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <filesystem>
 
 #include "apps/encoded_text.h"
+#include "apps/model_folder.h"
 #include "apps/program.h"
 #include "bertie/autograd/backward.h"
 #include "bertie/models/bert_heads.h"
@@ -42,6 +42,8 @@ int main(int argc, char** argv) {
   app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl");
 
   return run_program(app, argc, argv, [&] {
+    std::optional<ModelFolder> folder;
+    if (!output.empty()) folder.emplace(output, overwrite);
     // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
     // output.
     auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
@@ -74,9 +76,12 @@ int main(int argc, char** argv) {
     };
 
     ParameterBlock parameters(*model);
-    if (!output.empty()) prepare_model_folder(output, overwrite, parameters.values().bytes());
+    if (folder) folder->reserve(parameters.values().bytes());
+    std::optional<FinishFirst> finish;  // without a folder nothing can be lost
+    if (folder) finish.emplace("the step is finished, then what is trained is saved");
     Adam optimizer(parameters);
-    for (int64_t step = 0; step < steps && !interrupted(); ++step) {
+    int64_t step = 0;
+    for (; step < steps && !interrupted(); ++step) {
       Tensor logits = model->logits(input, row);    // forward: scores of all words at [MASK], [1, V]
       Tensor loss = cross_entropy(logits, labels);  // − log of the probability of the target
       BERTIE_CHECK(step > 0 || std::isfinite(loss.item()), "model",
@@ -90,10 +95,8 @@ int main(int argc, char** argv) {
     double after = cross_entropy(model->logits(input, row), labels).item();
     BERTIE_CHECK(std::isfinite(after), "training",
                  "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
+    if (folder && step > 0) folder->save(*model, tokenizer, {step, steps}, max_length);
+    finish.reset();
     show("after", after);
-    if (output.empty()) return;
-    save_pretrained(*model, tokenizer, output, max_length);
-    std::error_code ignored;
-    std::filesystem::remove(output + "/metrics.jsonl", ignored);  // of the model that was there
   });
 }

@@ -1,54 +1,19 @@
 #include "apps/program.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
-#include <thread>
 
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/autograd/version.h"
-#include "bertie/data/files/atomic_file.h"
 #include "bertie/ops/gemm.h"
 
 namespace bertie {
 namespace {
-
-std::atomic<bool> interrupt_came{false};
-
-void note_interrupt(int) {
-  if (interrupt_came.exchange(true)) _exit(130);
-}
-
-// SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them: so a second
-// one ends the program at once, whatever the others do. The handler here is for threads that a library made
-// before main() and that only wait.
-void watch_signals() {
-  static sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads that are made later inherit it
-  struct sigaction action {};
-  action.sa_handler = note_interrupt;
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN);  // writing past `ulimit -f` fails instead
-  std::thread([] {
-    for (int received = 0;;) {
-      sigwait(&signals, &received);
-      note_interrupt(received);
-    }
-  }).detach();
-}
 
 // On standard error, where text may get lost (closed, a full disk): the work goes on.
 void write_now(const std::string& text) {
@@ -87,9 +52,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   } catch (const std::exception& error) {
     std::string text = error.what();
     print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
-    return interrupted() ? 130 : 1;
+    return 1;
   }
-  return interrupted() ? 130 : 0;
+  return interrupt_status();
 }
 
 std::string check_file_name(const std::string& name) { return name.empty() ? "needs a name" : ""; }
@@ -108,22 +73,6 @@ CLI::Option* take_brackets(CLI::Option* option) {
   // Only an unlimited number of values has CLI11 look for brackets.
   return option->expected(1, 1 << 24)->allow_extra_args(false)->type_name("TEXT ...");
 }
-
-void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  BERTIE_CHECK(!error, "output", "can't make the folder {}: {}", folder, error.message());
-  for (const char* file : {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors",
-                           "metrics.jsonl", unfinished_metrics})
-    BERTIE_CHECK(overwrite || !std::filesystem::exists(folder + "/" + file), "output",
-                 "{} is there already; --overwrite replaces it", folder + "/" + file);
-  AtomicFile probe(folder + "/model.safetensors");  // not committed: removed again
-  auto free = static_cast<int64_t>(std::filesystem::space(folder, error).available);
-  BERTIE_CHECK(error || free > model_bytes, "output", "{} has room for {} bytes, the model needs {}", folder,
-               free, model_bytes);
-}
-
-bool interrupted() { return interrupt_came; }
 
 void print_message(const std::string& text) { write_now(text + "\n"); }
 

@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "apps/signals.h"
+
 namespace CLI {
 class App;
 class Option;
@@ -16,7 +18,7 @@ class Validator;
 namespace bertie {
 
 // Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
-// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` and
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/signals.h). `--threads N` and
 // `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
@@ -30,17 +32,6 @@ CLI::Validator number_in(double low, double high);
 // Makes an option of several values take each as it is given. CLI11 takes '[UNK]' for a list of its own, of
 // UNK.
 CLI::Option* take_brackets(CLI::Option* option);
-
-// The name of metrics.jsonl until the model that it describes is in the folder.
-constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";
-
-// For a program that will write a model: makes the folder and finds out now, not after the training, whether
-// it can be written and has room. Throws where files of a model are there already, unless `overwrite`.
-void prepare_model_folder(const std::string& folder, bool overwrite, int64_t model_bytes);
-
-// True once Ctrl-C (SIGINT) or SIGTERM has come. A program that trains then finishes its step, saves and
-// returns. A second Ctrl-C ends it at once.
-bool interrupted();
 
 void print_message(const std::string& text);  // a line on standard error
 void print_result(const std::string& text);   // a line on standard output; throws when it can't be written

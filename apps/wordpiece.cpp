@@ -8,6 +8,7 @@
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/data/batches/corpus.h"
+#include "bertie/data/files/atomic_file.h"
 #include "bertie/data/files/line_blocks.h"
 #include "bertie/data/tokenizer/tokenizer_config.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
@@ -44,6 +45,7 @@ Tokenizer tokenizer_of(const Options& o) {
 }
 
 void train(const Options& o) {
+  { AtomicFile probe(o.output); }  // finds out now whether it can be written
   WordSplitterOptions words;
   words.do_lower_case = !o.cased;
   Corpus corpus = read_corpus(o.corpus, interrupted);
@@ -51,11 +53,9 @@ void train(const Options& o) {
     message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
             shown(corpus.first_replaced_source), corpus.first_replaced_line);
   WordCounts counts = count_words(corpus.lines, words);
-  if (interrupted()) return;
   WordPieceTrainerOptions options;
   options.size = o.size;
   Vocabulary vocabulary = train_wordpiece(counts, options);
-  if (interrupted()) return;
   vocabulary.write(o.output);
   message("{}: {} entries from {} lines with {} distinct words", o.output, vocabulary.size(),
           corpus.lines.size(), counts.size());

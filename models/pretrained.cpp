@@ -1,15 +1,13 @@
 #include "bertie/models/pretrained.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
-#include <system_error>
 
 #include "bertie/data/files/atomic_file.h"
+#include "bertie/models/model_exchange.h"
 #include "bertie/nn/parameter_file.h"
 
 namespace bertie {
@@ -72,101 +70,6 @@ bool has_own_decoder(const std::map<std::string, const NamedArray*>& tensors) {
   auto own = tensors.find(decoder), words = tensors.find("embeddings.word_embeddings.weight");
   return own != tensors.end() && words != tensors.end() &&
          !same_bytes(own->second->array, words->second->array);
-}
-
-// The files of a model, in the order in which they get their places: without config.json nothing loads a
-// directory, without vocab.txt nothing its tokenizer.
-constexpr const char* model_files[] = {"model.safetensors", "tokenizer_config.json", "vocab.txt",
-                                       "config.json"};
-constexpr const char* aside_prefix = "unfinished-save-";
-
-// Other forms of weights and vocabulary and what adds to them, of another model once a new one takes the
-// place.
-bool is_other_form(const std::string& name) {
-  bool shard =
-      name.find("-of-") < name.size() && ((name.starts_with("model-") && name.ends_with(".safetensors")) ||
-                                          (name.starts_with("pytorch_model-") && name.ends_with(".bin")));
-  return shard || name == "model.safetensors.index.json" || name == "pytorch_model.bin" ||
-         name == "pytorch_model.bin.index.json" || name == "tokenizer.json" || name == "added_tokens.json" ||
-         name == "special_tokens_map.json";
-}
-
-// A folder within a model's directory in which the new files are completed before they replace the old ones.
-class FilesAside {
- public:
-  explicit FilesAside(const std::string& directory)
-      : directory_(directory), path_(directory + "/" + aside_prefix + "XXXXXX") {
-    BERTIE_CHECK(::mkdtemp(path_.data()) != nullptr, "save", "can't write into {}: {}", directory,
-                 std::generic_category().message(errno));
-  }
-  FilesAside(const FilesAside&) = delete;
-  FilesAside& operator=(const FilesAside&) = delete;
-  // Once the old model is being taken apart, nothing may go before the new one is in place.
-  ~FilesAside() {
-    std::error_code ignored;
-    if (!exchanging_) fs::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
-  void take_their_places() {
-    std::vector<std::string> old(std::rbegin(model_files), std::rend(model_files));
-    std::error_code error;
-    fs::directory_iterator entries(directory_, error);
-    BERTIE_CHECK(!error, "save", "can't list the folder {}: {}", directory_, error.message());
-    for (const fs::directory_entry& entry : entries)
-      if (std::string name = entry.path().filename().string(); is_other_form(name)) old.push_back(name);
-    std::erase_if(old, [&](const std::string& name) {
-      std::string place = directory_ + "/" + name;
-      fs::file_status status = fs::status(place);
-      BERTIE_CHECK(!fs::exists(status) || fs::is_regular_file(status), "save",
-                   "can replace only regular files, and {} is none", place);
-      return !fs::exists(fs::symlink_status(place));
-    });
-    std::string replaced = path_ + "/replaced";
-    fs::create_directory(replaced, error);
-    BERTIE_CHECK(!error, "save", "can't make the folder {}: {}", replaced, error.message());
-
-    for (const std::string& name : old) {
-      move(directory_, replaced, name);
-      exchanging_ = true;
-    }
-    sync(replaced);
-    sync(directory_);
-    for (const char* name : model_files) {
-      if (name == std::string("config.json")) sync(directory_);
-      move(path_, directory_, name);
-    }
-    sync(directory_);
-    exchanging_ = false;
-  }
-
- private:
-  static void move(const std::string& from, const std::string& to, const std::string& name) {
-    std::error_code error;
-    fs::rename(from + "/" + name, to + "/" + name, error);
-    BERTIE_CHECK(!error, "save", "can't move {} from {} to {}, so the model there is incomplete: {}", name,
-                 from, to, error.message());
-  }
-  static void sync(const std::string& folder) {
-    int error = sync_folder(folder);
-    BERTIE_CHECK(error == 0, "save", "can't flush the folder {}: {}", folder,
-                 std::generic_category().message(error));
-  }
-
-  std::string directory_, path_;
-  bool exchanging_ = false;
-};
-
-// Of an interrupted exchange, the way out.
-void check_complete(const std::string& directory) {
-  std::error_code error;
-  if (fs::exists(directory + "/config.json", error)) return;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error))
-    BERTIE_CHECK(
-        !entry.path().filename().string().starts_with(aside_prefix), "load",
-        "{} has no config.json: a save into it was interrupted. The model's new files that hadn't their "
-        "place yet are in {}, the old ones in replaced/ within it",
-        directory, entry.path().string());
 }
 
 }  // namespace
@@ -250,7 +153,7 @@ void save_weights(const Module& model, const std::string& safetensors_path) {
 }
 
 PretrainedFiles read_pretrained_files(const std::string& directory) {
-  check_complete(directory);
+  finish_exchange(directory);
   BertConfig config = read_bert_config(directory + "/config.json");
   PretrainedTokenizer tokenizer = load_tokenizer(directory);
   int32_t tokens = tokenizer.tokenizer.vocabulary().size();
@@ -270,16 +173,16 @@ PretrainedFiles read_pretrained_files(const std::string& directory) {
 }
 
 void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
-                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  BERTIE_CHECK(!error, "save", "can't make the folder {}: {}", directory, error.message());
-  FilesAside aside(directory);
-  write_bert_config(aside.path() + "/config.json", config, architecture);
-  tokenizer.vocabulary().write(aside.path() + "/vocab.txt");
-  write_tokenizer_config(aside.path() + "/tokenizer_config.json", {tokenizer.options(), max_length});
-  save_weights(model, aside.path() + "/model.safetensors");
-  aside.take_their_places();
+                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length,
+                            const std::vector<NamedText>& more) {
+  ModelExchange exchange(directory);
+  std::string aside = exchange.aside() + "/";
+  write_bert_config(aside + "config.json", config, architecture);
+  tokenizer.vocabulary().write(aside + "vocab.txt");
+  write_tokenizer_config(aside + "tokenizer_config.json", {tokenizer.options(), max_length});
+  save_weights(model, aside + "model.safetensors");
+  for (const NamedText& file : more) write_file_atomically(aside + file.name, file.text);
+  exchange.take_places();
 }
 
 }  // namespace bertie

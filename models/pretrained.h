@@ -42,17 +42,19 @@ template <class Model, class... Arguments>
 Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options = {},
                                   Arguments&&... arguments);
 
+// A further file of a model's directory, as metrics.jsonl.
+struct NamedText {
+  std::string name, text;
+};
+
 // Writes what transformers loads as Model::architecture; the folder is made where it isn't there.
 // `max_length` is Pretrained's, in tokens; none: max_position_embeddings. May be the directory that the model
-// came from. All files are written and flushed in a folder aside, unfinished-save-XXXXXX within the
-// directory, before the old ones go: config.json first and the other forms of weights and vocabulary (shards,
-// pytorch_model.bin, tokenizer.json) with it; the new config.json comes last. So an error before that leaves
-// the old model as it was, and a directory that loads is one model, whole. After an interruption amid the
-// exchange load_pretrained() refuses it and says that old and new files are in the folder aside. (Such a
-// folder beside a config.json is what an interrupted save has left, and may be deleted.)
+// came from. What is there is replaced all at once or not at all (models/model_exchange.h); other forms of
+// weights and vocabulary (shards, pytorch_model.bin, tokenizer.json) go with the old model, and so does what
+// bert_pretrain wrote about it (bertie_training.json, metrics.jsonl).
 template <class Model>
 void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory,
-                     std::optional<int64_t> max_length = {});
+                     std::optional<int64_t> max_length = {}, const std::vector<NamedText>& more = {});
 
 // The weights of a directory: model.safetensors, or else the shards of model.safetensors.index.json. Throws
 // where there are none, naming the way out if there is a pytorch_model.bin.
@@ -76,7 +78,8 @@ struct PretrainedFiles {
 };
 PretrainedFiles read_pretrained_files(const std::string& directory);
 void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
-                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length);
+                            const Tokenizer& tokenizer, const std::string& directory, int64_t max_length,
+                            const std::vector<NamedText>& more);
 
 template <class Model, class... Arguments>
 Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options,
@@ -92,9 +95,9 @@ Pretrained<Model> load_pretrained(const std::string& directory, const Pretrained
 
 template <class Model>
 void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory,
-                     std::optional<int64_t> max_length) {
+                     std::optional<int64_t> max_length, const std::vector<NamedText>& more) {
   write_pretrained_files(model, model.config(), Model::architecture, tokenizer, directory,
-                         max_length.value_or(model.config().max_position_embeddings));
+                         max_length.value_or(model.config().max_position_embeddings), more);
 }
 
 }  // namespace bertie

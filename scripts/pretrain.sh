@@ -27,10 +27,19 @@ cmake --build "$build" --target programs
 if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 if given --write-corpus; then exec "$build/bert_pretrain" "$@"; fi
 
+use() {
+  echo "pretrain: the model is in $1; let it fill other gaps with"
+  echo "  $build/bert_fill_mask --model $1 --text \"… [MASK] …\""
+}
 options=()
-# The model of the text that comes along may be made anew at any time; one of your own text is not replaced unasked.
-given --output || options+=(--output "$root/build/pretrained$(! given --corpus || echo _own)")
-given --output || given --corpus || options+=(--overwrite)
+output=$root/build/pretrained$(! given --corpus || echo _own)
+given --output || options+=(--output "$output")
+# What is there isn't made anew unasked. (Where options are given, or a run didn't reach its end, bert_pretrain says so.)
+if [[ $# -eq 0 ]] && grep --quiet --no-messages '"finished":true' "$output/bertie_training.json"; then
+  echo "pretrain: nothing to do: with --overwrite a model is trained anew"
+  use "$output"
+  exit
+fi
 # What learns the text that comes along, in a minute or two on two cores.
 given --corpus || given --preset || given --config || given --steps || given --epochs || given --learning-rate ||
   options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
@@ -38,5 +47,4 @@ echo "pretrain: bert_pretrain ${options[*]} $*"
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # keeps the pace where other programs run beside it
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 
-echo "pretrain: the model is in $model; let it fill other gaps with"
-echo "  $build/bert_fill_mask --model $model --text \"… [MASK] …\""
+use "$model"

@@ -6,10 +6,14 @@
 
 namespace bertie {
 
-// A file under construction. Its bytes go to a temporary file in the folder of `path`; commit() flushes them
-// to the disk and gives the file its name, replacing an earlier one. Without commit() nothing appears and the
-// temporary goes. Every function throws an Error that names `path` and the system's reason; then the
-// temporary is gone, too.
+// A file under construction. Its bytes go to a file without a name in the folder of `path`; commit() flushes
+// them to the disk and gives the file its name, replacing an earlier one. Without commit() nothing appears,
+// however the program ends. Every function throws an Error that names `path` and the system's reason; then
+// the file is gone.
+//
+// A file system without nameless files (O_TMPFILE) gets one named `path`.tmp-PROCESS-NUMBER, and so does
+// every one for the moment in which an earlier file is replaced. One that a killed program left behind goes
+// when the next AtomicFile of the same `path` is made.
 class AtomicFile {
  public:
   // `path` must be free or a regular file, in a folder that exists and can be written.
@@ -24,12 +28,16 @@ class AtomicFile {
   void commit();  // once, and nothing after it
 
  private:
+  std::string temporary_name() const;
+  void open_temporary();
+  void remove_left_behind() const;
+  void take_name();
   void flush();
   void discard() noexcept;
   [[noreturn]] void fail_with(int error);
 
   std::string path_;
-  std::string temporary_;  // empty once renamed or removed
+  std::string temporary_;  // its name, if it has one
   std::string buffer_;     // gathers small writes
   int64_t written_ = 0;    // bytes in all
   int descriptor_ = -1;

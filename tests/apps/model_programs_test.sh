@@ -106,7 +106,7 @@ refused 1 "[MASK] got 2" mlm_step --model model --text "[MASK] [MASK]" --target 
 refused 1 "zebra" mlm_step --model model --text "the [MASK] sat" --target zebra
 refused 1 "[output] folder corpus.txt" mlm_step --model model --text "the [MASK] sat" --target cat --output corpus.txt
 cp -r model replaced
-refused 1 "replaced/config.json --overwrite" mlm_step --model model --text "the [MASK] sat" --target cat --output replaced
+refused 1 "replaced already config.json --overwrite" mlm_step --model model --text "the [MASK] sat" --target cat --output replaced
 diff -r model replaced || wrong "a model was changed without --overwrite"
 expect 0 mlm_step --model replaced --text "the [MASK] sat" --target cat --output replaced --overwrite
 ! cmp --silent model/model.safetensors replaced/model.safetensors || wrong "--overwrite should replace the model"

@@ -194,60 +194,23 @@ TEST_F(SavedModel, ReplacesShardsAndOtherForms) {
   std::filesystem::rename(path_ + "/model.safetensors", path_ + "/model-00001-of-00001.safetensors");
   std::ofstream(path_ + "/model.safetensors.index.json")
       << "{\"weight_map\": {\"cls.predictions.bias\": \"model-00001-of-00001.safetensors\"}}";
-  for (std::string name :
-       {"pytorch_model.bin", "pytorch_model.bin.index.json", "added_tokens.json", "special_tokens_map.json",
-        "pytorch_model-00001-of-00002.bin", "README.md", "model-notes.txt"})
+  for (std::string name : {"pytorch_model.bin", "pytorch_model.bin.index.json", "added_tokens.json",
+                           "special_tokens_map.json", "pytorch_model-00001-of-00002.bin", "README.md",
+                           "model-notes.txt", "metrics.jsonl", "pytorch_model-my-of-notes.bin",
+                           "model-00001-of-00001.safetensors.bak", "model-1-of-2.safetensors", "tf_model.h5"})
     std::ofstream(path_ + "/" + name) << "{}";
   auto sharded = load_pretrained<BertForMaskedLM>(path_);  // mapped: saved from the file it replaces
   std::ofstream(path_ + "/tokenizer.json") << "{}";        // of no use, were it read
   save_pretrained(*sharded.model, sharded.tokenizer, path_);
   std::set<std::string> expected = model_files;
-  expected.insert({"README.md", "model-notes.txt"});
+  expected.insert({"README.md", "model-notes.txt", "metrics.jsonl", "pytorch_model-my-of-notes.bin",
+                   "model-00001-of-00001.safetensors.bak", "model-1-of-2.safetensors", "tf_model.h5"});
   EXPECT_EQ(names_in(path_), expected);
   auto read = load_pretrained<BertForMaskedLM>(path_);
   std::vector<Parameter> was = model_.parameters(), is = read.model->parameters();
   ASSERT_EQ(was.size(), is.size());
   for (size_t i = 0; i < was.size(); ++i)
     EXPECT_EQ(was[i].tensor.array().to_vector<float>(), is[i].tensor.array().to_vector<float>());
-}
-
-TEST_F(SavedModel, AnInterruptedExchangeIsRefused) {
-  std::string aside = path_ + "/unfinished-save-abcdef";
-  std::filesystem::create_directory(aside);  // all was still being written: the old model is whole
-  EXPECT_TRUE(load_pretrained<BertForMaskedLM>(path_).notes.empty());
-  std::filesystem::rename(path_ + "/config.json", aside + "/config.json");
-  EXPECT_EQ(
-      message_of([&] { load_pretrained<BertForMaskedLM>(path_); }),
-      "[load] " + path_ +
-          " has no config.json: a save into it was interrupted. The model's new files that hadn't their "
-          "place yet are in " +
-          aside + ", the old ones in replaced/ within it");
-}
-
-// What of a directory a reader would see, were it interrupted: without config.json it is refused, and with
-// the new one all of the new files are in place.
-TEST_F(SavedModel, ConfigGoesFirstAndComesLast) {
-  for (const char* name : {"tokenizer.json", "special_tokens_map.json", "added_tokens.json"})
-    std::ofstream(path_ + "/" + name) << "{}";
-  int events = inotify_init1(IN_NONBLOCK);
-  ASSERT_GE(events, 0);
-  ASSERT_GE(inotify_add_watch(events, path_.c_str(), IN_MOVED_FROM | IN_MOVED_TO), 0);
-  save_pretrained(model_, small_tokenizer(), path_);
-  std::vector<std::string> gone, come;
-  alignas(inotify_event) char buffer[16384];
-  for (ssize_t size; (size = read(events, buffer, sizeof(buffer))) > 0;) {
-    for (ssize_t at = 0; at < size;) {
-      auto* event = reinterpret_cast<inotify_event*>(buffer + at);
-      (event->mask & IN_MOVED_FROM ? gone : come).push_back(event->name);
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
-  }
-  close(events);
-  ASSERT_EQ(gone.size(), 7u);
-  ASSERT_EQ(come.size(), 4u);
-  EXPECT_EQ(gone.front(), "config.json");
-  EXPECT_EQ(come.back(), "config.json");
-  EXPECT_EQ(std::set<std::string>(come.begin(), come.end()), model_files);
 }
 
 // The tokenizer's settings are the saved model's, and its largest length is never over the model's own.

@@ -1,6 +1,8 @@
 #include "bertie/data/files/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,6 +70,32 @@ TEST_F(AtomicFileTest, TwoWritersDoNotMix) {
   a.commit();
   EXPECT_EQ(read_file(path("a")), "first");
   EXPECT_EQ(folder_.entries(), 1u);
+}
+
+// Of a program that is killed nothing is left, whatever it had written.
+TEST_F(AtomicFileTest, NothingHasANameBeforeCommit) {
+  int nameless = ::open(folder_.path().c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (nameless < 0) GTEST_SKIP() << "the file system has no nameless files";
+  ::close(nameless);
+  AtomicFile file(path("a"));
+  file.write(std::string(100000, 'x'));
+  EXPECT_EQ(folder_.entries(), 0u);
+}
+
+TEST_F(AtomicFileTest, WhatAKilledProgramLeftGoes) {
+  write_file_atomically(path("a"), "old");
+  for (const char* name : {"a.tmp-12-0", "a.tmp-1-x", "a.tmp-12", "a.tmp--1", "b.tmp-12-0", "a.tmp-1-2-3"})
+    write_file_atomically(path(name), "");
+  write_file_atomically(path("a.tmp-34-5"), "somebody's");
+  int other = ::open(path("a.tmp-34-5").c_str(), O_RDONLY);  // who is about to replace `a`, too
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  { AtomicFile file(path("a")); }
+  EXPECT_FALSE(fs::exists(path("a.tmp-12-0")));
+  EXPECT_EQ(folder_.entries(), 7u);
+  ::close(other);
+  write_file_atomically(path("a"), "new");
+  EXPECT_FALSE(fs::exists(path("a.tmp-34-5")));
+  EXPECT_EQ(folder_.entries(), 6u);
 }
 
 TEST_F(AtomicFileTest, ErrorsNameFileAndReason) {

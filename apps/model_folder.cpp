@@ -1,0 +1,165 @@
+#include "apps/model_folder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "bertie/autograd/error.h"
+#include "bertie/data/files/atomic_file.h"
+#include "bertie/models/model_exchange.h"
+
+namespace bertie {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t other_files_bytes = 4 << 20;  // vocabulary, settings, metrics: more than they take
+
+// "unfinished", "unfinished-2", …
+std::string unfinished(int number) {
+  return number == 1 ? "unfinished" : fmt::format("unfinished-{}", number);
+}
+
+bool is_unfinished(const std::string& name) {
+  std::string first = unfinished(1);
+  return name == first || (name.starts_with(first + "-") && name.size() > first.size() + 1 &&
+                           name.find_first_not_of("0123456789", first.size() + 1) == std::string::npos);
+}
+
+// ", step 12 of 1000" of a run that didn't reach its end, and nothing of another one.
+std::string progress_of(const std::string& folder) {
+  std::ifstream file(folder + "/" + training_record);
+  nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
+  if (!record.is_object() || record.value("finished", nlohmann::json()) != false) return "";
+  return fmt::format(", step {} of {}", record["steps"].dump(), record["planned_steps"].dump());
+}
+
+bool reached_its_end(const ModelFolder::Run& run) { return run.steps >= run.planned_steps && !run.failed; }
+
+}  // namespace
+
+ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {
+  std::error_code error;
+  made_ = fs::create_directories(path_, error);
+  BERTIE_CHECK(!error, "output", "can't make the folder {}: {}", path_, error.message());
+  lock_ = FolderLock::try_lock(path_);
+  BERTIE_CHECK(lock_.has_value(), "output", "another program is writing a model to {} now", path_);
+  AtomicFile probe(path_ + "/" +
+                   unfinished_metrics);  // without commit(): finds out whether it can be written
+  finish_exchange(path_);
+  std::vector<std::string> there = model_files_in(path_);
+  if (!there.empty() && !overwrite) {
+    size_t count = there.size();
+    there.resize(std::min<size_t>(count, 5));
+    fail("output", "a model's files are in {} already ({}{}{}); --overwrite replaces them", path_,
+         fmt::join(there, ", "), count > there.size() ? ", …" : "", progress_of(path_));
+  }
+  for (const std::string& name : there)
+    BERTIE_CHECK(name != "modules.json", "output",
+                 "{} holds a model of sentence-transformers, whose other parts wouldn't fit a new one: name "
+                 "another folder",
+                 path_);
+  check_replaceable(path_);
+  if (fs::exists(path_ + "/" + unfinished_metrics))
+    message("Note: {}/{} is what a killed run left; this run's take its place", path_, unfinished_metrics);
+  for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
+    std::string place = path_ + "/" + entry.path().filename().string();
+    if (!is_unfinished(entry.path().filename().string()) || !entry.is_directory()) continue;
+    finish_exchange(place);
+    if (!fs::is_empty(place))
+      message("Note: {} is what an earlier run left{}; it stays until you remove it", place,
+              progress_of(place));
+    else
+      fs::remove(place, error);
+  }
+}
+
+ModelFolder::~ModelFolder() {
+  release();
+  std::error_code ignored;
+  if (!metrics_.empty() && saved_in_.empty() && !keep_metrics_)
+    fs::remove(path_ + "/" + unfinished_metrics, ignored);
+  if (made_) fs::remove(path_, ignored);  // an empty folder only
+}
+
+void ModelFolder::release() {
+  if (reserved_ >= 0) ::close(reserved_);
+  reserved_ = -1;
+}
+
+void ModelFolder::reserve(int64_t weight_bytes) {
+  int64_t bytes = weight_bytes + other_files_bytes;
+  std::error_code error;
+  auto free = static_cast<int64_t>(fs::space(path_, error).available);
+  BERTIE_CHECK(error || free >= bytes, "output", "{} has room for {} bytes, the model needs {}", path_, free,
+               bytes);
+  reserved_ = ::open(path_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+  if (reserved_ < 0) return;
+  int result = ::fallocate(reserved_, 0, 0, bytes);
+  BERTIE_CHECK(result == 0 || errno == EOPNOTSUPP || errno == EINTR, "output",
+               "{} has no room for the model, which needs {} bytes: {}", path_, bytes,
+               std::generic_category().message(errno));
+}
+
+void ModelFolder::write_metrics(const std::string& text) {
+  metrics_ = text;
+  try {
+    if (saved_in_.empty())
+      write_file_atomically(path_ + "/" + unfinished_metrics, text);
+    else
+      write_file_atomically(saved_in_ + "/metrics.jsonl", text);
+  } catch (const Error& error) {
+    message("Note: {}", error.what());
+  }
+}
+
+std::string ModelFolder::place_for(const Run& run) const {
+  bool occupied = !model_files_in(path_).empty();
+  if (reached_its_end(run) ? overwrite_ || !occupied : !occupied && !run.failed) return path_;
+  for (int i = 1;; ++i) {
+    std::string place = path_ + "/" + unfinished(i);
+    if (!fs::exists(fs::symlink_status(place))) return place;
+  }
+}
+
+std::vector<NamedText> ModelFolder::further_files(const Run& run) const {
+  nlohmann::ordered_json record{
+      {"steps", run.steps}, {"planned_steps", run.planned_steps}, {"finished", reached_its_end(run)}};
+  std::vector<NamedText> files{{training_record, record.dump() + "\n"}};
+  if (!metrics_.empty()) files.push_back({"metrics.jsonl", metrics_});
+  return files;
+}
+
+std::string ModelFolder::save(const Run& run, const std::function<void(const std::string& place)>& write) {
+  std::string place = place_for(run);
+  release();
+  try {
+    write(place);
+  } catch (const std::exception& error) {
+    keep_metrics_ = true;
+    std::error_code ignored;
+    if (place != path_) fs::remove(place, ignored);  // an empty folder only
+    std::string rest;
+    if (!metrics_.empty()) rest += fmt::format(". Its metrics are in {}/{}", path_, unfinished_metrics);
+    if (!model_files_in(path_).empty()) rest += fmt::format(". The model in {} is as it was", path_);
+    fail("output", "what {} steps trained can't be saved: {}{}", run.steps, error.what(), rest);
+  }
+  saved_in_ = place;
+  std::error_code ignored;
+  if (!metrics_.empty()) fs::remove(path_ + "/" + unfinished_metrics, ignored);
+  if (place != path_ || !reached_its_end(run))
+    message(
+        "The training ended at step {} of {}. What is trained is in {}, a model directory like any other{}",
+        run.steps, run.planned_steps, place,
+        place == path_ || model_files_in(path_).empty()
+            ? ""
+            : fmt::format("; the model in {} is as it was", path_));
+  return place;
+}
+
+}  // namespace bertie

@@ -1,0 +1,76 @@
+// The folder that a training program writes its model to.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "apps/program.h"
+#include "bertie/data/files/folder_lock.h"
+#include "bertie/models/pretrained.h"
+
+namespace bertie {
+
+// The file in which metrics grow until the model that they describe is saved.
+constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";
+
+class ModelFolder {
+ public:
+  struct Run {
+    int64_t steps, planned_steps;
+    bool failed = false;  // the training, so what it made may be of no use
+  };
+
+  // To be made before any text is read: makes the folder, keeps other programs from writing a model to it as
+  // long as this lives, completes or removes what a killed program left, and finds out what would fail at the
+  // end. Throws where the folder can't be made or written, where another program writes to it, where a file's
+  // place is taken by something else than a file, and, unless `overwrite`, where any file of a model's is
+  // there. Tells what interrupted runs left.
+  ModelFolder(std::string path, bool overwrite);
+  // Removes the metrics of a run that trained nothing, and the folder, if this made it and it is empty.
+  ~ModelFolder();
+  ModelFolder(const ModelFolder&) = delete;
+  ModelFolder& operator=(const ModelFolder&) = delete;
+
+  // Takes the room of a model with weights of so many bytes until it is saved, so that the disk can't be full
+  // then. Throws where there is less. (A file system without fallocate() is only asked how much it has.)
+  void reserve(int64_t weight_bytes);
+
+  // All metrics of the run so far: into unfinished_metrics, and once the model is saved into its
+  // metrics.jsonl. Where that fails it is only told: no reason to lose the training.
+  void write_metrics(const std::string& text);
+
+  // Returns the folder that holds the model now. A run that reached its end has the folder itself. One that
+  // didn't never replaces a model: where one is there, or the training failed, it goes to the first of
+  // unfinished, unfinished-2, … within the folder that is free. Tells so. Throws where it can't be saved.
+  template <class Model>
+  std::string save(const Model& model, const Tokenizer& tokenizer, const Run& run,
+                   std::optional<int64_t> max_length = {}) {
+    return save(run, [&](const std::string& place) {
+      save_pretrained(model, tokenizer, place, max_length, further_files(run));
+    });
+  }
+
+  // What save() does for a training that failed, and was more than nothing before; a failure is only told.
+  template <class Model>
+  void rescue(const Model& model, const Tokenizer& tokenizer, Run run) {
+    run.failed = true;
+    try {
+      save(model, tokenizer, run);
+    } catch (const std::exception& error) {
+      message("Note: {}", error.what());
+    }
+  }
+
+ private:
+  std::string save(const Run& run, const std::function<void(const std::string& place)>& write);
+  std::string place_for(const Run& run) const;
+  std::vector<NamedText> further_files(const Run& run) const;
+  void release();
+
+  std::string path_, metrics_, saved_in_;
+  bool overwrite_, made_ = false, keep_metrics_ = false;
+  std::optional<FolderLock> lock_;
+  int reserved_ = -1;  // a file without a name that takes the room
+};
+
+}  // namespace bertie
