@@ -41,6 +41,12 @@ class Descriptor {
   struct stat status_ {};
 };
 
+// What git has in a file's place where its extension for large files wasn't there to fetch it.
+void refuse_git_lfs_pointer(const std::string& path, std::string_view contents) {
+  BERTIE_CHECK(!contents.starts_with("version https://git-lfs.github.com/spec/"), "read",
+               "'{}' is a Git LFS pointer in place of the file: `git lfs pull` fetches that", path);
+}
+
 }  // namespace
 
 MappedFile map_file(const std::string& path) {
@@ -52,7 +58,9 @@ MappedFile map_file(const std::string& path) {
   if (data == MAP_FAILED) fail_to_read(path, errno);
   size_t bytes = file.bytes();
   std::shared_ptr<const void> owner(data, [bytes](void* mapped) { ::munmap(mapped, bytes); });
-  return {std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
+  MappedFile result{std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
+  refuse_git_lfs_pointer(path, result.bytes);
+  return result;
 }
 
 std::string read_file(const std::string& path) {
@@ -69,6 +77,7 @@ std::string read_file(const std::string& path) {
     filled += static_cast<size_t>(got);
   }
   contents.resize(filled);
+  refuse_git_lfs_pointer(path, contents);
   return contents;
 }
 

@@ -13,8 +13,8 @@ struct MappedFile {
   std::string_view bytes;
 };
 
-// Both throw an Error that names the file and the system's reason: missing, a folder, not readable. Only
-// regular files can be mapped; read_file() reads pipes, too.
+// Both throw an Error that names the file and the system's reason: missing, a folder, not readable; and where
+// the file is a pointer of Git LFS. Only regular files can be mapped; read_file() reads pipes, too.
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 
