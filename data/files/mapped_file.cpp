@@ -11,6 +11,12 @@
 namespace bertie {
 namespace {
 
+// What git has in a file's place where its extension for large files wasn't there to fetch it.
+void refuse_git_lfs_pointer(const std::string& path, std::string_view contents) {
+  BERTIE_CHECK(!contents.starts_with("version https://git-lfs.github.com/spec/"), "read",
+               "'{}' is a Git LFS pointer in place of the file: `git lfs pull` fetches that", path);
+}
+
 std::string read_all(InputFile& file) {
   // What the system says of a pipe or of a growing file is no bound, so read until there is no more.
   size_t room = std::max<size_t>(file.bytes() + 1, 1 << 16), filled = 0;
@@ -23,6 +29,7 @@ std::string read_all(InputFile& file) {
     contents.resize(2 * filled);
   }
   contents.resize(filled);
+  refuse_git_lfs_pointer(file.path(), contents);
   return contents;
 }
 
@@ -35,7 +42,9 @@ MappedFile map_file(const std::string& path) {
   void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (data == MAP_FAILED) fail_to_read(path, errno);
   std::shared_ptr<const void> owner(data, [bytes](void* mapped) { ::munmap(mapped, bytes); });
-  return {std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
+  MappedFile result{std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
+  refuse_git_lfs_pointer(path, result.bytes);
+  return result;
 }
 
 std::string read_file(const std::string& path) {

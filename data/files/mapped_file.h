@@ -15,7 +15,7 @@ struct MappedFile {
 };
 
 // Regular files. Both throw an Error that names the file and the reason: missing, a folder, a pipe, a device,
-// not readable, larger than the machine's memory (where it is copied).
+// not readable, a pointer of Git LFS, larger than the machine's memory (where it is copied).
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 

@@ -72,6 +72,27 @@ bool is_nonspacing_mark(char32_t c) {
   return contains(also_nonspacing_marks, c);
 }
 
+bool is_word_character(char32_t c) {
+  switch (property(c).category) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:  // the joiners, and letters in circles and squares
+      return contains(also_word_characters, c) || c == 0x200C || c == 0x200D ||
+             (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+             (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+  }
+}
+
 int32_t combining_class(char32_t c) {
   if (c < 0x300) return 0;
   int32_t combining = property(c).combining_class;

@@ -26,6 +26,9 @@ bool is_punctuation(char32_t c);
 // An accent or the like (category Mn).
 bool is_nonspacing_mark(char32_t c);
 
+// Unicode's \w (UTS #18, annex C): letters, marks, digits, connectors such as _, and the joiners.
+bool is_word_character(char32_t c);
+
 // The canonical combining class: 0 for a starter, else marks are sorted by it.
 int32_t combining_class(char32_t c);
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 utf8proc = ctypes.CDLL(ctypes.util.find_library("utf8proc"))
 utf8proc.utf8proc_category_string.restype = ctypes.c_char_p
@@ -43,6 +43,16 @@ strip = bert(strip_accents=True)
 lower = bert(lowercase=True)
 nfd = normalizers.NFD().normalize_str
 words = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+beside_token = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
+beside_token.add_tokens([AddedToken("\u22c6", single_word=True, normalized=False)])  # id 1
+# Letters in circles and squares, which is_word_character() in characters.cpp names, and the joiners.
+other_word_characters = {0x200C, 0x200D, *range(0x24B6, 0x24EA), *range(0x1F130, 0x1F14A), *range(0x1F150, 0x1F16A),
+                         *range(0x1F170, 0x1F18A)}
+
+
+def is_word_character(c):
+    return category(c)[0] in "LM" or category(c) in ("Nd", "Nl", "Pc") or c in other_word_characters
+
 
 code_points = [c for c in range(0x80, 0x110000) if not 0xD800 <= c < 0xE000]
 # One mark of each combining class that tokenizers sorts: before U+0345, whose class 240 is the highest.
@@ -66,7 +76,7 @@ def is_combining(c):
 
 
 kept, not_punctuation, also_punctuation, not_marks, also_marks = [], [], [], [], []
-not_combining, not_decomposed, lower_case = [], [], []
+not_combining, not_decomposed, lower_case, also_words = [], [], [], []
 for c in code_points:
     character = chr(c)
     if category(c) in ("Cc", "Cf", "Co") or c == 0xFFFD:
@@ -78,6 +88,9 @@ for c in code_points:
     isolated = len(words(f"a{character}a")) == 3
     if isolated != category(c).startswith("P"):
         (also_punctuation if isolated else not_punctuation).append(c)
+    if is_word_character(c) != (1 not in beside_token.encode(character + "\u22c6").ids) and c != 0x22C6:
+        assert not is_word_character(c), f"U+{c:04X} is of no word"
+        also_words.append(c)
     if nfd(character) != decomposition(c):
         assert nfd(character) == character
         not_decomposed.append(c)
@@ -132,6 +145,8 @@ inline constexpr CodePointRange also_nonspacing_marks[] = {{{ranges(also_marks)}
 inline constexpr CodePointRange not_combining[] = {{{ranges(not_combining)}}};
 // Characters that aren't decomposed.
 inline constexpr CodePointRange not_decomposed[] = {{{ranges(not_decomposed)}}};
+// Further characters of words, beside which an added token isn't a word of its own.
+inline constexpr CodePointRange also_word_characters[] = {{{ranges(also_words)}}};
 // Further upper-case characters.
 inline constexpr LowerCaseRange also_lower_case[] = {{{ranges(lower_case)}}};
 

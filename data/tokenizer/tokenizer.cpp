@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "bertie/autograd/error.h"
+#include "bertie/data/tokenizer/utf8.h"
 
 namespace bertie {
 namespace {
@@ -86,20 +87,32 @@ class PieceSink {
   Piece pieces_[max_word_characters];
 };
 
-struct SpecialToken {
-  size_t begin = std::string_view::npos;  // npos: there is none
-  std::string_view token;
+// Of bytes of a text, how many code points stand before them.
+class CodePoints {
+ public:
+  explicit CodePoints(std::string_view text) : text_(text) {}
+  int64_t before(const char* place) {
+    auto byte = static_cast<size_t>(place - text_.data());
+    if (byte < counted_) counted_ = count_ = 0;
+    for (; counted_ < byte; ++count_) counted_ += decode_utf8(text_.substr(counted_)).bytes;
+    return static_cast<int64_t>(count_);
+  }
+
+ private:
+  std::string_view text_;
+  size_t counted_ = 0, count_ = 0;
 };
 
-// The first special token in the text.
-SpecialToken find_special_token(std::string_view text) {
-  for (size_t at = text.find('['); at != std::string_view::npos; at = text.find('[', at + 1)) {
-    for (std::string_view token : special_tokens) {
-      if (text.substr(at).starts_with(token)) return {at, token};
-    }
+// Puts back the positions that a normalized text's code points had.
+template <class Output>
+struct PositionsBefore {
+  const int64_t* positions;
+  int64_t text_begin;
+  Output& output;
+  void add(int32_t id, int64_t begin, int64_t end) {
+    output.add(id, text_begin + positions[begin], text_begin + positions[end - 1] + 1);
   }
-  return {};
-}
+};
 
 // The numbers of tokens of a pair's texts.
 struct Lengths {
@@ -161,24 +174,54 @@ TextInput split_pair(std::string_view line) {
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, TokenizerOptions options)
-    : vocabulary_(std::move(vocabulary)), options_(options) {}
+    : vocabulary_(std::move(vocabulary)),
+      options_(options),
+      raw_(vocabulary_.added_tokens(), false, options_.words),
+      normalized_(vocabulary_.added_tokens(), true, options_.words) {
+  NormalizedText text;
+  for (const AddedToken& token : vocabulary_.added_tokens()) {
+    if (!token.normalized) continue;
+    normalize(token.content, options_.words, text);
+    if (text.bytes != token.content) decoded_[token.id] = text.bytes;
+  }
+}
+
+// What is between the tokens found in the raw text, from code point `position` of it.
+template <class Output>
+int64_t Tokenizer::encode_words(std::string_view text, int64_t position, Output& output) const {
+  if (normalized_.empty()) {
+    PieceSink<Output> sink(vocabulary_, position, output);
+    return WordSplitter<PieceSink<Output>>(options_.words, sink).split(text).replaced;
+  }
+  NormalizedText normal;
+  SplitText read = normalize(text, options_.words, normal);
+  CodePoints code_points(normal.bytes);
+  PositionsBefore<Output> places{normal.positions.data(), position, output};
+  normalized_.split(
+      normal.bytes, options_.split_special_tokens,
+      [&](std::string_view part) {
+        PieceSink<PositionsBefore<Output>> sink(vocabulary_, code_points.before(part.data()), places);
+        constexpr WordSplitterOptions as_it_is{false, false, false};
+        WordSplitter<PieceSink<PositionsBefore<Output>>>(as_it_is, sink).split(part);
+      },
+      [&](const AddedToken& token, std::string_view part) {
+        int64_t begin = code_points.before(part.data());
+        places.add(token.id, begin, code_points.before(part.data() + part.size()));
+      });
+  return read.replaced;
+}
 
 template <class Output>
 int64_t Tokenizer::encode_text(std::string_view text, Output& output) const {
-  int64_t position = 0, replaced = 0;
-  while (!text.empty()) {
-    SpecialToken special = options_.split_special_tokens ? SpecialToken() : find_special_token(text);
-    PieceSink<Output> sink(vocabulary_, position, output);
-    SplitText part =
-        WordSplitter<PieceSink<Output>>(options_.words, sink).split(text.substr(0, special.begin));
-    position += part.characters;
-    replaced += part.replaced;
-    if (special.begin == std::string_view::npos) break;
-    auto length = static_cast<int64_t>(special.token.size());
-    output.add(vocabulary_.id(special.token), position, position + length);
-    position += length;
-    text.remove_prefix(special.begin + special.token.size());
-  }
+  int64_t replaced = 0;
+  CodePoints code_points(text);
+  raw_.split(
+      text, options_.split_special_tokens,
+      [&](std::string_view part) { replaced += encode_words(part, code_points.before(part.data()), output); },
+      [&](const AddedToken& token, std::string_view part) {
+        int64_t begin = code_points.before(part.data());
+        output.add(token.id, begin, code_points.before(part.data() + part.size()));
+      });
   return replaced;
 }
 
@@ -232,7 +275,12 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_to
   bool is_first = true;
   for (int32_t id : ids) {
     std::string_view token = vocabulary_.token(id);
-    if (skip_special_tokens && vocabulary_.is_special(id)) continue;
+    auto decoded = decoded_.find(id);
+    if (decoded != decoded_.end()) {
+      token = decoded->second;
+    } else if (skip_special_tokens && vocabulary_.is_special(id)) {
+      continue;
+    }
     piece.clear();
     if (!std::exchange(is_first, false)) {
       if (token.starts_with(continuation_prefix)) {

@@ -4,6 +4,7 @@
 // machine translation system", 2016, section 4.1; Devlin et al., "BERT", 2019, section 3).
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,7 +18,7 @@ namespace bertie {
 
 struct TokenizerOptions {
   WordSplitterOptions words;
-  // [MASK] and the like in a text are ordinary characters, not tokens.
+  // Special tokens in a text, as [MASK], are ordinary characters, not tokens.
   bool split_special_tokens = false;
   // decode() takes spaces around apostrophes away, too ("don't"). transformers' default was true until it
   // became false in its version 5; a tokenizer_config.json that doesn't say gets true here.
@@ -63,8 +64,9 @@ class Tokenizer {
   const TokenizerOptions& options() const { return options_; }
 
   // What is longer than max_length loses tokens at the end of its longer text until both are equally long,
-  // then of both by turns (transformers' "longest_first"). Allocates nothing but room in `out`. May run on
-  // many threads. Throws where max_length can't even hold the special tokens.
+  // then of both by turns (transformers' "longest_first"). Allocates nothing but room in `out`, unless the
+  // vocabulary has added tokens that are normalized. May run on many threads. Throws where max_length can't
+  // even hold the special tokens.
   void encode(const TextInput& input, const EncodeOptions& options, Encoding& out) const;
   // Only the ids of a text, without [CLS] and [SEP]: appends to `ids` and returns the number of replaced
   // invalid sequences.
@@ -72,15 +74,20 @@ class Tokenizer {
   std::vector<int32_t> ids(std::string_view text) const;
 
   // The tokens as readable text: pieces joined, other tokens separated by spaces, but none before . ? ! or ,
-  // and, with clean_up_tokenization_spaces, none around apostrophes. Throws where an id is out of range.
+  // and, with clean_up_tokenization_spaces, none around apostrophes. An added token that is normalized comes
+  // so, and if that changes it, it counts as no special one. Throws where an id is out of range.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
  private:
   template <class Output>
   int64_t encode_text(std::string_view text, Output& output) const;
+  template <class Output>
+  int64_t encode_words(std::string_view text, int64_t position, Output& output) const;
 
   Vocabulary vocabulary_;
   TokenizerOptions options_;
+  AddedTokenFinder raw_, normalized_;       // added tokens to be found in the one text or the other
+  std::map<int32_t, std::string> decoded_;  // what decode() gives for added tokens that aren't written so
 };
 
 }  // namespace bertie

@@ -10,132 +10,94 @@
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/files/json_object.h"
 #include "bertie/data/files/mapped_file.h"
+#include "bertie/data/tokenizer/declared_tokens.h"
+#include "bertie/data/tokenizer/tokenizer_json.h"
 
 namespace bertie {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* where = "tokenizer_config";
+constexpr const char* where = tokenizer_files;
+
 // What transformers writes for "no limit": a number that is no exact integer, so a double carries it.
 constexpr double no_limit = 1e30;
 
-constexpr std::pair<const char*, std::string_view> special_keys[] = {{"pad_token", special_tokens[0]},
-                                                                     {"unk_token", special_tokens[1]},
-                                                                     {"cls_token", special_tokens[2]},
-                                                                     {"sep_token", special_tokens[3]},
-                                                                     {"mask_token", special_tokens[4]}};
-
-// The value of a true-or-false key, or none where it is missing or null.
-std::optional<bool> read_bool(const Json& json, const char* key, const std::string& path) {
-  auto value = json.find(key);
-  if (value == json.end() || value->is_null()) return std::nullopt;
-  BERTIE_CHECK(value->is_boolean(), where, "{} must be true or false in '{}', it is {}", key, path,
-               value->dump());
-  return value->get<bool>();
-}
-
-// A special token as transformers matches it by default: wherever it stands in the raw text, and only itself.
-void check_flags(const Json& token, const std::string& name, const std::string& path) {
-  for (const char* flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
-    auto value = token.find(flag);
-    if (value == token.end()) continue;
-    BERTIE_CHECK(*value == false, where, "{} of {} must be false in '{}', it is {}", flag, name, path,
-                 value->dump());
-  }
-}
-
-void check_known(const Json& name, const std::string& path) {
-  bool known = name.is_string() && std::find(std::begin(special_tokens), std::end(special_tokens),
-                                             name.get<std::string>()) != std::end(special_tokens);
-  BERTIE_CHECK(known, where, "tokens other than {} are not supported, '{}' adds {}",
-               fmt::join(special_tokens, " "), path, name.dump());
-}
-
-// Tokens over and above the five would be found in texts, too.
-void check_no_other_tokens(const Json& json, const std::string& path) {
-  auto check_token = [&](const Json& token) {
-    const Json& name = token.is_object() && token.contains("content") ? *token.find("content") : token;
-    check_known(name, path);
-    if (token.is_object()) check_flags(token, name.get<std::string>(), path);
-  };
-  for (const char* key : {"additional_special_tokens", "extra_special_tokens",
-                          "model_specific_special_tokens", "added_tokens_decoder", "added_tokens"}) {
-    auto tokens = json.find(key);  // an array, or an object whose values are the tokens
-    if (tokens == json.end()) continue;
-    for (const Json& token : *tokens) check_token(token);
-  }
-  // bos_token, image_token: transformers adds it, whatever it is.
-  for (const auto& [key, value] : json.items())
-    if (key.ends_with("_token") && (value.is_string() || value.is_object())) check_token(value);
-}
+// Keys of tokenizer_config.json that change neither tokens nor ids: a program's own notes, what other
+// tokenizers use, how padding is done (there is none), what tokenizer.json said about its last use, and what
+// transformers' BertTokenizer leaves to its caller.
+constexpr std::string_view harmless_keys[] = {"name_or_path",
+                                              "special_tokens_map_file",
+                                              "tokenizer_file",
+                                              "vocab_file",
+                                              "init_inputs",
+                                              "is_local",
+                                              "local_files_only",
+                                              "files_loaded",
+                                              "backend",
+                                              "use_fast",
+                                              "from_slow",
+                                              "processor_class",
+                                              "transformers_version",
+                                              "tokenizer_version",
+                                              "verbose",
+                                              "padding_side",
+                                              "padding",
+                                              "pad_to_multiple_of",
+                                              "pad_token_type_id",
+                                              "truncation",
+                                              "truncation_strategy",
+                                              "max_length",
+                                              "stride",
+                                              "add_bos_token",
+                                              "add_eos_token",
+                                              "add_prefix_space",
+                                              "chat_template"};
+constexpr std::string_view followed_keys[] = {"do_lower_case",
+                                              "strip_accents",
+                                              "tokenize_chinese_chars",
+                                              "split_special_tokens",
+                                              "clean_up_tokenization_spaces",
+                                              "model_max_length",
+                                              "max_len",
+                                              "tokenizer_class",
+                                              "added_tokens_decoder",
+                                              "additional_special_tokens",
+                                              "extra_special_tokens",
+                                              "model_specific_special_tokens"};
+// What another tokenizer does, and the one value besides null under which it is BERT's.
+const std::pair<const char*, Json> only_values[] = {
+    {"word_tokenizer_type", "basic"}, {"subword_tokenizer_type", "wordpiece"},
+    {"do_word_tokenize", true},       {"do_subword_tokenize", true},
+    {"mecab_kwargs", nullptr},        {"sudachi_kwargs", nullptr},
+    {"jumanpp_kwargs", nullptr},      {"truncation_side", "right"}};
+// What transformers' BertTokenizer has done with in version 5, and the value that changes nothing.
+const std::pair<const char*, Json> former_keys[] = {{"do_basic_tokenize", true},
+                                                    {"never_split", Json::array()},
+                                                    {"clean_text", true},
+                                                    {"wordpieces_prefix", "##"}};
 
 Json read_object(const std::string& path) {
   return parse_json_object(where, "'" + path + "'", read_file(path));
 }
 
-// From tokenizer.json. Of its other parts transformers' BertTokenizer goes by none but the added tokens.
-Vocabulary read_tokenizer_json(const std::string& path) {
-  Json json = read_object(path);
-  check_no_other_tokens(json, path);
-  const Json empty, &model = json.contains("model") ? json["model"] : empty;
-  bool complete = model.is_object() && model.value("type", Json("WordPiece")) == "WordPiece" &&
-                  model.contains("vocab") && model["vocab"].is_object();
-  BERTIE_CHECK(complete, where, "'{}' must hold a WordPiece model with its vocabulary", path);
-  const Json& entries = model["vocab"];
-  std::vector<std::string> tokens(entries.size());
-  std::vector<bool> taken(entries.size());
-  for (const auto& [token, value] : entries.items()) {
-    size_t id = value.is_number_unsigned() ? value.get<size_t>() : tokens.size();
-    BERTIE_CHECK(id < tokens.size() && !taken[id], where,
-                 "the ids of '{}' must be 0 to {}, each once: '{}' has {}", path,
-                 static_cast<int64_t>(tokens.size()) - 1, token, value.dump());
-    // bert-base-chinese has two tokens of white space, which vocab.txt has without it; no text gives them.
-    std::string_view trimmed = without_white_space_at_end(token);
-    tokens[id] = trimmed.empty() || trimmed == continuation_prefix ? trimmed : token;
-    taken[id] = true;
-  }
-  return Vocabulary(std::move(tokens));
-}
-
-void check_special_token(const Json& json, const char* key, std::string_view expected,
-                         const std::string& path) {
-  auto value = json.find(key);
-  if (value == json.end()) return;
-  // Older files describe the token by an object instead of a string.
-  if (value->is_object() && value->contains("content")) {
-    check_flags(*value, key, path);
-    value = value->find("content");
-  }
-  BERTIE_CHECK(value->is_string() && value->get<std::string>() == expected, where,
-               "{} must be \"{}\" in '{}', it is {}", key, expected, path, value->dump());
-}
-
-// Of tokenizer_config.json or special_tokens_map.json.
-void check_tokens(const Json& json, const std::string& path) {
-  for (auto [key, token] : special_keys) check_special_token(json, key, token, path);
-  check_no_other_tokens(json, path);
-}
-
-// Of added_tokens.json, tokens and their ids. transformers lower-cases a token before it looks for it unless
-// one of the other files says that it is special.
-void check_added_tokens(const Json& json, const std::string& path, const Json& config, const Json& map) {
-  for (const auto& [name, id] : json.items()) {
-    check_known(name, path);
-    for (auto [key, token] : special_keys)
-      BERTIE_CHECK(name != token || config.contains(key) || map.contains(key), where,
-                   "'{}' adds {}, so tokenizer_config.json or special_tokens_map.json must name it as {}",
-                   path, name, key);
-  }
+void check_class(const Json& json, const std::string& path) {
+  auto type = json.find("tokenizer_class");
+  if (type == json.end() || type->is_null()) return;
+  BERTIE_CHECK(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
+               "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
 }
 
 TokenizerConfig config_from(const Json& json, const std::string& path) {
-  auto type = json.find("tokenizer_class");
-  if (type != json.end() && !type->is_null()) {
-    BERTIE_CHECK(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
-                 "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
+  check_class(json, path);
+  for (const auto& [key, value] : only_values) {
+    auto given = json.find(key);
+    BERTIE_CHECK(given == json.end() || given->is_null() || *given == value, where,
+                 "{} must be {} in '{}', it is {}", key, value.dump(), path, given->dump());
   }
-  check_tokens(json, path);
+  auto map = json.find("auto_map");
+  BERTIE_CHECK(map == json.end() || !map->is_object() || !map->contains("AutoTokenizer"), where,
+               "auto_map names a tokenizer with code of its own in '{}', which bertie doesn't run", path);
 
   TokenizerConfig config;
   config.options.words.do_lower_case = read_bool(json, "do_lower_case", path).value_or(true);
@@ -145,14 +107,51 @@ TokenizerConfig config_from(const Json& json, const std::string& path) {
   config.options.split_special_tokens = read_bool(json, "split_special_tokens", path).value_or(false);
   config.options.clean_up_tokenization_spaces =
       read_bool(json, "clean_up_tokenization_spaces", path).value_or(true);
-  auto length = json.find("model_max_length");
+  // max_len is the name of old files, and counts only without the new one.
+  const char* key = json.contains("model_max_length") ? "model_max_length" : "max_len";
+  auto length = json.find(key);
   if (length != json.end() && !length->is_null()) {
-    BERTIE_CHECK(length->is_number() && *length >= 1, where,
-                 "model_max_length must be a number over 0 in '{}', it is {}", path, length->dump());
+    BERTIE_CHECK(length->is_number() && *length >= 1, where, "{} must be a number over 0 in '{}', it is {}",
+                 key, path, length->dump());
     // Any number that large means that there is no limit.
     if (length->get<double>() < 1e15) config.model_max_length = length->get<int64_t>();
   }
+  DeclaredTokens tokens;
+  add_tokens_decoder(json, path, tokens);
+  add_named_tokens(json, path, false, tokens);
+  for (auto& [id, token] : tokens.with_ids) {
+    token.id = static_cast<int32_t>(id);
+    config.added_tokens.push_back(token);
+  }
   return config;
+}
+
+std::vector<std::string> unknown_keys(const Json& json) {
+  std::vector<std::string> names;
+  for (const auto& [key, value] : json.items()) {
+    auto is_key = [&, &key = key](const auto& known) {
+      return std::find(std::begin(known), std::end(known), key) != std::end(known);
+    };
+    bool known = is_key(harmless_keys) || is_key(followed_keys) || key.ends_with("_token") ||
+                 std::any_of(std::begin(only_values), std::end(only_values),
+                             [&, &key = key](const auto& only) { return only.first == key; });
+    for (const auto& [former, harmless] : former_keys)
+      if (key == former) known = value.is_null() || value == harmless;
+    // Without types of segments in it transformers leaves them all 0, also those of pairs.
+    auto contains_types = [&, &value = value] {
+      return value.is_array() && std::find(value.begin(), value.end(), "token_type_ids") != value.end();
+    };
+    if (key == "model_input_names") known = value.is_null() || contains_types();
+    if (!known) names.push_back(key);
+  }
+  return names;
+}
+
+// The five special tokens as every vocabulary has them.
+bool is_default(const AddedToken& token) {
+  AddedToken plain{.content = token.content, .id = token.id, .special = true};
+  return token == plain && std::find(std::begin(special_tokens), std::end(special_tokens), token.content) !=
+                               std::end(special_tokens);
 }
 
 }  // namespace
@@ -167,17 +166,54 @@ PretrainedTokenizer load_tokenizer(const std::string& directory) {
   };
   std::string config_path = directory + "/tokenizer_config.json",
               map_path = directory + "/special_tokens_map.json",
-              added_path = directory + "/added_tokens.json", json_path = directory + "/tokenizer.json";
-  Json config_json = read_if_there(config_path), map = read_if_there(map_path);
+              added_path = directory + "/added_tokens.json", json_path = directory + "/tokenizer.json",
+              model_path = directory + "/config.json";
+  Json config_json = read_if_there(config_path);
   TokenizerConfig config = config_from(config_json, config_path);
-  check_tokens(map, map_path);
-  for (const auto& [key, value] : map.items())
-    BERTIE_CHECK(key.ends_with("_token") || key.ends_with("_tokens"), where,
-                 "'{}' must hold tokens only, it has {}", map_path, key);
-  check_added_tokens(read_if_there(added_path), added_path, config_json, map);
-  Vocabulary vocabulary = std::filesystem::exists(json_path) ? read_tokenizer_json(json_path)
-                                                             : Vocabulary::read(directory + "/vocab.txt");
-  return {Tokenizer(std::move(vocabulary), config.options), config.model_max_length};
+  if (!config_json.contains("tokenizer_class")) check_class(read_if_there(model_path), model_path);
+  std::vector<LoadNote> notes;
+  if (auto names = unknown_keys(config_json); !names.empty())
+    notes.push_back(
+        {fmt::format("'{}' has keys that bertie doesn't know and doesn't follow", config_path), names});
+
+  bool has_json = std::filesystem::exists(json_path);
+  Json json = has_json ? read_object(json_path) : Json();
+  Vocabulary vocabulary =
+      has_json ? read_tokenizer_json(json, json_path) : Vocabulary::read(directory + "/vocab.txt");
+  std::map<int64_t, AddedToken> of_json;
+  if (has_json) of_json = tokens_of_json(json, json_path);
+  DeclaredTokens tokens;
+  add_named_tokens(config_json, config_path, false, tokens);
+  if (config_json.contains("added_tokens_decoder")) {
+    add_tokens_decoder(config_json, config_path, tokens);
+  } else {
+    Json map = read_if_there(map_path);
+    for (const auto& [key, value] : map.items())
+      BERTIE_CHECK(key.ends_with("_token") || key.ends_with("_tokens"), where,
+                   "'{}' must hold tokens only, it has {}", map_path, key);
+    add_named_tokens(map, map_path, true, tokens);
+    add_added_tokens(read_if_there(added_path), added_path, tokens);
+    for (const auto& [id, token] : of_json) tokens.with_ids[id] = token;
+  }
+  add_to(vocabulary, tokens, directory);
+
+  if (has_json) {
+    std::vector<std::string> names = differences(json, config.options);
+    for (const auto& [id, token] : of_json) {
+      const std::vector<AddedToken>& added = vocabulary.added_tokens();
+      bool there = std::any_of(added.begin(), added.end(), [&, &token = token](const AddedToken& t) {
+        return t.content == token.content;
+      });
+      if (!there) names.push_back("added_tokens." + token.content);
+    }
+    if (!names.empty())
+      notes.push_back(
+          {fmt::format("'{}' differs from tokenizer_config.json and BERT's tokenizer, which count "
+                       "here as they do in transformers, in",
+                       json_path),
+           names});
+  }
+  return {Tokenizer(std::move(vocabulary), config.options), config.model_max_length, std::move(notes)};
 }
 
 void write_tokenizer_config(const std::string& path, const TokenizerConfig& config) {
@@ -191,6 +227,14 @@ void write_tokenizer_config(const std::string& path, const TokenizerConfig& conf
   json["clean_up_tokenization_spaces"] = config.options.clean_up_tokenization_spaces;
   json["model_max_length"] = config.model_max_length ? Json(*config.model_max_length) : Json(no_limit);
   json["tokenizer_class"] = "BertTokenizer";
+  if (!std::all_of(config.added_tokens.begin(), config.added_tokens.end(), is_default)) {
+    std::vector<AddedToken> tokens = config.added_tokens;
+    std::sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    for (const AddedToken& token : tokens)
+      json["added_tokens_decoder"][std::to_string(token.id)] = {
+          {"content", token.content}, {"lstrip", token.lstrip},           {"normalized", token.normalized},
+          {"rstrip", token.rstrip},   {"single_word", token.single_word}, {"special", token.special}};
+  }
   write_file_atomically(path, json.dump(2) + "\n");
 }
 

@@ -46,6 +46,8 @@ struct PendingMark {
 //   sink.add(bytes, length, position)   the next character of the current word: `length` bytes of UTF-8, from
 //                                       code point `position` of the text, counted from 0
 //   sink.end_word()                     the current word, which may be empty, is complete
+//   sink.space(position)                the same, for sinks that have it, where white space ends the word:
+//                                       that of the text, or what stands around an ideograph
 template <class Sink>
 class WordSplitter {
  public:
@@ -66,6 +68,14 @@ class WordSplitter {
   void end_word() {
     if (!marks_.empty()) put_pending_marks_in_order();
     sink_.end_word();
+  }
+  void space() {
+    if constexpr (requires(Sink & sink) { sink.space(int64_t{}); }) {
+      if (!marks_.empty()) put_pending_marks_in_order();
+      sink_.space(position_);
+    } else {
+      end_word();
+    }
   }
 
   const WordSplitterOptions& options_;
@@ -89,7 +99,7 @@ SplitText WordSplitter<Sink>::split(std::string_view text) {
       uint8_t action = ascii_[byte];
       if (action == detail::ascii_removed) {  // doesn't end a run of marks
       } else if (action == detail::ascii_space) {
-        end_word();
+        space();
       } else if (action == detail::ascii_punctuation) {
         end_word();
         sink_.add(at, 1, position_);
@@ -119,15 +129,15 @@ template <class Sink>
 void WordSplitter<Sink>::other_character(char32_t c) {
   CharacterKind kind = character_kind(c);
   if (kind == CharacterKind::removed) return;
-  if (kind == CharacterKind::space) return end_word();
+  if (kind == CharacterKind::space) return space();
   bool alone = kind == CharacterKind::ideograph && options_.tokenize_chinese_chars;
-  if (alone) end_word();
+  if (alone) space();
   if (strips_accents_) {
     decomposed(c);
   } else {
     normalized(c, position_);
   }
-  if (alone) end_word();
+  if (alone) space();
 }
 
 // The canonical decomposition: é becomes e and an acute accent, which waits for its place among the marks.

@@ -1,5 +1,6 @@
 #include "bertie/data/tokenizer/tokenizer_config.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -82,7 +83,7 @@ TEST_F(TokenizerConfigTest, EachKeyIsReadUnderItsName) {
     EXPECT_EQ(error(std::string("{\"tokenizer_class\": \"") + name + "\"}"), "no error");
 }
 
-// Each special token has its own key and name, and no flag of it may be true.
+// Each special token has its own key and name.
 TEST_F(TokenizerConfigTest, EachSpecialTokenIsItself) {
   const std::pair<std::string, std::string> keys[] = {{"pad_token", "[PAD]"},
                                                       {"unk_token", "[UNK]"},
@@ -93,17 +94,34 @@ TEST_F(TokenizerConfigTest, EachSpecialTokenIsItself) {
     for (const auto& [other_key, other] : keys) {
       std::string message = error("{\"" + key + "\": \"" + other + "\"}");
       EXPECT_EQ(message == "no error", token == other) << key << other << message;
-    }
-    for (std::string flag : {"lstrip", "rstrip", "single_word", "normalized"}) {
-      for (std::string value : {"true", "false"}) {
-        std::string described = "{\"content\": \"" + token + "\", \"" + flag + "\": " + value + "}";
-        bool refused = value == "true";
-        EXPECT_EQ(error("{\"" + key + "\": " + described + "}") != "no error", refused) << key << flag;
-        for (std::string list : {"additional_special_tokens", "extra_special_tokens", "added_tokens"})
-          EXPECT_EQ(error("{\"" + list + "\": [" + described + "]}") != "no error", refused) << list << flag;
-      }
+      message = error("{\"" + key + "\": {\"content\": \"" + other + "\"}}");
+      EXPECT_EQ(message == "no error", token == other) << key << other << message;
     }
   }
+}
+
+// Each property of an added token is read and written under its name.
+TEST_F(TokenizerConfigTest, EachPropertyOfATokenIsItself) {
+  for (int bits = 0; bits < 32; ++bits) {
+    AddedToken token{"x", 9, bool(bits & 1), bool(bits & 2), bool(bits & 4), bool(bits & 8), bool(bits & 16)};
+    TokenizerConfig config;
+    config.added_tokens = {token};
+    write_tokenizer_config(path_, config);
+    EXPECT_EQ(read_tokenizer_config(path_).added_tokens, config.added_tokens) << bits;
+    std::string text = read_file(path_);
+    auto says = [&](const std::string& key, bool value) {
+      return text.find("\"" + key + "\": " + (value ? "true" : "false")) != std::string::npos;
+    };
+    EXPECT_TRUE(says("special", token.special) && says("normalized", token.normalized) &&
+                says("single_word", token.single_word) && says("lstrip", token.lstrip) &&
+                says("rstrip", token.rstrip))
+        << text;
+  }
+  // Without their properties, ordinary tokens are looked for in the normalized text, and special ones aren't.
+  auto tokens =
+      read(R"({"added_tokens_decoder": {"10": {"content": "y"}, "9": {"content": "x", "special": true}}})")
+          .added_tokens;
+  EXPECT_EQ(tokens, (std::vector<AddedToken>{{"x", 9, true, false}, {"y", 10, false, true}}));
 }
 
 // Every combination of settings, and what the file says of them.
@@ -166,29 +184,37 @@ TEST_F(TokenizerConfigTest, RefusesWhatItCannotHonor) {
             message("mask_token must be \"[MASK]\" in '" + path_ + "', it is \"<mask>\""));
   EXPECT_EQ(error(R"({"tokenizer_class": "RobertaTokenizer"})"),
             message("tokenizer_class must be BertTokenizer in '" + path_ + "', it is \"RobertaTokenizer\""));
-  EXPECT_EQ(error(R"({"mask_token": {"content": "[MASK]", "lstrip": true}})"),
-            message("lstrip of mask_token must be false in '" + path_ + "', it is true"));
-  auto other_token = [&](const std::string& name) {
-    return message("tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" + path_ +
-                   "' adds " + name);
-  };
   EXPECT_EQ(error(R"({"mask_token": null})"),
             message("mask_token must be \"[MASK]\" in '" + path_ + "', it is null"));
-  EXPECT_EQ(error(R"({"additional_special_tokens": ["[MASK]", "<e>"]})"), other_token("\"<e>\""));
-  EXPECT_EQ(error(R"({"bos_token": "<s>"})"), other_token("\"<s>\""));
-  EXPECT_EQ(error(R"({"model_specific_special_tokens": {"image_token": "<i>"}})"), other_token("\"<i>\""));
+  EXPECT_EQ(error(R"({"extra_special_tokens": 5})"),
+            message("extra_special_tokens must be a list of tokens in '" + path_ + "', it is 5"));
+  EXPECT_EQ(error(R"({"extra_special_tokens": [5]})"),
+            message("a token must be a name or an object with its content in '" + path_ + "', it is 5"));
+  EXPECT_EQ(error(R"({"added_tokens_decoder": {"9": {"content": "x", "lstrip": 1}}})"),
+            message("lstrip must be true or false in '" + path_ + "', it is 1"));
+  EXPECT_EQ(error(R"({"added_tokens_decoder": {"9": "x"}})"),
+            message("added_tokens_decoder must hold objects in '" + path_ + "', it has \"x\""));
+  for (std::string id : {"-1", "1.5", "x", "", "10000000", "99999999999999999999", "[[[["})
+    EXPECT_EQ(
+        error("{\"added_tokens_decoder\": {\"" + id + "\": {\"content\": \"x\"}}}")
+            .find(message("the id of an added token must be in 0 … 9999999 in '" + path_ + "', it is ")),
+        0u)
+        << id;
   EXPECT_EQ(error(R"({"bos_token": null, "eos_token": "[SEP]", "add_bos_token": true})"), "no error");
-  EXPECT_EQ(error(R"({"extra_special_tokens": {"entity": {"content": "[E]"}}})"), other_token("\"[E]\""));
-  EXPECT_EQ(error(R"({"extra_special_tokens": 5})"), other_token("5"));
-  EXPECT_EQ(error(R"({"added_tokens_decoder": {"0": {"content": "[PAD]"}, "9": {"content": "x"}}})"),
-            other_token("\"x\""));
-  EXPECT_EQ(error(R"({"added_tokens_decoder": {"0": {"content": "[PAD]", "normalized": true}}})"),
-            message("normalized of [PAD] must be false in '" + path_ + "', it is true"));
-  EXPECT_EQ(
-      error(R"({"added_tokens_decoder": {"4": {"content": "[MASK]", "lstrip": false, "normalized": false,
-                      "rstrip": false, "single_word": false, "special": true}}, "additional_special_tokens": null,
-                      "extra_special_tokens": {}})"),
-      "no error");
+  for (std::string key : {"word_tokenizer_type", "subword_tokenizer_type"})
+    EXPECT_EQ(error("{\"" + key + "\": \"mecab\"}").find(message(key + " must be \"")), 0u);
+  EXPECT_EQ(error(R"({"mecab_kwargs": {"mecab_dic": "ipadic"}})"),
+            message("mecab_kwargs must be null in '" + path_ + R"(', it is {"mecab_dic":"ipadic"})"));
+  EXPECT_EQ(error(R"({"word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece"})"), "no error");
+  EXPECT_EQ(error(R"({"truncation_side": "left"})"),
+            message("truncation_side must be \"right\" in '" + path_ + "', it is \"left\""));
+  EXPECT_EQ(error(R"({"auto_map": {"AutoTokenizer": ["a.B", null]}})"),
+            message("auto_map names a tokenizer with code of its own in '" + path_ +
+                    "', which bertie doesn't run"));
+  EXPECT_EQ(read(R"({"max_len": 128})").model_max_length, 128);
+  EXPECT_EQ(read(R"({"max_len": 128, "model_max_length": 64})").model_max_length, 64);
+  EXPECT_EQ(error(R"({"max_len": "128"})"),
+            message("max_len must be a number over 0 in '" + path_ + "', it is \"128\""));
   EXPECT_EQ(error(R"({"model_max_length": 0})"),
             message("model_max_length must be a number over 0 in '" + path_ + "', it is 0"));
   EXPECT_EQ(error("{\"do_lower_case\": tru").find(message("'" + path_ + "' must be valid JSON, ")), 0u);
@@ -223,14 +249,10 @@ TEST_F(TokenizerConfigTest, LoadsTheTokenizerOfADirectory) {
   EXPECT_EQ(load_tokenizer(folder_.path()).model_max_length, 512);
 
   std::string path = folder_ / "tokenizer.json";
-  write("tokenizer.json",
-        tokenizer_json(R"({"id": 7, "content": "foo bar", "normalized": true})", vocabulary));
-  EXPECT_EQ(error(),
-            "[tokenizer_config] tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" +
-                path + "' adds \"foo bar\"");
-  for (const char* id : {"5", "8", "-1", "1e3", "\"7\"", "18446744073709551615"}) {
+  for (const char* id : {"5", "10000000", "-1", "1e3", "\"7\"", "18446744073709551615"}) {
     write("tokenizer.json", tokenizer_json(cls, vocabulary + R"(, "b": )" + id));
-    EXPECT_EQ(error().find("[tokenizer_config] the ids of '" + path + "' must be 0 to 7, each once: "), 0u);
+    EXPECT_EQ(error().find("[tokenizer_config] the ids of '" + path + "' must be 0 to 9999999, each once: "),
+              0u);
   }
   for (const char* model : {"5", "{}", R"({"vocab": []})", R"({"type": "BPE", "vocab": {"a": 0}})"}) {
     write("tokenizer.json", std::string(R"({"model": )") + model + "}");
@@ -252,37 +274,120 @@ TEST_F(TokenizerConfigTest, LoadsTheTokenizerOfADirectory) {
   EXPECT_EQ(ids("A b a"), (std::vector{6, 5, 1}));
 }
 
-// The files of older directories. transformers 5.23 finds "newword" where it is added.
-TEST_F(TokenizerConfigTest, RefusesTokensThatOtherFilesAdd) {
+// What comes without a word with one key has a note with another.
+TEST_F(TokenizerConfigTest, NotesNameWhatIsNotFollowed) {
+  auto write = [&](const std::string& name, const std::string& contents) {
+    std::ofstream(folder_ / name, std::ios::binary) << contents;
+  };
+  auto notes = [&] { return load_tokenizer(folder_.path()).notes; };
+  std::string config = folder_ / "tokenizer_config.json", json = folder_ / "tokenizer.json";
+  LoadNote unknown{"'" + config + "' has keys that bertie doesn't know and doesn't follow", {}};
+  write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n");
+  EXPECT_EQ(notes(), std::vector<LoadNote>{});
+  // All that transformers 4 and 5 write of a BertTokenizer.
+  write("tokenizer_config.json", R"({"name_or_path": "x", "do_basic_tokenize": true, "never_split": null,
+      "model_max_length": 512, "padding_side": "right", "model_input_names": ["input_ids", "token_type_ids"],
+      "special_tokens_map_file": null, "backend": "tokenizers", "is_local": true, "local_files_only": false,
+      "max_length": 128, "stride": 0, "truncation_side": "right", "truncation_strategy": "longest_first",
+      "pad_to_multiple_of": null, "pad_token_type_id": 0, "pad_token": "[PAD]", "extra_special_tokens": {},
+      "clean_up_tokenization_spaces": false, "tokenizer_class": "BertTokenizer"})");
+  EXPECT_EQ(notes(), std::vector<LoadNote>{});
+  write("tokenizer_config.json", R"({"do_basic_tokenize": false, "never_split": ["a"], "clean_text": false,
+      "model_input_names": ["input_ids"], "lowercase": false, "do_lower": true})");
+  unknown.names = {"clean_text", "do_basic_tokenize", "do_lower",
+                   "lowercase",  "model_input_names", "never_split"};
+  EXPECT_EQ(notes(), std::vector<LoadNote>{unknown});
+
+  // Of tokenizer.json, what transformers leaves to tokenizer_config.json.
+  write("tokenizer_config.json", R"({"do_lower_case": true, "added_tokens_decoder": {}})");
+  std::string model =
+      R"("model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+      "max_input_chars_per_word": 100,
+      "vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "a": 5}})";
+  const std::string special = R"({"SpecialToken": {"id": "[SEP]", "type_id": 0}})";
+  std::string post = R"("post_processor": {"type": "TemplateProcessing", "single": [
+      {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+      {"SpecialToken": {"id": "[SEP]", "type_id": 0}}], "pair": [
+      {"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+      {"SpecialToken": {"id": "[SEP]", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}},
+      {"SpecialToken": {"id": "[SEP]", "type_id": 1}}], "special_tokens": {}})";
+  std::string normalizer = R"("normalizer": {"type": "BertNormalizer", "clean_text": true,
+      "handle_chinese_chars": true, "strip_accents": null, "lowercase": true})";
+  std::string rest = R"("version": "1.0", "truncation": {"max_length": 128}, "padding": null,
+      "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true})";
+  std::string whole = "{" + model + ", " + post + ", " + normalizer + ", " + rest + "}";
+  write("tokenizer.json", whole);
+  EXPECT_EQ(notes(), std::vector<LoadNote>{});
+  auto differing = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    write("tokenizer.json", text.replace(at, from.size(), to));
+    std::vector<LoadNote> all = notes();
+    EXPECT_EQ(all.size(), 1u) << from;
+    return all.empty() || all[0].names.size() != 1 ? "not one" : all[0].names[0];
+  };
+  EXPECT_EQ(differing(R"("lowercase": true)", R"("lowercase": false)"), "normalizer.lowercase");
+  EXPECT_EQ(differing(R"("strip_accents": null)", R"("strip_accents": false)"), "normalizer.strip_accents");
+  EXPECT_EQ(differing(R"("handle_chinese_chars": true)", R"("handle_chinese_chars": false)"),
+            "normalizer.handle_chinese_chars");
+  EXPECT_EQ(differing(R"("clean_text": true)", R"("clean_text": false)"), "normalizer.clean_text");
+  EXPECT_EQ(differing("\"BertNormalizer\"", "\"Sequence\""), "normalizer");
+  EXPECT_EQ(differing("\"BertPreTokenizer\"", "\"Whitespace\""), "pre_tokenizer");
+  EXPECT_EQ(differing(special, R"({"SpecialToken": {"id": "[SEP]", "type_id": 1}})"),
+            "post_processor.single");
+  EXPECT_EQ(differing("\"TemplateProcessing\"", "\"RobertaProcessing\""), "post_processor");
+  EXPECT_EQ(differing(R"("prefix": "##", "cleanup")", R"("prefix": "@@", "cleanup")"), "decoder.prefix");
+  EXPECT_EQ(differing("_word\": 100", "_word\": 200"), "model.max_input_chars_per_word");
+  EXPECT_EQ(differing(R"("version")", R"("version": 1, "later")"), "later");
+  EXPECT_EQ(differing(R"("version")", R"("added_tokens": [{"id": 6, "content": "b"}], "version")"),
+            "added_tokens.b");
+}
+
+// transformers takes the class from config.json where tokenizer_config.json doesn't name it.
+TEST_F(TokenizerConfigTest, TheClassMayStandInTheModelsConfiguration) {
+  std::ofstream(folder_ / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
+  std::string path = folder_ / "config.json";
+  std::ofstream(path) << R"({"tokenizer_class": "BertJapaneseTokenizer"})";
+  std::string expected = "[tokenizer_config] tokenizer_class must be BertTokenizer in '" + path +
+                         "', it is \"BertJapaneseTokenizer\"";
+  EXPECT_EQ(message_of([&] { load_tokenizer(folder_.path()); }), expected);
+  std::ofstream(path_) << "{}";
+  EXPECT_EQ(message_of([&] { load_tokenizer(folder_.path()); }), expected);
+  std::ofstream(path_) << R"({"tokenizer_class": "BertTokenizer"})";
+  EXPECT_EQ(message_of([&] { load_tokenizer(folder_.path()); }), "no error");
+}
+
+// transformers numbers added tokens itself, whatever the files say; bertie refuses where that isn't the same.
+TEST_F(TokenizerConfigTest, RefusesTokensWhoseIdsAreNotClear) {
+  std::ofstream(folder_ / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n";
   auto error = [&](const std::string& name, const std::string& contents) {
     std::ofstream(folder_ / name, std::ios::binary) << contents;
-    return message_of([&] { load_tokenizer(folder_.path()); });
+    std::string message = message_of([&] { load_tokenizer(folder_.path()); });
+    std::filesystem::remove(folder_ / name);
+    return message;
   };
-  auto other_token = [&](const char* file, const char* name) {
-    return "[tokenizer_config] tokens other than [PAD] [UNK] [CLS] [SEP] [MASK] are not supported, '" +
-           (folder_ / file) + "' adds \"" + name + "\"";
+  auto other_id = [&](const std::string& token, int said, int given) {
+    return fmt::format(
+        "[tokenizer_config] the files of {} add '{}' under the id {}, but where the others are, its id can "
+        "only be {}",
+        folder_.path(), token, said, given);
   };
-  const char *added = "added_tokens.json", *map = "special_tokens_map.json";
-  EXPECT_EQ(error("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nnew\n##word\n"), "no error");
-  EXPECT_EQ(error(added, R"({"newword": 8})"), other_token(added, "newword"));
-  EXPECT_EQ(error(added, R"({"hello": 5})"), other_token(added, "hello"));
-  EXPECT_EQ(
-      error(added, R"({"[MASK]": 4})"),
-      "[tokenizer_config] '" + (folder_ / added) +
-          "' adds [MASK], so tokenizer_config.json or special_tokens_map.json must name it as mask_token");
-  EXPECT_EQ(error(map, R"({"mask_token": "[MASK]"})"), "no error");
-  EXPECT_EQ(load_tokenizer(folder_.path()).tokenizer.ids("newword hello [MASK] [mask]"),
-            (std::vector{6, 7, 5, 4, 1, 1, 1}));
-  EXPECT_EQ(error(map, R"({"additional_special_tokens": ["newword"]})"), other_token(map, "newword"));
-  EXPECT_EQ(error(map, R"({"bos_token": {"content": "<s>"}})"), other_token(map, "<s>"));
-  EXPECT_EQ(error(map, R"({"mask_token": "hello"})"),
-            "[tokenizer_config] mask_token must be \"[MASK]\" in '" + (folder_ / map) + "', it is \"hello\"");
-  EXPECT_EQ(error(map, R"({"mask_token": {"content": "[MASK]", "lstrip": true}})"),
-            "[tokenizer_config] lstrip of mask_token must be false in '" + (folder_ / map) + "', it is true");
-  EXPECT_EQ(error(map, R"({"do_lower_case": false})"),
-            "[tokenizer_config] '" + (folder_ / map) + "' must hold tokens only, it has do_lower_case");
-  EXPECT_EQ(error(map, R"({"bos_token": "[CLS]", "cls_token": "[CLS]", "mask_token": "[MASK]"})"),
-            "no error");
+  EXPECT_EQ(error("added_tokens.json", R"({"x": 6, "y": 7})"), "no error");
+  EXPECT_EQ(error("added_tokens.json", R"({"x": 7})"), other_id("x", 7, 6));
+  EXPECT_EQ(error("added_tokens.json", R"({"x": 6, "y": 8})"), other_id("y", 8, 7));
+  EXPECT_EQ(error("added_tokens.json", R"({"a": 6})"), other_id("a", 6, 5));
+  EXPECT_EQ(error("special_tokens_map.json", R"({"x_token": "x", "y_token": "y"})"),
+            "[tokenizer_config] the files of " + folder_.path() +
+                " add 2 tokens under names of their own, so added_tokens_decoder must give their ids");
+  EXPECT_EQ(error("special_tokens_map.json", R"({"x_token": "x", "y_token": "a"})"), "no error");
+  EXPECT_EQ(error("special_tokens_map.json", R"({"do_lower_case": false})"),
+            "[tokenizer_config] '" + (folder_ / "special_tokens_map.json") +
+                "' must hold tokens only, it has do_lower_case");
+  // A hole less, and the next id is taken.
+  std::ofstream(folder_ / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\na\nc\n";
+  EXPECT_EQ(error("special_tokens_map.json", R"({"bos_token": "x"})"),
+            "[vocabulary] the added token 'x' would get the id 8, which 'c' has");
 }
 
 }  // namespace

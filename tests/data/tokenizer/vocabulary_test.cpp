@@ -79,6 +79,43 @@ TEST(Vocabulary, WhiteSpaceEndsNoToken) {
   EXPECT_EQ(vocabulary.token(5), "");
 }
 
+TEST(Vocabulary, TheLastOfEqualLinesCounts) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "vocab.txt") << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n[MASK]\na \n";
+  Vocabulary vocabulary = Vocabulary::read(folder / "vocab.txt");
+  EXPECT_EQ(vocabulary.tokens(),
+            (std::vector<std::string>{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "", "", "b", "[MASK]", "a"}));
+  EXPECT_EQ(vocabulary.mask_id(), 7);
+  EXPECT_EQ(vocabulary.find("a"), 8);
+  EXPECT_EQ(message_of([&] {
+              Vocabulary(with_special({"a", "b", "a"}));
+            }),
+            "[vocabulary] a token must have one id: 'a' is token 5 and again token 7");
+}
+
+TEST(Vocabulary, AddsTokensBehindTheOthers) {
+  TemporaryFolder folder;
+  Vocabulary vocabulary(with_special({"a", "##b"}));
+  EXPECT_EQ(vocabulary.added_tokens().size(), 5u);
+  EXPECT_EQ(vocabulary.add({.content = "x y", .special = true}), 7);
+  EXPECT_EQ(vocabulary.add({.content = "a", .rstrip = true}), 5);  // has an id
+  EXPECT_EQ(vocabulary.add({.content = "z"}), 8);
+  EXPECT_EQ(vocabulary.add({.content = "x y", .lstrip = true}), 7);  // again
+  EXPECT_EQ(vocabulary.size(), 9);
+  EXPECT_EQ(vocabulary.find("x y"), 7);
+  EXPECT_EQ(vocabulary.token(8), "z");
+  EXPECT_FALSE(vocabulary.is_special(7));
+  EXPECT_EQ(vocabulary.longest_piece("z", false).value, -1);
+  EXPECT_EQ(vocabulary.longest_piece("a", false).value, 5);
+  std::vector<AddedToken> added = vocabulary.added_tokens();
+  ASSERT_EQ(added.size(), 8u);
+  EXPECT_EQ(added[5], (AddedToken{.content = "x y", .id = 7, .lstrip = true}));
+  vocabulary.write(folder / "vocab.txt");
+  EXPECT_EQ(read_file(folder / "vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n");
+  EXPECT_EQ(message_of([&] { vocabulary.add({.content = ""}); }),
+            "[vocabulary] an added token must be UTF-8 and not empty, got ''");
+}
+
 TEST(Vocabulary, RefusesBadFiles) {
   TemporaryFolder folder;
   std::string path = folder / "vocab.txt";
@@ -89,13 +126,14 @@ TEST(Vocabulary, RefusesBadFiles) {
   const std::string special = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
   EXPECT_EQ(error(special + "a\nb"), "no error");  // no line break at the end
   EXPECT_EQ(error("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\na\r\n"), "no error");
-  EXPECT_EQ(error(special + "a\nb\na\n"), "[vocabulary] a token must have one id: 'a' is line 6 of '" + path +
-                                              "' and again line 8 of '" + path + "'");
   EXPECT_EQ(error(special + "a\n\xFF\n"),
             "[vocabulary] tokens must be UTF-8: line 7 of '" + path + "' isn't");
-  std::string zero("\0\n", 2);
-  EXPECT_EQ(error(special + zero + zero), "[vocabulary] a token must have one id: '\\x00' is line 6 of '" +
-                                              path + "' and again line 7 of '" + path + "'");
+  EXPECT_EQ(error("\xEF\xBB\xBF" + special),
+            "[vocabulary] '" + path +
+                "' begins with a byte-order mark, which would be part of its first token: "
+                "save it without");
+  EXPECT_EQ(error("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"),
+            "[read] '" + path + "' is a Git LFS pointer in place of the file: `git lfs pull` fetches that");
   EXPECT_EQ(error("[PAD]\n[UNK]\n[SEP]\na\n"),
             "[vocabulary] the special tokens [PAD] [UNK] [CLS] [SEP] [MASK] must all be there: '" + path +
                 "' has no [CLS], [MASK]");
