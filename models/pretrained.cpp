@@ -179,7 +179,8 @@ void write_pretrained_files(const Module& model, const BertConfig& config, const
   std::string aside = exchange.aside() + "/";
   write_bert_config(aside + "config.json", config, architecture);
   tokenizer.vocabulary().write(aside + "vocab.txt");
-  write_tokenizer_config(aside + "tokenizer_config.json", {tokenizer.options(), max_length});
+  write_tokenizer_config(aside + "tokenizer_config.json",
+                         {tokenizer.options(), max_length, tokenizer.vocabulary().added_tokens()});
   save_weights(model, aside + "model.safetensors");
   for (const NamedText& file : more) write_file_atomically(aside + file.name, file.text);
   exchange.take_places();
