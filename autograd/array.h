@@ -92,7 +92,9 @@ class Array {
     check_type(dtype_of<T>());
     return static_cast<const T*>(bytes_begin());
   }
-  // For writing: raises the storage's version, so that the backward pass notices a change of saved data.
+  // For writing: raises the storage's version, so that the backward pass notices a change of saved data. It
+  // can't notice what is written later through a pointer that was kept: call mutable_data() again after each
+  // operation that may have saved the array.
   template <class T>
   T* mutable_data() {
     check_type(dtype_of<T>());

@@ -1,6 +1,7 @@
 #include "bertie/autograd/threads.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,9 +17,11 @@ namespace {
 std::atomic<TaskCounts*> counting{nullptr};
 std::mutex counts_mutex;  // tasks may run loops of their own
 
+bool threads_lost = false;  // in the child of a fork()
+
 }  // namespace
 
-int thread_count() { return omp_get_max_threads(); }
+int thread_count() { return threads_lost ? 1 : omp_get_max_threads(); }
 
 void set_thread_count(int count) {
   BERTIE_CHECK(count >= 1 && count <= most_threads, "threads", "the number of threads must be 1 … {}, got {}",
@@ -38,6 +41,8 @@ void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t)) {
     for (int64_t index = 0; index < count; ++index) task(context, index);
     return;
   }
+  [[maybe_unused]] static const int registered =
+      pthread_atfork(nullptr, nullptr, [] { threads_lost = true; });
   // Each thread has a part of its own, the same one for the same count, so that what it wrote in one
   // operation is in its core's cache in the next; then it helps the others. Cores may lie far apart.
   struct alignas(64) Part {

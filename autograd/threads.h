@@ -9,6 +9,10 @@
 namespace bertie {
 
 constexpr int most_threads = 256;  // Debian's OpenBLAS is built for 64 and crashes from some 500 on
+// How many threads the loops below use where the calling thread comes to one. Each thread has a number of its
+// own, at first OpenMP's (OMP_NUM_THREADS, else a thread per processor): what set_thread_count() says holds
+// for the thread that calls it and for no other. In a child process of fork() it is 1 for good where the
+// parent had run such a loop on several: threads aren't copied, and OpenMP would wait for them.
 int thread_count();
 void set_thread_count(int count);  // 1 … most_threads, else throws
 

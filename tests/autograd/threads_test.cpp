@@ -1,6 +1,8 @@
 #include "bertie/autograd/threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -91,6 +93,42 @@ TEST_F(Threads, RangesCoverEachElementOnce) {
     });
     for (const auto& times : visits) EXPECT_EQ(times, 1) << size;
   }
+}
+
+TEST_F(Threads, TheNumberIsTheCallingThreadsOwn) {
+  set_thread_count(3);
+  int at_first = 0, afterwards = 0;
+  std::thread([&] {
+    at_first = thread_count();
+    set_thread_count(5);
+    afterwards = thread_count();
+  }).join();
+  EXPECT_NE(at_first, 5);
+  EXPECT_EQ(afterwards, 5);
+  EXPECT_EQ(thread_count(), 3);
+}
+
+// The pool's threads don't exist in a child process: it computes alone instead of waiting for them.
+TEST_F(Threads, AChildProcessComputesOnItsOwn) {
+  set_thread_count(3);
+  parallel_tasks(8, [](int64_t) {});
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(60);  // where it hangs
+    set_thread_count(2);
+    int64_t sum = 0;
+    bool alone = thread_count() == 1;
+    parallel_tasks(100, [&](int64_t i) { sum += i; });
+    _exit(alone && sum == 4950 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  std::atomic<int64_t> sum{0};  // and the parent goes on as before
+  parallel_tasks(100, [&](int64_t i) { sum += i; });
+  EXPECT_EQ(sum, 4950);
+  EXPECT_EQ(thread_count(), 3);
 }
 
 }  // namespace
