@@ -363,7 +363,7 @@ void pretrain(const Options& o) {
     }
     return !interrupted();
   };
-  std::optional<FinishFirst> finish("the step is finished, then what is trained is saved");
+  folder.begin();
   try {
     train(parameters, optimizer, options, loss_of, after_step);
   } catch (const std::exception&) {
@@ -374,7 +374,6 @@ void pretrain(const Options& o) {
   progress.clear();
   message("{} steps in {} ({:.1f} s)", meter.done, duration(meter.seconds()), meter.seconds());
   result("{}", folder.save(model, tokenizer, {meter.done, options.steps}));
-  finish.reset();
   evaluation.run(model, meter.done, true);
 }
 

@@ -77,8 +77,7 @@ int main(int argc, char** argv) {
 
     ParameterBlock parameters(*model);
     if (folder) folder->reserve(parameters.values().bytes());
-    std::optional<FinishFirst> finish;  // without a folder nothing can be lost
-    if (folder) finish.emplace("the step is finished, then what is trained is saved");
+    if (folder) folder->begin();
     Adam optimizer(parameters);
     int64_t step = 0;
     for (; step < steps && !interrupted(); ++step) {
@@ -96,7 +95,6 @@ int main(int argc, char** argv) {
     BERTIE_CHECK(std::isfinite(after), "training",
                  "the loss became {}: a smaller --learning-rate may help; nothing is saved", after);
     if (folder && step > 0) folder->save(*model, tokenizer, {step, steps}, max_length);
-    finish.reset();
     show("after", after);
   });
 }

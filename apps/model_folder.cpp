@@ -106,8 +106,14 @@ void ModelFolder::reserve(int64_t weight_bytes) {
                std::generic_category().message(errno));
 }
 
+void ModelFolder::begin() {
+  finish_.emplace("the step is finished, then what is trained is saved");
+  if (!metrics_.empty()) write_metrics(metrics_);
+}
+
 void ModelFolder::write_metrics(const std::string& text) {
   metrics_ = text;
+  if (!finish_ && saved_in_.empty()) return;  // a signal would leave them behind
   try {
     if (saved_in_.empty())
       write_file_atomically(path_ + "/" + unfinished_metrics, text);
@@ -159,6 +165,7 @@ std::string ModelFolder::save(const Run& run, const std::function<void(const std
         place == path_ || model_files_in(path_).empty()
             ? ""
             : fmt::format("; the model in {} is as it was", path_));
+  finish_.reset();
   return place;
 }
 

@@ -35,13 +35,17 @@ class ModelFolder {
   // then. Throws where there is less. (A file system without fallocate() is only asked how much it has.)
   void reserve(int64_t weight_bytes);
 
-  // All metrics of the run so far: into unfinished_metrics, and once the model is saved into its
-  // metrics.jsonl. Where that fails it is only told: no reason to lose the training.
+  // The training begins: from now on a signal makes interrupted() true, and save() is expected (FinishFirst).
+  void begin();
+
+  // All metrics of the run so far: into unfinished_metrics once the training has begun, and once the model is
+  // saved into its metrics.jsonl. Where that fails it is only told: no reason to lose the training.
   void write_metrics(const std::string& text);
 
   // Returns the folder that holds the model now. A run that reached its end has the folder itself. One that
   // didn't never replaces a model: where one is there, or the training failed, it goes to the first of
-  // unfinished, unfinished-2, … within the folder that is free. Tells so. Throws where it can't be saved.
+  // unfinished, unfinished-2, … within the folder that is free. Tells so. From then on signals end the
+  // program at once again. Throws where it can't be saved.
   template <class Model>
   std::string save(const Model& model, const Tokenizer& tokenizer, const Run& run,
                    std::optional<int64_t> max_length = {}) {
@@ -70,7 +74,8 @@ class ModelFolder {
   std::string path_, metrics_, saved_in_;
   bool overwrite_, made_ = false, keep_metrics_ = false;
   std::optional<FolderLock> lock_;
-  int reserved_ = -1;  // a file without a name that takes the room
+  std::optional<FinishFirst> finish_;  // between begin() and save()
+  int reserved_ = -1;                  // a file without a name that takes the room
 };
 
 }  // namespace bertie

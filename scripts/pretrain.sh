@@ -2,6 +2,7 @@
 # Installs what is missing, builds the programs and pre-trains a small BERT. On the text that bertie brings along it then
 # shows how near the model came to the best possible predictions, and how it fills in some [MASK]s.
 #   scripts/pretrain.sh                                         on the text that bertie brings along
+#   scripts/pretrain.sh --overwrite                             again, where a model is there already
 #   scripts/pretrain.sh --corpus mine.txt --output my_model     options go to bert_pretrain (see its --help)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

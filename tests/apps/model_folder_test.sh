@@ -119,7 +119,7 @@ loads new
 rm -rf new
 
 # Under nohup a closed terminal doesn't end the training.
-starts bash -c 'trap "" HUP; exec "$@"' - "${pretrain[@]}" --steps 300 --output new
+starts bash -c 'trap "" HUP; exec "$@"' - "${pretrain[@]}" --steps 3000 --output new
 trains
 kill -HUP $running
 ends 0
