@@ -59,8 +59,9 @@ TEST_F(SavedModel, ListsWhatDoesNotFit) {
       << message;
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1");
   replace_in(path_ + "/config.json", "\"max_position_embeddings\": 17", "\"max_position_embeddings\": 16");
-  std::string note = load_pretrained<BertForMaskedLM>(path_).notes.at(0);
-  EXPECT_EQ(std::count(note.begin(), note.end(), ' ') - 4, 16) << note;  // the second layer
+  LoadNote note = load_pretrained<BertForMaskedLM>(path_).notes.at(0);
+  EXPECT_EQ(note.text, "Not used by this model");
+  EXPECT_EQ(note.names.size(), 16u) << note.str();  // the second layer
 }
 
 TEST_F(SavedModel, RefusesMissingFilesAndLargerVocabularies) {
