@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
 
   return run_program(app, argc, argv, [&] {
     auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
-    for (const std::string& note : notes) message("Note: {}", note);
+    for (const LoadNote& note : notes) message("Note: {}", note.str());
     const Vocabulary& vocabulary = tokenizer.vocabulary();
     std::vector<int32_t> choices;
     for (size_t begin = 0, end; !targets.empty() && begin <= targets.size(); begin = end + 1) {

@@ -55,8 +55,9 @@ BertInput EncodedLines::input(int64_t batch) const {
   return input;
 }
 
-EncodedText::EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options)
-    : text_(text), tokenizer_(tokenizer), options_(options) {
+EncodedText::EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options,
+                         std::string prompt)
+    : text_(text), tokenizer_(tokenizer), options_(options), prompt_(std::move(prompt)) {
   if (!text.input.empty()) reader_ = std::make_unique<LineBlocks>(text.input, interrupted);
 }
 
@@ -83,6 +84,8 @@ bool EncodedText::next(EncodedLines& block) {
     bool would_wait = reader_ && used_ == read_.size();  // a pipe's reader wants what there is
     if ((would_wait && !block.lines.empty()) || !next_line(line)) break;
     ++lines_;
+    std::string prompted;
+    if (!prompt_.empty()) line = prompted = prompt_ + std::string(line);
     Encoding& encoding = block.lines.emplace_back();
     try {
       tokenizer_.encode(text_.pairs ? split_pair(line) : TextInput{line}, options_, encoding);

@@ -37,9 +37,10 @@ int32_t single_token(const Tokenizer& tokenizer, const char* option, const std::
 
 class EncodedText {
  public:
-  // Texts are cut to options.max_length tokens. The tokenizer must outlive this. Throws where the input file
-  // can't be read.
-  EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options);
+  // Texts get `prompt` in front and are cut to options.max_length tokens. The tokenizer must outlive this.
+  // Throws where the input file can't be read.
+  EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options,
+              std::string prompt = {});
 
   // The next lines; false at the end. Says once, on standard error, what was cut off and what was invalid
   // UTF-8.
@@ -51,6 +52,7 @@ class EncodedText {
   TextOptions text_;
   const Tokenizer& tokenizer_;
   EncodeOptions options_;
+  std::string prompt_;
   std::unique_ptr<LineBlocks> reader_;  // none: the one line is `text`
   std::span<const std::string_view> read_;
   size_t used_ = 0;  // of these lines

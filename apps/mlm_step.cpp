@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
     // A pretrained model comes in eval mode, so dropout doesn't act, and the same input gives the same
     // output.
     auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
-    for (const std::string& note : notes) message("Note: {}", note);
+    for (const LoadNote& note : notes) message("Note: {}", note.str());
     const Vocabulary& vocabulary = tokenizer.vocabulary();
 
     // Text to token ids: [CLS] i love [MASK] soccer . [SEP]

@@ -98,9 +98,9 @@ BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
   }
 }
 
-Tensor BertEncoder::forward(const Tensor& x, const Pass& pass, int64_t layers) const {
+Tensor BertEncoder::forward(const Tensor& x, const Pass& pass, int64_t begin, int64_t end) const {
   Tensor y = x;
-  for (int64_t i = 0; i < layers; ++i) y = layers_[i]->forward(y, pass);
+  for (int64_t i = begin; i < end; ++i) y = layers_[i]->forward(y, pass);
   return y;
 }
 
@@ -127,9 +127,19 @@ BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pool
 }
 
 Tensor BertModel::hidden_state(const BertInput& input, int64_t layer) const {
-  BERTIE_CHECK(layer >= 0 && layer <= config_.num_hidden_layers, "bert", "layers are 0 … {}, got {}",
-               config_.num_hidden_layers, layer);
-  return encoder_.forward(embeddings_.forward(input), input.pass, layer);
+  return hidden_states(input, layer, layer)[0];
+}
+
+std::vector<Tensor> BertModel::hidden_states(const BertInput& input, int64_t first, int64_t last) const {
+  for (int64_t layer : {first, last})
+    BERTIE_CHECK(layer >= 0 && layer <= config_.num_hidden_layers, "bert", "layers are 0 … {}, got {}",
+                 config_.num_hidden_layers, layer);
+  BERTIE_CHECK(first <= last, "bert", "the first layer must not be behind the last one, got {} and {}", first,
+               last);
+  std::vector<Tensor> states{encoder_.forward(embeddings_.forward(input), input.pass, 0, first)};
+  for (int64_t layer = first; layer < last; ++layer)
+    states.push_back(encoder_.forward(states.back(), input.pass, layer, layer + 1));
+  return states;
 }
 
 Tensor BertModel::last_hidden_state(const BertInput& input) const {

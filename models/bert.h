@@ -53,7 +53,8 @@ class BertLayer : public Layer {
 class BertEncoder : public Module {
  public:
   BertEncoder(const BertConfig& config, Initializer& init);
-  Tensor forward(const Tensor& x, const Pass& pass, int64_t layers) const;  // through the first ones only
+  // Through layers begin … end − 1 only.
+  Tensor forward(const Tensor& x, const Pass& pass, int64_t begin, int64_t end) const;
 
  private:
   std::vector<std::unique_ptr<BertLayer>> layers_;  // stay where they are: modules refer to them
@@ -79,7 +80,9 @@ class BertModel : public Module {
   const BertConfig& config() const { return config_; }
   // After `layer` layers, and no more is computed: 0 is the embeddings' output, num_hidden_layers the
   // last_hidden_state. Throws on another layer.
-  Tensor hidden_state(const BertInput& input, int64_t layer) const;                     // [T, H]
+  Tensor hidden_state(const BertInput& input, int64_t layer) const;  // [T, H]
+  // The same after each of `first` … `last` layers.    [T, H] each
+  std::vector<Tensor> hidden_states(const BertInput& input, int64_t first, int64_t last) const;
   Tensor last_hidden_state(const BertInput& input) const;                               // [T, H]
   Tensor pooler_output(const Tensor& last_hidden_state, const Packing& packing) const;  // [N, H]
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }

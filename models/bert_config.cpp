@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bertie/autograd/error.h"
 #include "bertie/data/files/atomic_file.h"
@@ -45,30 +46,111 @@ constexpr std::pair<const char*, const char*> activation_aliases[] = {{"gelu_pyt
                                                                       {"gelu_pytorch_tanh", "gelu_new"},
                                                                       {"gelu_python_tanh", "gelu_new"}};
 
+// Keys that change no number: what a program notes down, how a caller wants results, what is for training or
+// generating text, and the remains of BERT's first pooler, which transformers doesn't have.
+constexpr std::string_view harmless_keys[] = {"_name_or_path",
+                                              "name_or_path",
+                                              "_commit_hash",
+                                              "_attn_implementation",
+                                              "_attn_implementation_autoset",
+                                              "attn_implementation",
+                                              "architectures",
+                                              "transformers_version",
+                                              "torch_dtype",
+                                              "dtype",
+                                              "torchscript",
+                                              "use_cache",
+                                              "gradient_checkpointing",
+                                              "output_attentions",
+                                              "output_hidden_states",
+                                              "output_past",
+                                              "return_dict",
+                                              "use_return_dict",
+                                              "chunk_size_feed_forward",
+                                              "finetuning_task",
+                                              "task_specific_params",
+                                              "label2id",
+                                              "bos_token_id",
+                                              "eos_token_id",
+                                              "sep_token_id",
+                                              "cls_token_id",
+                                              "mask_token_id",
+                                              "decoder_start_token_id",
+                                              "forced_bos_token_id",
+                                              "forced_eos_token_id",
+                                              "tie_encoder_decoder",
+                                              "cross_attention_hidden_size",
+                                              "is_composition",
+                                              "prefix",
+                                              "tokenizer_class",  // judged with the tokenizer
+                                              "directionality",
+                                              "pooler_fc_size",
+                                              "pooler_num_attention_heads",
+                                              "pooler_num_fc_layers",
+                                              "pooler_size_per_head",
+                                              "pooler_type",
+                                              "max_length",
+                                              "min_length",
+                                              "do_sample",
+                                              "early_stopping",
+                                              "num_beams",
+                                              "num_beam_groups",
+                                              "diversity_penalty",
+                                              "temperature",
+                                              "top_k",
+                                              "top_p",
+                                              "typical_p",
+                                              "repetition_penalty",
+                                              "length_penalty",
+                                              "no_repeat_ngram_size",
+                                              "encoder_no_repeat_ngram_size",
+                                              "bad_words_ids",
+                                              "num_return_sequences",
+                                              "output_scores",
+                                              "return_dict_in_generate",
+                                              "remove_invalid_values",
+                                              "exponential_decay_length_penalty",
+                                              "suppress_tokens",
+                                              "begin_suppress_tokens",
+                                              "tf_legacy_loss",
+                                              "use_bfloat16",
+                                              "xla_device"};
+constexpr std::string_view label_keys[] = {"id2label", "num_labels", "problem_type"};
+
+// What bertie computes; null stands for it, too.
+const std::pair<const char*, Json> only_values[] = {
+    {"model_type", "bert"},          {"position_embedding_type", "absolute"},
+    {"is_decoder", false},           {"is_encoder_decoder", false},
+    {"add_cross_attention", false},  {"pruned_heads", Json::object()},
+    {"quantization_config", nullptr}};
+
 // id2label, {"0": name, "1": …}, in the order of its numbers; or as many default names as num_labels says.
-std::vector<std::string> read_labels(const Json& json, const std::string& path) {
-  std::vector<std::string> labels;
+void read_labels(const Json& json, const std::string& path, BertConfig& config) {
+  auto problem = [&](const std::string& text) { config.labels_problem = path + ": " + text; };
   auto given = json.find("id2label");
   auto count = json.find("num_labels");
   bool counted = count != json.end() && !count->is_null();
-  BERTIE_CHECK(!counted || (count->is_number_integer() && *count >= 1 && *count <= max_labels), "config",
-               "{}: num_labels must be in 1 … {}, got {}", path, max_labels, counted ? count->dump() : "");
+  if (counted && !(count->is_number_integer() && *count >= 1 && *count <= max_labels))
+    return problem(fmt::format("num_labels must be in 1 … {}, got {}", max_labels, count->dump()));
   if (given == json.end() || given->is_null()) {
+    config.labels.clear();
     for (int64_t i = 0; i < (counted ? count->get<int64_t>() : 2); ++i)
-      labels.push_back(fmt::format("LABEL_{}", i));
-    return labels;
+      config.labels.push_back(fmt::format("LABEL_{}", i));
+    return;
   }
-  BERTIE_CHECK(given->is_object(), "config", "{}: id2label must be an object, got {}", path, given->dump());
+  if (!given->is_object()) return problem("id2label must be an object, got " + given->dump());
+  if (given->empty()) return problem("id2label has no entries");
+  std::vector<std::string> labels;
   for (size_t i = 0; i < given->size(); ++i) {
     auto label = given->find(std::to_string(i));
-    BERTIE_CHECK(label != given->end() && label->is_string(), "config",
-                 "{}: id2label has {} entries, but no name for \"{}\"", path, given->size(), i);
+    if (label == given->end() || !label->is_string())
+      return problem(fmt::format("id2label has {} entries, but no name for \"{}\"", given->size(), i));
     labels.push_back(label->get<std::string>());
   }
-  BERTIE_CHECK(!counted || *count == labels.size(), "config",
-               "{}: num_labels is {}, but id2label has {} entries", path, counted ? count->dump() : "",
-               labels.size());
-  return labels;
+  if (counted && *count != labels.size())
+    return problem(
+        fmt::format("num_labels is {}, but id2label has {} entries", count->dump(), labels.size()));
+  config.labels = std::move(labels);
 }
 
 template <class Field>
@@ -98,6 +180,18 @@ void refuse_unless(const Json& json, const std::string& path, const char* key, c
   fail("config", "{}: {} must be {}, got {}", path, key, supported.dump(), json[key].dump());
 }
 
+std::vector<std::string> unknown_keys(const Json& json) {
+  std::set<std::string, std::less<>> known(std::begin(harmless_keys), std::end(harmless_keys));
+  known.insert(std::begin(label_keys), std::end(label_keys));
+  for (const auto& [key, value] : only_values) known.insert(key);
+  BertConfig config;
+  for_each_key(config, [&](const char* key, auto&, bool) { known.insert(key); });
+  std::vector<std::string> names;
+  for (const auto& [key, value] : json.items())
+    if (!known.contains(key)) names.push_back(key);
+  return names;
+}
+
 }  // namespace
 
 void BertConfig::check_values(const std::string& where) const {
@@ -118,17 +212,9 @@ void BertConfig::check_values(const std::string& where) const {
   BERTIE_CHECK(hidden_size % num_attention_heads == 0, "config",
                "{}: num_attention_heads must divide hidden_size, got {} and {}", where, num_attention_heads,
                hidden_size);
-  within("the number of labels", num_labels(), max_labels);
-  const char* problems[] = {"", "single_label_classification", "multi_label_classification", "regression"};
-  BERTIE_CHECK(
-      std::find(std::begin(problems), std::end(problems), problem_type) != std::end(problems), "config",
-      "{}: problem_type must be single_label_classification, multi_label_classification or regression, got "
-      "'{}'",
-      where, problem_type);
-  for (double rate :
-       {hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout.value_or(hidden_dropout_prob)})
-    BERTIE_CHECK(rate >= 0 && rate < 1, "config", "{}: a dropout rate must be in 0 … 1 (1 excluded), got {}",
-                 where, rate);
+  for (double rate : {hidden_dropout_prob, attention_probs_dropout_prob})
+    BERTIE_CHECK(rate >= 0 && rate <= 1, "config", "{}: a dropout rate must be in 0 … 1, got {}", where,
+                 rate);
   BERTIE_CHECK(initializer_range >= 0 && layer_norm_eps > 0, "config",
                "{}: initializer_range must be ≥ 0 and layer_norm_eps > 0, got {} and {}", where,
                initializer_range, layer_norm_eps);
@@ -136,6 +222,12 @@ void BertConfig::check_values(const std::string& where) const {
   double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   BERTIE_CHECK(needed <= memory, "config", "{}: {} parameters take {:.1f} GB, this machine has {:.1f}", where,
                parameter_count(), needed / 1e9, memory / 1e9);
+}
+
+int64_t BertConfig::num_labels() const {
+  BERTIE_CHECK(labels_problem.empty() && !labels.empty(), "config", "{}",
+               labels_problem.empty() ? "a model with labels must have some" : labels_problem);
+  return static_cast<int64_t>(labels.size());
 }
 
 int64_t BertConfig::parameter_count() const {
@@ -164,8 +256,9 @@ BertConfig bert_preset(const std::string& name) {
   return config;
 }
 
-BertConfig read_bert_config(const std::string& path) {
+BertConfig read_bert_config(const std::string& path, std::vector<LoadNote>* notes) {
   Json json = parse_json_object("config", path, read_file(path));
+  for (const auto& [key, value] : only_values) refuse_unless(json, path, key, value);
   BertConfig config;
   for_each_key(config, [&](const char* key, auto& field, bool required) {
     if (!json.contains(key) || json[key].is_null()) {
@@ -176,17 +269,15 @@ BertConfig read_bert_config(const std::string& path) {
   });
   for (auto [alias, name] : activation_aliases)
     if (config.hidden_act == alias) config.hidden_act = name;
-  config.labels = read_labels(json, path);
+  read_labels(json, path, config);
+  // Which of them there are is judged where the head is made.
   if (json.contains("problem_type") && !json["problem_type"].is_null())
-    read_value(json["problem_type"], config.problem_type, path, "problem_type");
-  refuse_unless(json, path, "model_type", "bert");
-  refuse_unless(json, path, "position_embedding_type", "absolute");
-  refuse_unless(json, path, "is_decoder", false);
-  refuse_unless(json, path, "is_encoder_decoder", false);
-  refuse_unless(json, path, "add_cross_attention", false);
-  refuse_unless(json, path, "pruned_heads", Json::object());
-  refuse_unless(json, path, "quantization_config", nullptr);
+    config.problem_type = json["problem_type"].is_string() ? json["problem_type"].get<std::string>()
+                                                           : json["problem_type"].dump();
   config.check_values(path);
+  std::vector<std::string> names = unknown_keys(json);
+  if (notes && !names.empty())
+    notes->push_back({path + " has keys that bertie doesn't know and doesn't follow", std::move(names)});
   return config;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "bertie/data/files/load_note.h"
+
 namespace bertie {
 
 struct BertConfig {
@@ -25,12 +27,15 @@ struct BertConfig {
   bool tie_word_embeddings = true;           // the MLM head's decoder is the word embeddings' table
   std::string problem_type;                  // of BertForSequenceClassification, or empty: see there
   std::vector<std::string> labels{"LABEL_0", "LABEL_1"};  // id2label; label2id is its inverse
+  std::string
+      labels_problem;  // why config.json has none, though it names some; empty: there is nothing wrong
 
-  int64_t num_labels() const { return static_cast<int64_t>(labels.size()); }
+  int64_t num_labels() const;       // throws where there is a labels_problem: only some heads care
   int64_t parameter_count() const;  // of embeddings, encoder and pooler
 
   // Throws on a size below 1 or beyond reason, or of which the parameters don't fit into this machine's
-  // memory, rates outside 0 … 1, heads that don't divide the hidden size, and unknown names.
+  // memory, rates outside 0 … 1, heads that don't divide the hidden size, and unknown names. What only a head
+  // needs (labels, problem_type, classifier_dropout) is judged where that is made.
   void check_values(const std::string& where) const;
 };
 
@@ -41,9 +46,9 @@ BertConfig bert_preset(const std::string& name);  // throws on another name
 const std::vector<std::string>& bert_preset_names();
 
 // config.json. Keys that are missing have transformers' defaults, except the sizes, which must be there;
-// unknown keys are ignored. Throws, naming the file and the key, on wrong types and values and on what bertie
-// doesn't compute (another model_type, relative positions, decoder mode).
-BertConfig read_bert_config(const std::string& path);
+// unknown keys are ignored, and named in a note. Throws, naming the file and the key, on what bertie doesn't
+// compute (first of all another model_type; relative positions, decoder mode) and on wrong types and values.
+BertConfig read_bert_config(const std::string& path, std::vector<LoadNote>* notes = nullptr);
 // `architecture` is the class that transformers will make of it, e.g. "BertForMaskedLM".
 void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture);
 

@@ -20,7 +20,18 @@ Tensor mean_cross_entropy(const Tensor& logits, const Array& labels, double deno
 }
 
 double classifier_dropout(const BertConfig& config) {
-  return config.classifier_dropout.value_or(config.hidden_dropout_prob);
+  double rate = config.classifier_dropout.value_or(config.hidden_dropout_prob);
+  BERTIE_CHECK(rate >= 0 && rate <= 1, "config", "classifier_dropout must be in 0 … 1, got {}", rate);
+  return rate;
+}
+
+void check_problem_type(const BertConfig& config) {
+  const char* known[] = {"", "single_label_classification", "multi_label_classification", "regression"};
+  BERTIE_CHECK(
+      std::find(std::begin(known), std::end(known), config.problem_type) != std::end(known), "config",
+      "problem_type must be single_label_classification, multi_label_classification or regression, got "
+      "'{}'",
+      config.problem_type);
 }
 
 // One row per sequence.
@@ -142,6 +153,7 @@ BertForSequenceClassification::BertForSequenceClassification(const BertConfig& c
     : BertPreTrainedModel(config, init, true),
       dropout_(classifier_dropout(config)),
       classifier_(config.hidden_size, config.num_labels(), init) {
+  check_problem_type(config);
   add_module("dropout", dropout_);
   add_module("classifier", classifier_);
 }

@@ -79,8 +79,9 @@ class BertForNextSentencePrediction : public BertPreTrainedModel {
 class BertForSequenceClassification : public BertPreTrainedModel {
  public:
   static constexpr const char* architecture = "BertForSequenceClassification";
-  BertForSequenceClassification(const BertConfig& config, Initializer init);
-  Tensor logits(const BertInput& input) const;  // [N, L], L labels
+  BertForSequenceClassification(const BertConfig& config,
+                                Initializer init);  // throws on another problem_type
+  Tensor logits(const BertInput& input) const;      // [N, L], L labels
   // By config().problem_type, or, where that is none: regression for one label, else by the type of `labels`.
   //   single_label_classification  labels [N] i32 or i64: mean cross-entropy
   //   multi_label_classification   labels [N, L] in 0 … 1, of the logits' type: mean over all elements of

@@ -27,6 +27,33 @@ std::string canonical(std::string name) {
   return name == decoder_bias ? mlm_bias : name;
 }
 
+// What stands before all names where a program kept the model within another: "module.", "0.auto_model.".
+// There are several where the file holds several models.
+std::vector<std::string> foreign_prefixes(const Safetensors& weights) {
+  constexpr std::string_view words = "embeddings.word_embeddings.weight", own = "bert.";
+  std::vector<std::string> prefixes;
+  for (const NamedArray& tensor : weights.tensors) {
+    if (!tensor.name.ends_with(words)) continue;
+    std::string prefix = tensor.name.substr(0, tensor.name.size() - words.size());
+    if (prefix == own || prefix.ends_with("." + std::string(own))) prefix.resize(prefix.size() - own.size());
+    if (!prefix.empty() && !prefix.ends_with('.')) continue;
+    if (std::find(prefixes.begin(), prefixes.end(), prefix) == prefixes.end()) prefixes.push_back(prefix);
+  }
+  return prefixes;
+}
+
+// Takes a single foreign prefix away and says so.
+void remove_foreign_prefix(Safetensors& weights, std::vector<LoadNote>& notes) {
+  std::vector<std::string> prefixes = foreign_prefixes(weights);
+  if (prefixes.size() != 1 || prefixes[0].empty()) return;
+  auto remove = [&](std::string& name) {
+    if (name.starts_with(prefixes[0])) name.erase(0, prefixes[0].size());
+  };
+  for (NamedArray& tensor : weights.tensors) remove(tensor.name);
+  for (std::string& name : weights.unsupported) remove(name);
+  notes.push_back({fmt::format("The weights' names begin with '{}', which is left away", prefixes[0]), {}});
+}
+
 // What a model has but for its head.
 bool is_body(const std::string& name) {
   return name.starts_with("embeddings.") || name.starts_with("encoder.");
@@ -85,8 +112,11 @@ Safetensors read_weights(const std::string& directory) {
   return read_safetensors(path);
 }
 
-std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
-                                      const PretrainedOptions& options, double initializer_range) {
+std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const PretrainedOptions& options,
+                                   double initializer_range) {
+  std::vector<LoadNote> notes;
+  Safetensors weights = file;
+  remove_foreign_prefix(weights, notes);
   std::map<std::string, const NamedArray*> tensors = by_name(weights);
   std::set<std::string> used{"embeddings.position_ids", "embeddings.token_type_ids"};  // old files' buffers
   Listing missing("\n  "), hint("\n"), problems("\n  ");
@@ -98,6 +128,10 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
     if (auto found = tensors.find(name); found != tensors.end()) {
       std::string problem = mismatch(*found->second, wanted.array, true);
       if (!problem.empty()) problems.add(problem);
+    } else if (std::any_of(weights.unsupported.begin(), weights.unsupported.end(),
+                           [&](const std::string& other) { return canonical(other) == name; })) {
+      problems.add(
+          fmt::format("wrong type: {} holds no floating-point numbers that bertie reads", wanted.name));
     } else {
       only_head = only_head && !is_body(name);
       missing.add(fmt::format("missing: {} {}", wanted.name, wanted.array.shape()));
@@ -115,10 +149,12 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
   bool may_be_new = only_head && problems.empty() && !missing.empty();
   bool fits = problems.empty() && (missing.empty() || (may_be_new && options.allow_new_head));
   if (may_be_new) hint.add("Only the head is missing; --allow-new-head starts it at random");
-  BERTIE_CHECK(fits, "load", "{} doesn't fit the model:{}{}{}", weights.path, missing, hint, problems);
+  if (std::vector<std::string> models = foreign_prefixes(weights); !missing.empty() && models.size() > 1)
+    hint.add(fmt::format("The file holds several models, whose names begin with '{}'",
+                         shown(fmt::format("{}", fmt::join(models, "', '")))));
+  BERTIE_CHECK(fits, "load", "{} doesn't fit the model:{}{}{}", weights.path, missing, problems, hint);
 
-  std::vector<std::string> notes;
-  Listing made(" "), unused(" ");
+  std::vector<std::string> made, unused;
   uint64_t stream = 0;
   for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
@@ -126,7 +162,7 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
       if (auto found = tensors.find(canonical(name)); found != tensors.end())
         parts.push_back(&found->second->array);
       else
-        made.add(name);
+        made.push_back(name);
     const Shape& shape = parameter.tensor.shape();
     if (parts.size() == parameter.names.size())
       parameter.tensor.replace(assemble(parts, shape, options.type));
@@ -134,10 +170,10 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
       parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
   }
   for (const NamedArray& tensor : weights.tensors)
-    if (!used.contains(canonical(tensor.name))) unused.add(shown(tensor.name));
-  if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made.str());
-  for (const std::string& name : weights.unsupported) unused.add(shown(name));
-  if (!unused.empty()) notes.push_back("Not used by this model:" + unused.str());
+    if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
+  if (!made.empty()) notes.push_back({"Not in the weights, so started at random", std::move(made)});
+  unused.insert(unused.end(), weights.unsupported.begin(), weights.unsupported.end());
+  if (!unused.empty()) notes.push_back({"Not used by this model", std::move(unused)});
   return notes;
 }
 
@@ -154,17 +190,20 @@ void save_weights(const Module& model, const std::string& safetensors_path) {
 
 PretrainedFiles read_pretrained_files(const std::string& directory) {
   finish_exchange(directory);
-  BertConfig config = read_bert_config(directory + "/config.json");
+  std::vector<LoadNote> notes;
+  BertConfig config = read_bert_config(directory + "/config.json", &notes);
   PretrainedTokenizer tokenizer = load_tokenizer(directory);
+  notes.insert(notes.end(), tokenizer.notes.begin(), tokenizer.notes.end());
   int32_t tokens = tokenizer.tokenizer.vocabulary().size();
   BERTIE_CHECK(tokens <= config.vocab_size, "load", "{}: the vocabulary has {} tokens, config.json allows {}",
                directory, tokens, config.vocab_size);
   Safetensors weights = read_weights(directory);
+  remove_foreign_prefix(weights, notes);
   // A decoder of its own is one, whatever the configuration says: transformers takes it for one, too.
-  std::vector<std::string> notes;
   if (config.tie_word_embeddings && has_own_decoder(by_name(weights))) {
     config.tie_word_embeddings = false;
-    notes.push_back("The weights' decoder differs from the word embeddings, so tie_word_embeddings is false");
+    notes.push_back(
+        {"The weights' decoder differs from the word embeddings, so tie_word_embeddings is false", {}});
   }
   int64_t max_length = std::min(tokenizer.model_max_length.value_or(config.max_position_embeddings),
                                 config.max_position_embeddings);

@@ -25,15 +25,16 @@ template <class Model>
 struct Pretrained {
   std::unique_ptr<Model> model;  // in eval mode
   Tokenizer tokenizer;
-  int64_t max_length;              // tokens of a text, [CLS] and [SEP] included
-  std::vector<std::string> notes;  // sentences that a program prints: what is unused, what is new
+  int64_t max_length;           // tokens of a text, [CLS] and [SEP] included
+  std::vector<LoadNote> notes;  // what a program prints: what is unused, what is new, what isn't followed
 };
 
 // Any of BertModel and models/bert_heads.h; further arguments go to the model's constructor behind config and
 // initializer. Weights of the wanted type are used where the file is mapped into memory, so they cost nothing
 // before they are read, and must not be written to: a ParameterBlock takes them along. Query, key and value,
 // which are one parameter here, are copied (of BERT-base 85 MB of 440), and others are converted.
-// Names may have the model's prefix `bert.` or lack it, and may be the old `gamma` and `beta`. Throws, naming
+// Names may have the model's prefix `bert.` or lack it, may be the old `gamma` and `beta`, and may all begin
+// with what another program put there (`module.`, `0.auto_model.`), with a note. Throws, naming
 // the file, where one is missing or doesn't fit the others; all names that the weights lack, and all of
 // another shape or of no number type, are listed. A decoder of other values than the word embeddings makes
 // tie_word_embeddings false, with a note. Without tokenizer_config.json, which older directories lack, text
@@ -62,8 +63,8 @@ Safetensors read_weights(const std::string& directory);
 
 // Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes. Throws,
 // too, where the model ties the decoder to the word embeddings and the weights have another one.
-std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
-                                      const PretrainedOptions& options = {}, double initializer_range = 0.02);
+std::vector<LoadNote> load_weights(Module& model, const Safetensors& weights,
+                                   const PretrainedOptions& options = {}, double initializer_range = 0.02);
 
 // As save_parameters() does (nn/parameter_file.h); an untied decoder's bias goes under both of its names.
 void save_weights(const Module& model, const std::string& safetensors_path);
@@ -74,7 +75,7 @@ struct PretrainedFiles {
   Tokenizer tokenizer;
   int64_t max_length;
   Safetensors weights;
-  std::vector<std::string> notes;
+  std::vector<LoadNote> notes;
 };
 PretrainedFiles read_pretrained_files(const std::string& directory);
 void write_pretrained_files(const Module& model, const BertConfig& config, const std::string& architecture,
@@ -87,7 +88,7 @@ Pretrained<Model> load_pretrained(const std::string& directory, const Pretrained
   PretrainedFiles files = read_pretrained_files(directory);
   Initializer init = Initializer::unset(options.type);
   auto model = std::make_unique<Model>(files.config, init, std::forward<Arguments>(arguments)...);
-  for (std::string& note : load_weights(*model, files.weights, options, files.config.initializer_range))
+  for (LoadNote& note : load_weights(*model, files.weights, options, files.config.initializer_range))
     files.notes.push_back(std::move(note));
   model->eval();
   return {std::move(model), std::move(files.tokenizer), files.max_length, std::move(files.notes)};

@@ -34,7 +34,9 @@ Tensor LayerNorm::forward(const Tensor& x, const Pass&) const {
   return layer_norm(x, weight_, bias_, epsilon_);
 }
 
-Dropout::Dropout(double rate) : rate_(rate) { check_dropout("dropout", {rate}); }
+Dropout::Dropout(double rate) : rate_(rate) {
+  BERTIE_CHECK(rate >= 0 && rate <= 1, "dropout", "the dropout rate must be in 0 … 1, got {}", rate);
+}
 
 Tensor Dropout::forward(const Tensor& x, const Pass& pass) const {
   if (!training() || rate_ == 0) return x;

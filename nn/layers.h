@@ -60,7 +60,7 @@ class LayerNorm : public Layer {
 // x [T, …]; pass.packing covers the T tokens.
 class Dropout : public Layer {
  public:
-  explicit Dropout(double rate);
+  explicit Dropout(double rate);  // throws outside 0 … 1; rate 1, of which nothing stays, in train mode only
   Tensor forward(const Tensor& x, const Pass& pass) const override;
 
  private:

@@ -44,7 +44,7 @@ TEST_F(SavedModel, EachTensorBecomesItsOwnParameter) {
         }
         std::reverse(other.tensors.begin(), other.tensors.end());
         BertForMaskedLM model(small_config(12), Initializer::unset());
-        EXPECT_EQ(load_weights(model, other), std::vector<std::string>{});
+        EXPECT_EQ(load_weights(model, other), std::vector<LoadNote>{});
         for (const auto& [name, values] : expected) EXPECT_EQ(values_of(model, name), values) << name;
       }
     }
@@ -78,11 +78,11 @@ TEST_F(SavedModel, WhatIsNotUsedIsNamed) {
   Array row = Array::zeros({1, 16}, DType::i64);
   for (const char* name : {"bert.embeddings.position_ids", "embeddings.token_type_ids"})
     file.tensors.push_back({name, row});
-  EXPECT_EQ(load_weights(model_, file), std::vector<std::string>{});
+  EXPECT_EQ(load_weights(model_, file), std::vector<LoadNote>{});
   file.tensors.push_back({"cls.seq_relationship.bias", row});
   file.unsupported = {"bits"};
   EXPECT_EQ(load_weights(model_, file),
-            std::vector<std::string>{"Not used by this model: cls.seq_relationship.bias bits"});
+            (std::vector<LoadNote>{{"Not used by this model", {"cls.seq_relationship.bias", "bits"}}}));
 }
 
 // A decoder of its own has its bias under two names, and transformers computes with the decoder's.
@@ -109,7 +109,7 @@ TEST_F(SavedModel, AnUntiedDecodersBiasHasTwoNames) {
       if (tensor.name == "cls.predictions.bias") tensor.array = Array::zeros({12}, DType::f32);
     if (reversed) std::reverse(file.tensors.begin(), file.tensors.end());
     BertForMaskedLM model(config, Initializer::unset());
-    EXPECT_EQ(load_weights(model, file), std::vector<std::string>{});
+    EXPECT_EQ(load_weights(model, file), std::vector<LoadNote>{});
     EXPECT_EQ(values_of(model, "cls.predictions.bias"), bias);
   }
 }
@@ -164,10 +164,10 @@ TEST_F(SavedModel, ANewHeadIsMadeOnlyWhenAsked) {
       << message;
   auto read = load_pretrained<BertForSequenceClassification>(path_, {DType::f32, true});
   ASSERT_EQ(read.notes.size(), 2u);
-  EXPECT_EQ(read.notes[0],
+  EXPECT_EQ(read.notes[0].str(),
             "Not in the weights, so started at random: bert.pooler.dense.weight bert.pooler.dense.bias "
             "classifier.weight classifier.bias");
-  EXPECT_NE(read.notes[1].find("Not used by this model: cls.predictions."), std::string::npos);
+  EXPECT_NE(read.notes[1].str().find("Not used by this model: cls.predictions."), std::string::npos);
   for (const Parameter& parameter : read.model->parameters()) {
     std::vector<float> values = parameter.tensor.array().to_vector<float>();
     double squares = 0;
@@ -215,6 +215,57 @@ TEST_F(SavedModel, ThePrefixMayBeThereOrNot) {
                 "bert.embeddings.word_embeddings.weight and as embeddings.word_embeddings.weight");
 }
 
+// DataParallel, sentence-transformers, torch.compile and others put something before all names.
+TEST_F(SavedModel, AForeignPrefixIsLeftAway) {
+  Safetensors file = read_weights(path_);
+  auto renamed = [&](const std::string& prefix, bool own) {
+    std::vector<NamedArray> tensors = file.tensors;
+    for (NamedArray& tensor : tensors) {
+      if (!own && tensor.name.starts_with("bert.")) tensor.name.erase(0, 5);
+      tensor.name = prefix + tensor.name;
+    }
+    tensors.push_back({"steps", Array::zeros({1}, DType::i64)});
+    return Safetensors{"other", tensors, {}, {}};
+  };
+  std::vector<float> words = values_of(model_, "bert.embeddings.word_embeddings.weight");
+  for (std::string prefix : {"module.", "0.auto_model.", "model.module.", "_orig_mod.", "notbert."}) {
+    for (bool own : {true, false}) {
+      BertForMaskedLM model(small_config(12), Initializer::unset());
+      EXPECT_EQ(
+          load_weights(model, renamed(prefix, own)),
+          (std::vector<LoadNote>{{"The weights' names begin with '" + prefix + "', which is left away", {}},
+                                 {"Not used by this model", {"steps"}}}));
+      EXPECT_EQ(values_of(model, "bert.embeddings.word_embeddings.weight"), words);
+      EXPECT_EQ(values_of(model, "cls.predictions.bias"), values_of(model_, "cls.predictions.bias"));
+    }
+  }
+  // In a directory, too, where a decoder of its own is found behind the prefix.
+  std::vector<NamedArray> tensors = renamed("module.", true).tensors;
+  tensors.push_back({"module.cls.predictions.decoder.weight", Array::full({12, 32}, 1, DType::f32)});
+  write_safetensors(path_ + "/model.safetensors", tensors);
+  auto read = load_pretrained<BertForMaskedLM>(path_);
+  EXPECT_FALSE(read.model->config().tie_word_embeddings);
+  EXPECT_EQ(read.notes.size(), 3u);
+  // Of several models nobody can tell which is meant.
+  Safetensors two = renamed("query.", true);
+  for (const NamedArray& tensor : renamed("text.", true).tensors)
+    if (tensor.name != "steps") two.tensors.push_back(tensor);
+  std::string message = message_of([&] { load_weights(model_, two); });
+  EXPECT_NE(message.find("\nThe file holds several models, whose names begin with 'query.', 'text.'"),
+            std::string::npos)
+      << message;
+}
+
+// A tensor of a type that bertie doesn't have isn't missing.
+TEST_F(SavedModel, AnUnreadableTypeIsCalledThat) {
+  Safetensors file = read_weights(path_);
+  file.unsupported = {file.tensors[3].name};
+  file.tensors.erase(file.tensors.begin() + 3);
+  std::string message = message_of([&] { load_weights(model_, file); });
+  EXPECT_EQ(message, "[load] " + file.path + " doesn't fit the model:\n  wrong type: " + file.unsupported[0] +
+                         " holds no floating-point numbers that bertie reads");
+}
+
 TEST_F(SavedModel, ADecoderOfOtherValuesIsItsOwn) {
   std::vector<NamedArray> tensors = read_weights(path_).tensors;
   Array words = *read_weights(path_).find("bert.embeddings.word_embeddings.weight");
@@ -224,9 +275,12 @@ TEST_F(SavedModel, ADecoderOfOtherValuesIsItsOwn) {
     write_safetensors(path_ + "/model.safetensors", all);
     auto read = load_pretrained<BertForMaskedLM>(path_);
     bool tied = read.model->config().tie_word_embeddings;
-    EXPECT_EQ(read.notes, tied ? std::vector<std::string>{}
-                               : std::vector<std::string>{"The weights' decoder differs from the word "
-                                                          "embeddings, so tie_word_embeddings is false"});
+    EXPECT_EQ(
+        read.notes,
+        tied ? std::vector<LoadNote>{}
+             : (std::vector<LoadNote>{
+                   {"The weights' decoder differs from the word embeddings, so tie_word_embeddings is false",
+                    {}}}));
     return tied;
   };
   EXPECT_TRUE(tied_with(words));

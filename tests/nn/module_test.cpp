@@ -48,8 +48,7 @@ TEST(Module, RefusesWrongSizes) {
               MultiHeadAttention({8, 3}, init);
             }),
             "[multi_head_attention] 3 heads don't divide the hidden size 8");
-  EXPECT_EQ(message_of([&] { Dropout(1.0); }),
-            "[dropout] the dropout rate must be in 0 … 1 (1 excluded), got 1");
+  EXPECT_EQ(message_of([&] { Dropout(1.5); }), "[dropout] the dropout rate must be in 0 … 1, got 1.5");
   EXPECT_EQ(message_of([&] { Activation("swish"); }),
             "[activation] must be gelu, gelu_new, relu, silu, tanh or sigmoid, got 'swish'");
   EXPECT_NE(message_of([&] { Linear(3, 4, init).forward(Array::zeros({2, 5}, DType::f32)); }), "no error");

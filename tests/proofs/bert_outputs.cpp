@@ -51,7 +51,7 @@ template <class Model>
 bool run(const std::string& architecture, char** arguments) {
   if (architecture != Model::architecture) return false;
   auto pretrained = load_pretrained<Model>(arguments[1]);
-  for (const std::string& note : pretrained.notes) std::printf("%s\n", note.c_str());
+  for (const LoadNote& note : pretrained.notes) std::printf("%s\n", note.str().c_str());
   Safetensors batch = read_safetensors(arguments[2]);
   BertInput input{*batch.find("ids"), *batch.find("token_type_ids"), {}};
   input.pass.packing.offsets = batch.find("offsets")->to_vector<int64_t>();
