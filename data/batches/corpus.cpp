@@ -60,7 +60,8 @@ void add_text(Corpus& corpus, const std::string& source, std::string text) {
 
 Corpus read_corpus(const std::vector<std::string>& paths) {
   Corpus corpus;
-  for (const std::string& path : paths) add_text(corpus, path, read_file(path));
+  for (const std::string& path : paths)
+    add_text(corpus, path, path == "-" ? read_standard_input() : read_file(path));
   return corpus;
 }
 

@@ -23,8 +23,8 @@ struct Corpus {
   int64_t documents() const { return static_cast<int64_t>(document_offsets.size()) - 1; }
 };
 
-// Throws an Error that names the file where one can't be read, has no text (nothing but white space), or is
-// binary (a NUL within its first 64 KiB).
+// "-" is standard input. Throws an Error that names the file where one can't be read, has no text (nothing
+// but white space), or is binary (a NUL within its first 64 KiB).
 Corpus read_corpus(const std::vector<std::string>& paths);
 
 // Adds a text that comes from elsewhere than a file; `source` names it. Throws as read_corpus() does.

@@ -20,10 +20,16 @@ constexpr size_t block_bytes = 1 << 20;
   fail("read", "can't read '{}': {}", path, std::generic_category().message(error));
 }
 
+// A descriptor of one's own of standard input goes on where that is, which opening /dev/stdin wouldn't.
+int open_to_read(const std::string& path) {
+  if (path == "-") return ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+}
+
 }  // namespace
 
 LineBlocks::LineBlocks(const std::string& path, std::function<bool()> stopped)
-    : path_(path), stopped_(std::move(stopped)), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    : path_(path), stopped_(std::move(stopped)), descriptor_(open_to_read(path)) {
   if (descriptor_ < 0) fail_to_read(path, errno);
   struct stat status {};
   int error = ::fstat(descriptor_, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;

@@ -41,6 +41,22 @@ class Descriptor {
   struct stat status_ {};
 };
 
+// Begins with room for so many bytes, at least 1.
+std::string read_to_end(int descriptor, size_t room, const std::string& path) {
+  std::string contents(room, '\0');
+  size_t filled = 0;
+  for (;;) {
+    if (filled == contents.size()) contents.resize(2 * filled);
+    ssize_t got = ::read(descriptor, contents.data() + filled, contents.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_to_read(path, errno);
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  contents.resize(filled);
+  return contents;
+}
+
 }  // namespace
 
 MappedFile map_file(const std::string& path) {
@@ -57,19 +73,10 @@ MappedFile map_file(const std::string& path) {
 
 std::string read_file(const std::string& path) {
   Descriptor file(path);
-  // What fstat() says of a pipe or of a growing file is no bound, so read until there is no more.
-  std::string contents(S_ISREG(file.mode()) ? file.bytes() + 1 : 1 << 16, '\0');
-  size_t filled = 0;
-  for (;;) {
-    if (filled == contents.size()) contents.resize(2 * filled);
-    ssize_t got = ::read(file.get(), contents.data() + filled, contents.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_to_read(path, errno);
-    if (got == 0) break;
-    filled += static_cast<size_t>(got);
-  }
-  contents.resize(filled);
-  return contents;
+  // What fstat() says of a pipe or of a growing file is no bound.
+  return read_to_end(file.get(), S_ISREG(file.mode()) ? file.bytes() + 1 : 1 << 16, path);
 }
+
+std::string read_standard_input() { return read_to_end(STDIN_FILENO, 1 << 16, "-"); }
 
 }  // namespace bertie

@@ -18,4 +18,7 @@ struct MappedFile {
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 
+// Standard input to its end. Throws where it can't be read.
+std::string read_standard_input();
+
 }  // namespace bertie
