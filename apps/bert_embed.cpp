@@ -1,13 +1,13 @@
 // Contextual embeddings: what a BERT makes of each token of a text, or of the text as a whole.
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "apps/encoded_text.h"
+#include "apps/options.h"
 #include "apps/program.h"
 #include "bertie/data/files/embedding_file.h"
 #include "bertie/models/bert.h"
@@ -126,7 +126,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Writes the embeddings that a BERT gives to a text's tokens, or to the text as a whole.\n\n"
       "  bert_embed --model bert-base-uncased --text \"Hello, how are you?\"\n"
-      "  bert_embed --model my_bert --input lines.txt --pool mean --normalize --output lines.npy\n"
+      "  bert_embed --model my_bert --input lines.txt --pool mean --normalize \\\n"
+      "    --output lines.npy\n"
       "  bert_embed --model my_bert --input lines.txt --pool cls --json\n"
       "  bert_embed --model all-MiniLM-L6-v2 --input lines.txt --output lines.npy\n",
       "bert_embed"};
@@ -137,7 +138,7 @@ int main(int argc, char** argv) {
   std::optional<int64_t> max_length;
   bool normalize = false, no_special_tokens = false, json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
-      ->check(check_file_name)
+      ->check(check_folder_name)
       ->required();
   add_text_options(app, text);
   app.add_flag("--pairs", text.pairs, "A tab separates two segments");
@@ -156,7 +157,7 @@ int main(int argc, char** argv) {
   app.add_flag("--normalize", normalize, "Scales every embedding to length 1");
   app.add_flag("--no-special-tokens", no_special_tokens, "No [CLS] in front, no [SEP] behind");
   app.add_option("--max-length", max_length, "Cut texts to this many tokens (default: what the model takes)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->transform(integer_in(1, 1'000'000));
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   auto* json_flag = app.add_flag("--json", json, "One JSON object per text");
   app.add_option("--output", output, "Write the embeddings to a .npy or .safetensors file")

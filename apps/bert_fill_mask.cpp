@@ -1,11 +1,11 @@
 // What a BERT thinks stands at [MASK].
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "apps/encoded_text.h"
+#include "apps/options.h"
 #include "apps/program.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/models/pretrained.h"
@@ -87,14 +87,14 @@ int main(int argc, char** argv) {
   int64_t top_k = 5;
   bool json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
-      ->check(check_file_name)
+      ->check(check_folder_name)
       ->required();
   add_text_options(app, text);
   app.add_option("--targets", targets,
                  "Only these words, separated by commas: each one token of the vocabulary")
       ->check(check_file_name);
   app.add_option("--top-k", top_k, "Words per [MASK]")
-      ->check(CLI::Range(1, 1'000'000))
+      ->transform(integer_in(1, 1'000'000))
       ->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   app.add_flag("--json", json, "One JSON object per [MASK]");

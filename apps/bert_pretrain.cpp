@@ -1,15 +1,17 @@
 // Pre-trains a BERT by masked language modeling and writes a model directory.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/language_report.h"
+#include "apps/held_out_report.h"
 #include "apps/model_folder.h"
+#include "apps/options.h"
 #include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/text_report.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/files/atomic_file.h"
+#include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
-#include "bertie/models/mlm_evaluation.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/training.h"
 #include "bertie/ops/loss.h"
@@ -58,52 +60,61 @@ struct Options {
   int64_t max_length = 128;
   // Without a value: the preset's.
   std::optional<std::string> write_corpus;
-  std::optional<int32_t> vocab_size;
+  std::optional<int32_t> vocab_size, alphabet;
   std::optional<int64_t> steps, epochs, batch_tokens, warmup;
   std::optional<double> learning_rate, dropout;
   double weight_decay = 0.01;
 };
 
 void declare(CLI::App& app, Options& o) {
-  auto positive = CLI::Range(int64_t{1}, int64_t{1} << 30);
-  auto* corpus = app.add_option("--corpus", o.corpus,
-                                "Text files: a line is a unit of text, a blank line ends a document "
-                                "(default: a text of a small language "
-                                "whose best possible score is known)")
-                     ->check(check_file_name);
-  take_brackets(corpus);
-  app.add_option("--write-corpus", o.write_corpus,
-                 "Write the default text to this file, replacing it, and do nothing else")
-      ->check(check_file_name)
-      ->excludes(corpus);
+  auto positive = integer_in(1, int64_t{1} << 30);
+  WordPieceTrainerOptions trainer;
+  take_brackets(app.add_option("--corpus", o.corpus,
+                               "Text files: a line is a unit of text, a blank line ends a document; '-' is "
+                               "standard input (default: a text of a small language whose best possible "
+                               "score is known)")
+                    ->check(check_file_name));
   app.add_option("--held-out", o.held_out,
                  "Text file to evaluate on (default: every 20th document or line of the corpus)")
       ->check(check_file_name);
-  app.add_option("--vocab", o.vocab,
-                 "vocab.txt to use (default: trained from the corpus; the default text has its own)")
-      ->check(check_file_name);
-  app.add_option("--vocab-size", o.vocab_size, "Entries of a trained vocabulary (default: 8192)")
-      ->check(CLI::Range(100, 1'000'000));
+  auto* vocab = app.add_option("--vocab", o.vocab,
+                               "vocab.txt to use (default: trained from the corpus; the default text has its "
+                               "own)")
+                    ->check(check_file_name);
+  app.add_option("--vocab-size", o.vocab_size,
+                 fmt::format("Entries of a trained vocabulary (default: {})", trainer.size))
+      ->transform(integer_in(100, 1'000'000))
+      ->excludes(vocab);
+  app.add_option("--alphabet", o.alphabet,
+                 fmt::format("Different characters of a trained vocabulary, the most frequent ones; words "
+                             "with others become [UNK] (default: {})",
+                             trainer.alphabet_limit))
+      ->transform(integer_in(1, 1'114'112))
+      ->excludes(vocab);
   app.add_flag("--cased", o.cased, "Keep upper case and accents");
-  auto* preset = app.add_option("--preset", o.preset, "tiny, mini, small, medium or base")
+  auto* preset = app.add_option("--preset", o.preset, "The model's size")
                      ->check(CLI::IsMember(bert_preset_names()))
                      ->capture_default_str();
   app.add_option("--config", o.config,
-                 "config.json that describes the model; its vocab_size becomes the vocabulary's")
+                 "config.json that describes the model, in place of --preset; its vocab_size becomes the "
+                 "vocabulary's")
       ->check(check_file_name)
       ->excludes(preset);
-  auto* steps = app.add_option("--steps", o.steps, "Updates of the weights")->check(positive);
+  auto* steps = app.add_option("--steps", o.steps, "Updates of the weights (default: the preset's)")
+                    ->transform(positive);
   app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")
-      ->check(positive)
+      ->transform(positive)
       ->excludes(steps);
-  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step (default: the preset's)")
+      ->transform(integer_in(1, 1 << 20));
   app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")
-      ->check(CLI::Range(3, 65'536))
+      ->transform(integer_in(3, 65'536))
       ->capture_default_str();
-  app.add_option("--learning-rate", o.learning_rate, "Largest learning rate; it falls linearly to zero")
+  app.add_option("--learning-rate", o.learning_rate,
+                 "Largest learning rate; it falls linearly to zero (default: the preset's)")
       ->check(number_in(0, 1e3));
   app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+      ->transform(integer_in(0, int64_t{1} << 40));
   app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")
       ->check(number_in(0, 1e3))
       ->capture_default_str();
@@ -112,12 +123,18 @@ void declare(CLI::App& app, Options& o) {
   take_brackets(
       app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'"));
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
+      ->transform(integer_in(0, int64_t{1} << 62))
       ->capture_default_str();
   app.add_option("--output", o.output, "Model directory to write")
-      ->check(check_file_name)
+      ->check(check_folder_name)
       ->capture_default_str();
   app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
+  auto* write_corpus =
+      app.add_option("--write-corpus", o.write_corpus,
+                     "Write the default text to this file, replacing it, and do nothing else")
+          ->check(check_file_name);
+  for (CLI::Option* option : app.get_options())
+    if (option != write_corpus && option != app.get_help_ptr()) write_corpus->excludes(option);
   app.footer(defaults_table());
 }
 
@@ -130,18 +147,13 @@ Corpus read_text(const Options& o) {
   return corpus;
 }
 
-void report_replaced(const Corpus& corpus) {
-  if (corpus.replaced > 0)
-    message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            shown(corpus.first_replaced_source), corpus.first_replaced_line);
-}
-
 Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
                           const WordSplitterOptions& words) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
-  if (o.corpus.empty() && !o.vocab_size && !o.cased) return language_vocabulary();
+  if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
   WordPieceTrainerOptions trainer;
-  if (o.vocab_size) trainer.size = *o.vocab_size;
+  trainer.size = o.vocab_size.value_or(trainer.size);
+  trainer.alphabet_limit = o.alphabet.value_or(trainer.alphabet_limit);
   return train_wordpiece(count_words(lines, words), trainer);
 }
 
@@ -164,72 +176,19 @@ bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSpl
          held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
 }
 
-// The held-out scores at one moment: a line for people, an object for programs.
-class Evaluation {
+// metrics.jsonl: an object per evaluation.
+class Metrics {
  public:
-  Evaluation(ModelFolder& folder, const TokenizedLines& training, const MlmBatches& held_out,
-             const std::vector<bool>& scorable, const Tokenizer& tokenizer, bool language)
-      : held_out_(held_out),
-        tokenizer_(tokenizer),
-        language_(language),
-        mask_id_(tokenizer.vocabulary().mask_id()),
-        batches_(evaluation_batches(held_out, 5000)),
-        control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
-        unigram_(training, scorable),
-        unigram_score_(unigram_.evaluate(batches_, mask_id_)),
-        folder_(folder) {}
+  explicit Metrics(ModelFolder& folder) : folder_(folder) {}
 
-  void run(BertForMaskedLM& model, int64_t step, bool last) {
-    model.eval();
-    MlmScore score = evaluate(model, batches_, mask_id_);
-    message(
-        "Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} "
-        "positions",
-        step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
-    Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
-    if (interrupted()) last = false;  // what follows takes its time
-    if (last && language_) {
-      message("Comparing with the best possible predictions");
-      auto start = std::chrono::steady_clock::now();
-      LanguageScores scores = score_language(model, held_out_, unigram_);
-      std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-      message("{} scored positions in {:.1f} s", scores.all().positions, took.count());
-      print_message(language_table(scores));
-      print_message(filled_masks(model, tokenizer_));
-      record["language"] = bertie::to_json(scores);
-    } else if (last && !control_.empty()) {
-      MlmScore control = evaluate(model, control_, mask_id_),
-               control_unigram = unigram_.evaluate(control_, mask_id_);
-      message(
-          "  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: "
-          "{:.4f} (unigram {:.4f})",
-          score.hidden_loss, unigram_score_.hidden_loss, control.hidden_loss, control_unigram.hidden_loss);
-      record["foreign_context"] = to_json(control);
-      record["foreign_context_unigram"] = to_json(control_unigram);
-    }
-    model.train();
-    metrics_ += record.dump() + "\n";
-    folder_.write_metrics(metrics_);
+  void add(const Json& record) {
+    text_ += record.dump() + "\n";
+    folder_.write_metrics(text_);
   }
 
  private:
-  static Json to_json(const MlmScore& score) {
-    return {{"loss", score.loss},
-            {"accuracy", score.accuracy},
-            {"scored", score.scored},
-            {"hidden_loss", score.hidden_loss},
-            {"hidden", score.hidden}};
-  }
-
-  const MlmBatches& held_out_;
-  const Tokenizer& tokenizer_;
-  bool language_;
-  int32_t mask_id_;
-  std::vector<MaskedBatch> batches_, control_;
-  UnigramModel unigram_;
-  MlmScore unigram_score_;
   ModelFolder& folder_;
-  std::string metrics_;
+  std::string text_;
 };
 
 // The training batches one after the other, pass after pass.
@@ -250,35 +209,25 @@ class BatchStream {
   int64_t pass_ = 0, position_ = 0;
 };
 
-// Loss, masked accuracy and speed since the last line of progress.
+// Loss, masked accuracy and speed of the last steps.
 class Meter {
  public:
-  void add(double loss, const Array& logits, const MaskedBatch& batch) {
+  // `now`: Progress::worked(), so that evaluations don't count.
+  void add(double now, double loss, const Array& logits, const MaskedBatch& batch) {
     Array best = argmax(logits);
+    double right = 0, scored = static_cast<double>(best.size());
     for (int64_t i = 0; i < best.size(); ++i)
-      right_ += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
-    scored_ += static_cast<double>(best.size());
-    loss_ += loss * static_cast<double>(best.size());
-    tokens_ += static_cast<double>(batch.tokens.tokens());
+      right += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
+    recent_.add(now, {loss * scored, right, scored, static_cast<double>(batch.tokens.tokens())});
   }
-  std::string text(int64_t steps_left) {
-    double now = seconds(), elapsed = now - since_;
-    since_ = now;
-    std::string line = fmt::format("loss {:.4f}  accuracy {:.3f}  {:.0f} tokens/s", loss_ / scored_,
-                                   right_ / scored_, tokens_ / elapsed);
-    loss_ = scored_ = right_ = tokens_ = 0;
-    if (steps_left > 0)
-      line += "  " + duration(now / static_cast<double>(done) * static_cast<double>(steps_left)) + " left";
-    return line;
+  std::string text() const {
+    auto [loss, right, scored, tokens] = recent_.sums();
+    return fmt::format("loss {:.3f}  accuracy {:.3f}  {:.0f} tokens/s", loss / scored, right / scored,
+                       tokens / recent_.seconds());
   }
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  int64_t done = 0;
 
  private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  double since_ = 0, loss_ = 0, scored_ = 0, right_ = 0, tokens_ = 0;
+  RecentSums<4> recent_;
 };
 
 BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
@@ -290,35 +239,54 @@ BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
   return config;
 }
 
+// The share of [UNK], and notes on what makes scores worth less.
+void report_texts(const Options& o, const TokenizedLines& training, const TokenizedLines& held_out,
+                  int32_t unk_id) {
+  double share = unknown_share(training, unk_id), held_out_share = unknown_share(held_out, unk_id);
+  message("[UNK]: {:.2f} % of the tokens to train on, {:.2f} % of those held out", 100 * share,
+          100 * held_out_share);
+  std::string advice =
+      o.vocab.empty() ? "A larger --alphabet knows more characters" : "A --vocab of this text would know it";
+  note_unknown("the text to train on", share, advice);
+  note_unknown("the held-out text", held_out_share, advice);
+  note_known_lines(training, held_out);
+}
+
 void pretrain(const Options& o) {
   ModelFolder folder(o.output, o.overwrite);
+  std::optional<Progress> stage;
+  stage.emplace("Reading the text");
   Corpus corpus = read_text(o), held_out_corpus;
-  report_replaced(corpus);
-  CorpusSplit split;
-  if (o.held_out.empty()) {
-    split = split_corpus(corpus);
-  } else {
-    held_out_corpus = read_corpus({o.held_out}, interrupted);
-    report_replaced(held_out_corpus);
-    split = {corpus.lines, held_out_corpus.lines};
-  }
+  if (!o.held_out.empty()) held_out_corpus = read_corpus({o.held_out}, interrupted);
+  stage.reset();
+  note_corpus(corpus);
+  note_corpus(held_out_corpus);
+  CorpusSplit split =
+      o.held_out.empty() ? split_corpus(corpus) : CorpusSplit{corpus.lines, held_out_corpus.lines};
   TokenizerOptions tokenizer_options;
   tokenizer_options.words.do_lower_case = !o.cased;
+  stage.emplace("Making the vocabulary");
   Tokenizer tokenizer(vocabulary_for(o, split.training, tokenizer_options.words), tokenizer_options);
   const Vocabulary& vocabulary = tokenizer.vocabulary();
+  stage.emplace("Tokenizing the text");
+  TokenizedLines training_lines = tokenize_lines(tokenizer, split.training, o.max_length),
+                 held_out_lines = tokenize_lines(tokenizer, split.held_out, o.max_length);
+  stage.reset();
   BertConfig config = model_config(o, vocabulary);
 
   const Defaults& defaults = defaults_of(config);
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
   std::vector<bool> scorable = scorable_tokens(o, vocabulary);
-  Masking masking(scorable, vocabulary.mask_id(), o.seed);
-  MlmBatches training(tokenize_lines(tokenizer, split.training, o.max_length), vocabulary, masking,
+  check_scorable("corpus", "the text to train on", training_lines, scorable, vocabulary.unk_id());
+  check_scorable("held-out", "the held-out text", held_out_lines, scorable, vocabulary.unk_id());
+  MlmBatches training(std::move(training_lines), vocabulary, Masking(scorable, vocabulary.mask_id(), o.seed),
                       batch_tokens, o.seed);
-  MlmBatches held_out(tokenize_lines(tokenizer, split.held_out, o.max_length), vocabulary,
-                      Masking(scorable, vocabulary.mask_id(), 0), 4096, 0);
+  MlmBatches held_out(std::move(held_out_lines), vocabulary, Masking(scorable, vocabulary.mask_id(), 0), 4096,
+                      0);
   message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
           corpus.lines.size(), corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(),
           vocabulary.size());
+  report_texts(o, training.lines(), held_out.lines(), vocabulary.unk_id());
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
   ParameterBlock parameters(model);
@@ -334,15 +302,23 @@ void pretrain(const Options& o) {
           config.num_hidden_layers, config.hidden_size, parameters.size(), options.steps, batch_tokens,
           options.schedule.peak);
 
+  if (options.schedule.warmup_steps > options.steps)
+    message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
+            options.schedule.warmup_steps, options.schedule.peak);
+  if (batch_tokens > training.tokens_per_pass())
+    message("Note: a pass over the text has only {} tokens, so each step is a whole pass",
+            training.tokens_per_pass());
+
   bool language = is_language(o, vocabulary, split, held_out);
   if (o.corpus.empty() && !language)
     message(
         "Note: the best possible score is known only for the default text with its own vocabulary, whole "
         "lines and all words scored");
-  Evaluation evaluation(folder, training.lines(), held_out, scorable, tokenizer, language);
-  evaluation.run(model, 0, false);
+  HeldOutReport report(training.lines(), held_out, scorable, tokenizer, language);
+  Metrics metrics(folder);
+  metrics.add(report.run(model, 0, false));
   Meter meter;
-  Progress progress(options.steps);
+  std::optional<Progress> progress(std::in_place, "Training", options.steps);
   BatchStream stream(training);
   MaskedBatch batch;
   Tensor logits;
@@ -352,14 +328,16 @@ void pretrain(const Options& o) {
     logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
     return cross_entropy(logits, batch.labels);
   };
-  auto after_step = [&](const StepReport& report) {
-    meter.done = report.step + 1;
-    meter.add(report.loss, logits.array(), batch);
+  int64_t done = 0;
+  auto after_step = [&](const StepReport& step) {
+    done = step.step + 1;
+    meter.add(progress->worked(), step.loss, logits.array(), batch);
     logits = Tensor();
-    progress.update(meter.done, [&] { return meter.text(options.steps - meter.done); });
-    if (meter.done % every == 0 && meter.done < options.steps && !interrupted()) {
-      progress.clear();
-      evaluation.run(model, meter.done, false);
+    progress->update(done, [&] { return meter.text(); });
+    if (done % every == 0 && done < options.steps && !interrupted()) {
+      progress->pause();
+      metrics.add(report.run(model, done, false));
+      progress->resume();
     }
     return !interrupted();
   };
@@ -367,14 +345,15 @@ void pretrain(const Options& o) {
   try {
     train(parameters, optimizer, options, loss_of, after_step);
   } catch (const std::exception&) {
-    progress.clear();
-    if (meter.done > 0) folder.rescue(model, tokenizer, {meter.done, options.steps});
+    progress.reset();
+    if (done > 0) folder.rescue(model, tokenizer, {done, options.steps});
     throw;
   }
-  progress.clear();
-  message("{} steps in {} ({:.1f} s)", meter.done, duration(meter.seconds()), meter.seconds());
-  result("{}", folder.save(model, tokenizer, {meter.done, options.steps}));
-  evaluation.run(model, meter.done, true);
+  double seconds = progress->elapsed();
+  progress.reset();
+  message("{} steps in {} ({:.1f} s)", done, duration(seconds), seconds);
+  result("{}", folder.save(model, tokenizer, {done, options.steps}));
+  metrics.add(report.run(model, done, true));
 }
 
 }  // namespace

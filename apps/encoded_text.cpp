@@ -1,8 +1,8 @@
 #include "apps/encoded_text.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "apps/options.h"
 #include "apps/program.h"
 
 namespace bertie {
@@ -29,7 +29,8 @@ BatchPlan plan(const std::vector<Encoding>& lines) {
 void add_text_options(CLI::App& app, TextOptions& options) {
   auto* group = app.add_option_group("text");
   group->add_option("--text", options.text, "One text");
-  group->add_option("--input", options.input, "A file with a text in each line")->check(check_file_name);
+  group->add_option("--input", options.input, "A file with a text in each line; '-' is standard input")
+      ->check(check_file_name);
   group->require_option(1);
 }
 

@@ -23,17 +23,25 @@ void for_each_phenomenon(Visit visit) {
   for (int p = 1; p < phenomena; ++p) visit(static_cast<Phenomenon>(p));
 }
 
-bool enough(const LanguageScores& scores) {
-  bool all = scores.all().positions >= least_positions;
-  for_each_phenomenon([&](Phenomenon p) { all = all && scores.of(p).positions >= least_of_a_phenomenon; });
-  return all;
+// How much is scored of what is to be: 1 or more where it is enough.
+double share_scored(const LanguageScores& scores) {
+  auto share = [](const LanguageScore& score, int64_t least) {
+    return static_cast<double>(score.positions) / static_cast<double>(least);
+  };
+  double smallest = share(scores.all(), least_positions);
+  for_each_phenomenon(
+      [&](Phenomenon p) { smallest = std::min(smallest, share(scores.of(p), least_of_a_phenomenon)); });
+  return smallest;
 }
 
+// What is shown to people leaves the last column out.
+constexpr int shown_columns = LanguageScore::unigram;
+
 std::string table_row(const char* name, const LanguageScore& score) {
-  std::string row = fmt::format("{:<11} {:>6}  ", name, score.positions);
-  for (double accuracy : score.accuracy) row += fmt::format(" {:5.1f}", 100 * accuracy);
+  std::string row = fmt::format("{:<11} {:>6}", name, score.positions);
+  for (int c = 0; c < shown_columns; ++c) row += fmt::format(" {:5.1f}", 100 * score.accuracy[c]);
   row += fmt::format(" {:5.1f}  ", 100 * score.accuracy_lost);
-  for (double loss : score.loss) row += fmt::format("{:6.3f}", loss);
+  for (int c = 0; c < shown_columns; ++c) row += fmt::format("{:6.3f}", score.loss[c]);
   return row + fmt::format("{:6.3f}\n", score.loss_lost);
 }
 
@@ -51,28 +59,34 @@ Json to_json(const LanguageScore& score) {
 }  // namespace
 
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
-                              const UnigramModel& unigram) {
+                              const UnigramModel& unigram,
+                              const std::function<void(int64_t percent)>& after_pass) {
   LanguageScores scores(held_out.lines(), unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
-  for (int64_t pass = 0; pass < max_passes && !enough(scores) && !interrupted(); ++pass) {
+  double share = 0;
+  for (int64_t pass = 0; pass < max_passes && share < 1 && !interrupted(); ++pass) {
     for (int64_t b = 0; b < plan.size(); ++b) {
       MaskedBatch batch = held_out.batch(plan[b], pass);
       scores.add(batch, log_probabilities(model, batch));
     }
+    share = share_scored(scores);
+    after_pass(static_cast<int64_t>(100 * std::min(share, 1.0)));
   }
   return scores;
 }
 
 std::string language_table(const LanguageScores& scores) {
-  const char* columns = "   model  best   2+2  left words  lost";
-  std::string table = fmt::format("{:<18}{:^38}{:^38}\n{:<11} {:>6}{}{}\n", "", "accuracy in %",
+  const char* columns = " model  best   2+2  left  lost";
+  std::string table = fmt::format("{:<18}{:^30}  {:^30}\n{:<11} {:>6}{}  {}\n", "", "accuracy in %",
                                   "loss in nats", "", "scored", columns, columns);
   table += table_row("all", scores.all());
   for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
-  return table +
-         "best: no model can do better; 2+2: the best that sees two tokens on each side;\n"
-         "left: the best that sees nothing on the right; words: by frequency alone;\n"
-         "lost: from model to best, without the luck of the draw\n";
+  LanguageScore all = scores.all();
+  return table + fmt::format(
+                     "best: no model can do better; 2+2: the best that sees two tokens on each side;\n"
+                     "left: the best that sees nothing on the right; lost: from model to best, without\n"
+                     "the luck of the draw. By word frequency alone: {:.1f} % of all, {:.3f} nats\n",
+                     100 * all.accuracy[LanguageScore::unigram], all.loss[LanguageScore::unigram]);
 }
 
 Json to_json(const LanguageScores& scores) {

@@ -1,6 +1,7 @@
 // What bert_pretrain tells at its end about a model of the default text: how near it comes to the best
 // possible predictions (docs/language.md).
 #pragma once
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 
 #include "bertie/data/batches/mlm_batches.h"
@@ -11,11 +12,13 @@
 namespace bertie {
 
 // On at least 20,000 scored positions of the held-out lines, and 1,000 of each phenomenon, near and far. The
-// lines are masked again, differently, until there are as many. Ctrl-C ends it early.
+// lines are masked again, differently, until there are as many. Ctrl-C ends it early. `after_pass` is told
+// how many percent are done.
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
-                              const UnigramModel& unigram);
+                              const UnigramModel& unigram,
+                              const std::function<void(int64_t percent)>& after_pass);
 
-std::string language_table(const LanguageScores& scores);  // of several lines, for people
+std::string language_table(const LanguageScores& scores);  // of several lines of up to 80 columns, for people
 nlohmann::ordered_json to_json(const LanguageScores& scores);
 
 // language_examples() filled in by the model, beside the exact probabilities.

@@ -1,10 +1,10 @@
 // The smallest training there is: a pretrained BERT, one sentence, one masked word. What next_word does with
 // a toy.
-#include <CLI/CLI.hpp>
 #include <cmath>
 
 #include "apps/encoded_text.h"
 #include "apps/model_folder.h"
+#include "apps/options.h"
 #include "apps/program.h"
 #include "bertie/autograd/backward.h"
 #include "bertie/models/bert_heads.h"
@@ -19,8 +19,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Trains a pretrained BERT on one masked word and shows what the step did.\n\n"
       "  mlm_step --model bert-base-uncased\n"
-      "  mlm_step --model my_bert --text \"the [MASK] sat on the mat .\" --target cat --steps 3 --output "
-      "tuned\n",
+      "  mlm_step --model my_bert --text \"the [MASK] sat on the mat .\" --target cat \\\n"
+      "    --steps 3 --output tuned\n",
       "mlm_step"};
   std::string directory, text = "I love [MASK] soccer.", target = "playing", output;
   PretrainedOptions load;
@@ -28,18 +28,20 @@ int main(int argc, char** argv) {
   double learning_rate = 1e-3;
   bool overwrite = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
-      ->check(check_file_name)
+      ->check(check_folder_name)
       ->required();
   app.add_option("--text", text, "A sentence with one [MASK]")->capture_default_str();
   app.add_option("--target", target, "The word that belongs there: one token of the vocabulary")
       ->capture_default_str();
   app.add_option("--steps", steps, "Updates of the weights")
-      ->check(CLI::Range(1, 1'000'000))
+      ->transform(integer_in(1, 1'000'000))
       ->capture_default_str();
   app.add_option("--learning-rate", learning_rate, "Adam's")->check(number_in(0, 1e3))->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
-  app.add_option("--output", output, "Writes the trained model to this directory")->check(check_file_name);
-  app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl");
+  auto* output_option = app.add_option("--output", output, "Writes the trained model to this directory")
+                            ->check(check_folder_name);
+  app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl")
+      ->needs(output_option);
 
   return run_program(app, argc, argv, [&] {
     std::optional<ModelFolder> folder;

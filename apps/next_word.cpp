@@ -1,8 +1,8 @@
 // The toy model: each word of a sentence learns to predict the next one.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
 
+#include "apps/options.h"
 #include "apps/program.h"
 #include "bertie/models/next_word.h"
 #include "bertie/nn/training.h"
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--prompt", prompt, "What to continue; its last word counts")->capture_default_str();
   app.add_option("--seed", seed, "Seed of the initial weights")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
+      ->transform(integer_in(0, int64_t{1} << 62))
       ->capture_default_str();
 
   return run_program(app, argc, argv, [&] {

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
-#include <cmath>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
-#include <iostream>
 
+#include "apps/options.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/autograd/version.h"
@@ -15,40 +15,29 @@
 namespace bertie {
 namespace {
 
-// On standard error, where text may get lost (closed, a full disk): the work goes on.
-void write_now(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
-}
+// Nobody reads standard output any more, as behind `| head`.
+struct NoReader : std::exception {};
 
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
-      ->check(CLI::Range(1, most_threads));
+      ->transform(integer_in(1, most_threads));
   app.set_version_flag("--version", fmt::format("{} (bertie) {}", app.get_name(), version()),
                        "Print the version and exit");
-  app.get_formatter()->column_width(34);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help, --version
-      app.exit(error);
-      if (std::cout.flush()) return 0;
-      print_message(app.get_name() + ": [output] standard output can't be written");
-      return 1;
-    }
-    print_message(app.get_name() + ": " + error.what() + " (--help tells more)");
-    return 2;
-  }
-  watch_signals();
-  try {
+    if (std::optional<int> status = parse_options(app, argc, argv)) return *status;
+    watch_signals();
     if (threads > 0) set_thread_count(threads);
     gemm_backend(DType::f32, 1, 1, 1);  // throws, now rather than later, where BERTIE_GEMM names none
     if (std::string advice = gemm_advice(); !advice.empty()) print_message(advice);
     body();
     if (std::fflush(stdout) != 0) fail("output", "standard output can't be written");
+  } catch (const NoReader&) {  // ends as other tools do, quietly
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+    return 128 + SIGPIPE;
   } catch (const std::exception& error) {
     std::string text = error.what();
     print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
@@ -57,21 +46,9 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   return interrupt_status();
 }
 
-std::string check_file_name(const std::string& name) { return name.empty() ? "needs a name" : ""; }
-
-CLI::Validator number_in(double low, double high) {
-  return CLI::Validator(
-      [=](std::string& text) {
-        double value = 0;
-        bool within = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-        return within ? std::string() : fmt::format("{} is not a number in {} ... {}", text, low, high);
-      },
-      fmt::format("FLOAT in [{} - {}]", low, high));
-}
-
-CLI::Option* take_brackets(CLI::Option* option) {
-  // Only an unlimited number of values has CLI11 look for brackets.
-  return option->expected(1, 1 << 24)->allow_extra_args(false)->type_name("TEXT ...");
+void write_now(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
 }
 
 void print_message(const std::string& text) { write_now(text + "\n"); }
@@ -79,36 +56,9 @@ void print_message(const std::string& text) { write_now(text + "\n"); }
 void print_result(const std::string& text) {
   bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
-  BERTIE_CHECK(written && std::fflush(stdout) == 0, "output", "standard output can't be written");
-}
-
-std::string duration(double seconds) {
-  int64_t total = std::llround(seconds);
-  if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
-  return fmt::format("{}:{:02}", total / 60, total % 60);
-}
-
-Progress::Progress(int64_t total) : total_(total), terminal_(isatty(STDERR_FILENO)), last_(Clock::now()) {}
-
-Progress::~Progress() { clear(); }
-
-void Progress::update(int64_t done, const std::function<std::string()>& details) {
-  Clock::time_point now = Clock::now();
-  double waited = std::chrono::duration<double>(now - last_).count();
-  if (waited < (terminal_ ? 0.2 : 10)) return;
-  last_ = now;
-  if (!terminal_) return message("  {}/{}  {}", done, total_, details());
-  constexpr int width = 24;
-  int filled = static_cast<int>(done * width / std::max<int64_t>(total_, 1));
-  write_now(fmt::format("\r\033[K[{}{}] {}/{}  {}", std::string(filled, '#'),
-                        std::string(width - filled, '.'), done, total_, details()));
-  shown_ = true;
-}
-
-void Progress::clear() {
-  if (!shown_) return;
-  write_now("\r\033[K");
-  shown_ = false;
+  written = written && std::fflush(stdout) == 0;
+  if (!written && errno == EPIPE) throw NoReader();
+  BERTIE_CHECK(written, "output", "standard output can't be written");
 }
 
 }  // namespace bertie

@@ -1,9 +1,8 @@
-// What all programs share: options, exit status, Ctrl-C, messages and the progress line.
-// Results go to standard output, everything else to standard error.
+// What all programs share: exit status, Ctrl-C, messages. Their options are in apps/options.h, the progress
+// line in apps/progress.h. Results go to standard output, everything else to standard error.
 #pragma once
 #include <fmt/core.h>
 
-#include <chrono>
 #include <functional>
 #include <string>
 
@@ -11,30 +10,20 @@
 
 namespace CLI {
 class App;
-class Option;
-class Validator;
 }  // namespace CLI
 
 namespace bertie {
 
 // Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
-// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/signals.h). `--threads N` and
-// `--version` are added to every program.
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/signals.h). Ends by SIGPIPE where
+// nobody reads standard output any more. `--threads N` and `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
-// For CLI::Option::check() of every name of a file or a folder, and where else nothing can't be meant: what
-// is wrong with it. An empty one is most likely an unset variable of a shell.
-std::string check_file_name(const std::string& name);
-
-// For CLI::Option::check(): like CLI::Range, but NaN isn't within.
-CLI::Validator number_in(double low, double high);
-
-// Makes an option of several values take each as it is given. CLI11 takes '[UNK]' for a list of its own, of
-// UNK.
-CLI::Option* take_brackets(CLI::Option* option);
-
-void print_message(const std::string& text);  // a line on standard error
-void print_result(const std::string& text);   // a line on standard output; throws when it can't be written
+// On standard error, where text may get lost (closed, a full disk): the work goes on.
+void write_now(const std::string& text);
+void print_message(const std::string& text);  // a line
+// A line on standard output; throws when it can't be written.
+void print_result(const std::string& text);
 
 template <class... Arguments>
 void message(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
@@ -44,24 +33,5 @@ template <class... Arguments>
 void result(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
   print_result(fmt::format(format, std::forward<Arguments>(arguments)...));
 }
-
-std::string duration(double seconds);  // "2:05", "1:02:05"
-
-// On a terminal one line that is rewritten, with a bar; elsewhere a plain line now and then.
-class Progress {
- public:
-  explicit Progress(int64_t total);
-  ~Progress();
-  // `details()` is called only when something is printed.
-  void update(int64_t done, const std::function<std::string()>& details);
-  void clear();  // makes room for another message
-
- private:
-  using Clock = std::chrono::steady_clock;
-  int64_t total_;
-  bool terminal_;
-  bool shown_ = false;
-  Clock::time_point last_;
-};
 
 }  // namespace bertie

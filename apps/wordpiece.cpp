@@ -1,10 +1,12 @@
 // The tokenizer on its own: trains vocabularies, turns text into ids and ids into text.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "apps/options.h"
 #include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/text_report.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/data/batches/corpus.h"
@@ -24,7 +26,7 @@ constexpr size_t lines_per_task = 64;
 struct Options {
   std::vector<std::string> corpus;                  // train
   std::string output;                               // train
-  int32_t size = WordPieceTrainerOptions().size;    // train
+  WordPieceTrainerOptions trainer;                  // train
   std::string vocabulary, model;                    // encode, decode: one of them
   std::string text, input;                          // encode, decode: one of them; the text may be ids
   bool cased = false;                               // train, encode
@@ -44,21 +46,37 @@ Tokenizer tokenizer_of(const Options& o) {
   return Tokenizer(tokenizer.vocabulary(), options);
 }
 
+// The share of [UNK] among the tokens of the words.
+double unknown_share(const WordCounts& words, const Tokenizer& tokenizer) {
+  double tokens = 0, unknown = 0;
+  std::vector<int32_t> ids;
+  for (const auto& [word, count] : words) {
+    ids.clear();
+    tokenizer.append_ids(word, ids);
+    for (int32_t id : ids) unknown += id == tokenizer.vocabulary().unk_id() ? static_cast<double>(count) : 0;
+    tokens += static_cast<double>(ids.size()) * static_cast<double>(count);
+  }
+  return unknown / std::max(tokens, 1.0);
+}
+
 void train(const Options& o) {
   { AtomicFile probe(o.output); }  // finds out now whether it can be written
-  WordSplitterOptions words;
-  words.do_lower_case = !o.cased;
-  Corpus corpus = read_corpus(o.corpus, interrupted);
-  if (corpus.replaced > 0)
-    message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            shown(corpus.first_replaced_source), corpus.first_replaced_line);
-  WordCounts counts = count_words(corpus.lines, words);
-  WordPieceTrainerOptions options;
-  options.size = o.size;
-  Vocabulary vocabulary = train_wordpiece(counts, options);
+  TokenizerOptions options;
+  options.words.do_lower_case = !o.cased;
+  std::optional<Progress> stage(std::in_place, "Reading the text");
+  Corpus corpus = read_corpus(o.corpus);
+  stage.reset();
+  note_corpus(corpus);
+  stage.emplace("Counting the words");
+  WordCounts counts = count_words(corpus.lines, options.words);
+  stage.emplace("Making the vocabulary");
+  Vocabulary vocabulary = train_wordpiece(counts, o.trainer);
   vocabulary.write(o.output);
-  message("{}: {} entries from {} lines with {} distinct words", o.output, vocabulary.size(),
-          corpus.lines.size(), counts.size());
+  double share = unknown_share(counts, Tokenizer(vocabulary, options));
+  stage.reset();
+  message("{}: {} entries from {} lines with {} distinct words; [UNK]: {:.2f} % of the tokens", o.output,
+          vocabulary.size(), corpus.lines.size(), counts.size(), 100 * share);
+  note_unknown("the text", share, "A larger --alphabet knows more characters");
 }
 
 // Writes a line for each line of the input, in its order: line_of(line, output) appends it and returns how
@@ -185,7 +203,7 @@ void add_source_options(CLI::App& command, Options& o, const char* text_option, 
   auto* tokenizer = command.add_option_group("tokenizer", "Which tokenizer");
   tokenizer->add_option("--vocab", o.vocabulary, "vocab.txt")->check(check_file_name);
   tokenizer->add_option("--model", o.model, "Model directory: its vocabulary and tokenizer_config.json")
-      ->check(check_file_name);
+      ->check(check_folder_name);
   tokenizer->require_option(1);
   auto* source = command.add_option_group("source", "What to read");
   source->add_option(text_option, o.text, text_help);
@@ -200,7 +218,7 @@ int main(int argc, char** argv) {
       "Trains WordPiece vocabularies, turns text into ids and ids into text, as BERT's tokenizer does.\n\n"
       "  wordpiece train --input corpus.txt --size 8192 --output vocab.txt\n"
       "  wordpiece encode --vocab vocab.txt --text \"I love playing [MASK].\"\n"
-      "  wordpiece encode --model bert-base-uncased --input corpus.txt --json >tokens.jsonl\n"
+      "  wordpiece encode --model bert-base-uncased --input corpus.txt --json\n"
       "  wordpiece decode --vocab vocab.txt --ids \"2 14 8 3\"\n",
       "wordpiece"};
   Options o;
@@ -208,11 +226,16 @@ int main(int argc, char** argv) {
   app.fallthrough();  // --threads may follow the command
 
   CLI::App* train_command = app.add_subcommand("train", "Trains a vocabulary on text");
-  take_brackets(train_command->add_option("--input", o.corpus, "Text files, UTF-8"))
+  take_brackets(train_command->add_option("--input", o.corpus, "Text files, UTF-8; '-' is standard input"))
       ->check(check_file_name)
       ->required();
-  train_command->add_option("--size", o.size, "Entries, special tokens and characters included")
-      ->check(CLI::Range(1, 10'000'000))
+  train_command->add_option("--size", o.trainer.size, "Entries, special tokens and characters included")
+      ->transform(integer_in(1, 10'000'000))
+      ->capture_default_str();
+  train_command
+      ->add_option("--alphabet", o.trainer.alphabet_limit,
+                   "Different characters, the most frequent ones; words with others become [UNK]")
+      ->transform(integer_in(1, 1'114'112))
       ->capture_default_str();
   train_command->add_option("--output", o.output, "vocab.txt to write, replacing it")
       ->check(check_file_name)
@@ -220,7 +243,8 @@ int main(int argc, char** argv) {
   train_command->add_flag("--cased", o.cased, "Keep upper case and accents");
 
   CLI::App* encode_command = app.add_subcommand("encode", "Prints a line of ids for each line of text");
-  add_source_options(*encode_command, o, "--text", "A text", "Text file, UTF-8; only '\\n' ends a line");
+  add_source_options(*encode_command, o, "--text", "A text",
+                     "Text file, UTF-8, or '-', standard input; only '\\n' ends a line");
   encode_command->add_flag("--cased", o.cased, "Keep upper case and accents (--model says it by itself)")
       ->excludes("--model");
   encode_command->add_flag("--no-special-tokens", o.no_special_tokens, "Add no [CLS] and [SEP]");
@@ -228,12 +252,12 @@ int main(int argc, char** argv) {
                            "[MASK] and the like in the text are ordinary characters");
   encode_command->add_flag("--pairs", o.pairs, "A tab separates two texts, which make one input");
   encode_command->add_option("--mask", o.mask, "Replace this token, counted from 0, by [MASK]")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+      ->transform(integer_in(0, int64_t{1} << 40));
   encode_command->add_flag("--json", o.json, "One JSON object per line: tokens, ids, offsets, mask, labels");
 
   CLI::App* decode_command = app.add_subcommand("decode", "Prints a line of text for each line of ids");
   add_source_options(*decode_command, o, "--ids", "Ids between spaces",
-                     "File with ids between spaces on each line");
+                     "File with ids between spaces on each line, or '-', standard input");
   decode_command->add_flag("--no-special-tokens", o.no_special_tokens, "Leave out [CLS], [SEP] and the like");
 
   return run_program(app, argc, argv, [&] {

@@ -45,8 +45,10 @@ Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) 
   return log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
 }
 
-MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
+MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
+                  const std::function<void(int64_t done)>& after_batch) {
   Sums sums;
+  int64_t done = 0;
   for (const MaskedBatch& batch : batches) {
     Array log_p = log_probabilities(model, batch);
     int64_t words = log_p.shape()[1];
@@ -59,6 +61,7 @@ MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> bat
         sums.add(is_hidden(batch, i, mask_id), -static_cast<double>(row[label]), right);
       }
     });
+    if (after_batch) after_batch(++done);
   }
   return sums.mean();
 }

@@ -1,5 +1,6 @@
 // How good is a masked language model? Scores on fixed maskings of held-out text, beside what needs no model.
 #pragma once
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,8 +20,9 @@ struct MlmScore {
 // log p [M, V] of every word at the scored positions of a batch. The model must be in eval mode.
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch);
 
-// The model must be in eval mode.
-MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id);
+// The model must be in eval mode. `after_batch` is told how many batches are done.
+MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
+                  const std::function<void(int64_t done)>& after_batch = {});
 
 // p(word) = (its count in the training text + 1) / (number of tokens + number of ordinary words).
 class UnigramModel {

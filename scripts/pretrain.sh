@@ -16,16 +16,28 @@ given() {
   return 1
 }
 
+# What bert_pretrain --help prints, so that neither --help nor a mistyped option has anything installed or built first.
+help=$root/docs/bert_pretrain.txt
+if given --help || given -h; then
+  sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  echo
+  exec cat "$help"
+fi
+known=" -h $(grep -o -e '^  [-h,]*--[a-z-]*' "$help" | grep -o -e '--.*' | tr '\n' ' ')"
+for argument; do
+  [[ ! $argument =~ ^--?[a-zA-Z] || $known == *" ${argument%%=*} "* ]] ||
+    { echo "pretrain: there is no option ${argument%%=*} (--help lists them)" >&2; exit 2; }
+done
+
 "$root/scripts/install_dependencies.sh"
 # A folder that is configured already, perhaps with the tests, stays as it is: reconfiguring would throw objects away.
 if [[ ! -f $build/build.ninja ]]; then
   echo "pretrain: configuring $build"
-  cmake -S "$root" --preset release --log-level=WARNING -DBERTIE_TESTS=OFF -DBERTIE_BENCH=OFF
+  cmake -S "$root" --preset release --log-level=WARNING
 fi
 echo "pretrain: building the programs"
 cmake --build "$build" --target programs
 
-if given --help || given -h; then exec "$build/bert_pretrain" --help; fi
 if given --write-corpus; then exec "$build/bert_pretrain" "$@"; fi
 
 use() {

@@ -24,9 +24,9 @@ struct Corpus {
   int64_t documents() const { return static_cast<int64_t>(document_offsets.size()) - 1; }
 };
 
-// Regular files, and pipes: while one has nothing to read, `stopped` is asked ten times a second. Throws an
-// Error that names the file where one can't be read (or `stopped` said true), has no text (nothing but white
-// space), or is binary (a NUL within its first 64 KiB).
+// Regular files, pipes, and standard input as "-": while there is nothing to read, `stopped` is asked ten
+// times a second. Throws an Error that names the file where one can't be read (or `stopped` said true), has
+// no text (nothing but white space), or is binary (a NUL within its first 64 KiB).
 Corpus read_corpus(const std::vector<std::string>& paths, const std::function<bool()>& stopped = {});
 
 // Adds a text that comes from elsewhere than a file; `source` names it. Throws as read_corpus() does.

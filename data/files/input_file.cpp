@@ -17,11 +17,14 @@ void fail_to_read(const std::string& path, int error) {
 }
 
 // O_NONBLOCK: opening a pipe that nobody writes to would wait, and reading from it could not be stopped. (The
-// end of a pipe comes only after somebody has written to it; poll() waits for that.)
+// end of a pipe comes only after somebody has written to it; poll() waits for that.) Standard input is taken
+// where it stands, which opening /dev/stdin wouldn't do.
 InputFile::InputFile(const std::string& path, Kind kind, std::function<bool()> stopped)
     : path_(path),
       stopped_(std::move(stopped)),
-      descriptor_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
+      descriptor_(kind == Kind::text && path == "-"
+                      ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                      : ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
   if (descriptor_ < 0) fail_to_read(path, errno);
   struct stat status {};
   int error = ::fstat(descriptor_, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;

@@ -8,7 +8,8 @@ namespace bertie {
 
 class InputFile {
  public:
-  // A model's files are regular ones; a text may also come through a pipe or from a terminal.
+  // A model's files are regular ones; a text may also come through a pipe, from a terminal, or, as "-", from
+  // standard input.
   enum class Kind { regular, text };
   // Throws an Error that names the file where it can't be opened or is none of its kind: a folder, a device.
   // While a pipe has nothing to read, `stopped` is asked ten times a second.

@@ -15,8 +15,9 @@ class InputFile;
 
 class LineBlocks {
  public:
-  // Throws where the file can't be opened or is a folder or a device. While a pipe has nothing to read,
-  // `stopped` is asked ten times a second; once it says true, the reading ends as if the file did.
+  // "-" is standard input. Throws where the file can't be opened or is a folder or a device. While a pipe has
+  // nothing to read, `stopped` is asked ten times a second; once it says true, the reading ends as if the
+  // file did.
   explicit LineBlocks(const std::string& path, std::function<bool()> stopped = {});
   ~LineBlocks();
   LineBlocks(const LineBlocks&) = delete;

@@ -19,8 +19,8 @@ struct MappedFile {
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 
-// A text, which may also come through a pipe, to its end. While there is nothing to read, `stopped` is asked
-// ten times a second; throws once it says true, and as the others do.
+// A text, which may also come through a pipe or, as "-", from standard input, to its end. While there is
+// nothing to read, `stopped` is asked ten times a second; throws once it says true, and as the others do.
 std::string read_text(const std::string& path, std::function<bool()> stopped = {});
 
 }  // namespace bertie

@@ -56,6 +56,10 @@ expect 0 bert_embed --model model --input lines.txt --pool mean --output rows.np
 [[ $(stat -c %s rows.npy) -eq $((1024 + 4 * 128 * 4)) ]] || wrong "the size of rows.npy"
 expect 0 bert_embed --model model --input lines.txt --output rows.safetensors
 grep -a --quiet '"offsets":{"dtype":"I32","shape":\[5\]' rows.safetensors || wrong "rows.safetensors has no offsets"
+expect 0 bert_embed --model model --input lines.txt --pool cls --json
+cp out of_file
+timeout 60 bert_embed --model model --input - --pool cls --json <lines.txt >out 2>err || wrong "bert_embed --input -"
+cmp --silent out of_file || wrong "standard input should be read as a file is"
 refused 1 "safetensors" bert_embed --model model --input lines.txt --output refused.npy
 refused 1 ".npy" bert_embed --model model --text x --output refused.txt
 refused 1 "line 2 no tokens" bert_embed --model model --input lines.txt --pool mean --no-special-tokens --output refused.npy
@@ -112,6 +116,7 @@ expect 0 mlm_step --model replaced --text "the [MASK] sat" --target cat --output
 ! cmp --silent model/model.safetensors replaced/model.safetensors || wrong "--overwrite should replace the model"
 [[ ! -e replaced/metrics.jsonl ]] || wrong "the metrics of the replaced model are still there"
 refused 2 "steps" mlm_step --model model --steps 0
+refused 2 "--overwrite --output" mlm_step --model model --overwrite
 for rate in nan inf -1 much; do refused 2 "--learning-rate: $rate is not a number in 0" mlm_step --model model --learning-rate $rate; done
 refused 2 "--model: needs a name" mlm_step --model ""
 refused 2 "--output: needs a name" mlm_step --model model --output ""

@@ -64,6 +64,11 @@ done
 cmp out.1 out.2 && cmp out.1 out.5 || wrong "the output depends on the number of threads"
 [[ $(wc -l <out.1) -eq 30000 ]] || wrong "30000 lines gave $(wc -l <out.1)"
 
+for source in "cat lines.txt |" "exec <lines.txt;"; do  # standard input goes on where it is
+  [[ $(eval "$source { read -r first; wordpiece encode --vocab vocab.txt --no-special-tokens --input -; }") == \
+     $'\n\n7 8\n5 6\n10' ]] || wrong "'$source' as standard input"
+done
+
 # --- decode
 prints "i love playing [MASK]." decode "${v[@]}" --ids "5 6 7 8 4 10"
 prints "i love playing." decode "${v[@]}" --ids "2 5 6 7 8 4 10 3" --no-special-tokens
@@ -107,6 +112,14 @@ timeout 60 wordpiece encode --vocab trained.1 --input a.txt >out 2>err || wrong 
 cp a.txt '[draft]'
 timeout 60 wordpiece train --input '[draft]' b.txt --size 60 --output brackets.txt 2>err || wrong "train on a file in brackets"
 cmp trained.1 brackets.txt || wrong "a file in brackets should be read like another"
+grep --quiet "; \[UNK\]: 0.00 % of the tokens$" err || wrong "train should tell the share of [UNK]"
+timeout 60 wordpiece train --input - b.txt a.txt --size 60 --alphabet 3 --output alphabet.txt 2>err <a.txt || wrong "--alphabet"
+[[ $(grep -c -x . alphabet.txt) -eq 3 ]] || wrong "--alphabet 3 should leave three characters"
+grep --quiet "^Note: .* % of the text is \[UNK\].*--alphabet" err || wrong "much [UNK] should be noted"
+timeout 60 wordpiece train --input - b.txt --size 60 --output stdin.txt 2>err <a.txt || wrong "train from standard input"
+cmp trained.1 stdin.txt || wrong "standard input should be read as a file is"
+refused 2 "--alphabet" train --input a.txt --output refused.txt --alphabet 0
+refused 2 "there is no option --inptu, did you mean --input?" train --inptu a.txt
 refused 1 "size 5" train --input a.txt --size 5 --output refused.txt
 refused 1 "empty.txt" train --input empty.txt --output refused.txt
 refused 1 "missing.txt" train --input a.txt missing.txt --output refused.txt
@@ -147,7 +160,9 @@ prints "5 6" encode --vocab crlf.txt --text "i love" --no-special-tokens
 timeout 60 wordpiece encode "${v[@]}" --input many.txt >/dev/full 2>err && wrong "a full disk should be told"
 grep --quiet "^wordpiece: .*output" err || wrong "a full disk should be told as the output's"
 timeout 60 wordpiece encode "${v[@]}" --input many.txt 2>err | head -n 1 >out
+came=("${PIPESTATUS[@]}")
 [[ $(wc -l <out) -eq 1 ]] || wrong "a reader that closes its pipe gets its lines"
+[[ ${came[0]} -eq 141 && ! -s err ]] || wrong "a reader that closes its pipe ends the program quietly, with 141, not ${came[0]}"
 
 # --- a pipe: each line is answered when it comes; Ctrl-C ends the program while it waits
 mkfifo pipe

@@ -104,7 +104,7 @@ TEST(DocsTrainOnYourText, SizesAreThoseOfTheModels) {
 }
 
 TEST(DocsTrainOnYourText, LinesOfOutputAreTheProgramsWords) {
-  std::string program = text_of("apps/bert_pretrain.cpp"), text = page();
+  std::string program = text_of("apps/held_out_report.cpp"), text = page();
   for (const char* words : {"Held-out text after step ", "  where [MASK] hides the word: loss ",
                             "with the context of another line: "}) {
     EXPECT_TRUE(contains(program, words)) << words;

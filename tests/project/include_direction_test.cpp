@@ -39,7 +39,7 @@ const std::map<std::string, Names> allowed = {
     {"apps", with(libraries, {"apps"})},
     {"bench", with(libraries, {"bench", "tests"})},
     {"docs", libraries},
-    {"tests", with(libraries, {"tests", "docs", "bench"})}};
+    {"tests", with(libraries, {"tests", "docs", "bench", "apps"})}};
 const Names vague_names = {"utils", "util", "common", "core", "misc"};
 
 // The room that a file lies in: a folder of the root, or one of those in data/.

@@ -1,0 +1,76 @@
+#include "apps/text_report.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/message_of.h"
+#include "tests/temporary_folder.h"
+
+namespace bertie {
+namespace {
+
+constexpr int32_t unk = 1;
+
+TokenizedLines lines(const std::vector<std::vector<int32_t>>& sequences) {
+  TokenizedLines result;
+  for (const auto& ids : sequences) {
+    result.ids.insert(result.ids.end(), ids.begin(), ids.end());
+    result.offsets.push_back(static_cast<int64_t>(result.ids.size()));
+  }
+  return result;
+}
+
+template <class Body>
+std::string said(const Body& body) {
+  testing::internal::CaptureStderr();
+  body();
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(TextReport, TheShareOfUnknown) {
+  EXPECT_EQ(unknown_share(lines({}), unk), 0);
+  EXPECT_EQ(unknown_share(lines({{1, 5, 6}, {1}}), unk), 0.5);
+  EXPECT_EQ(said([] { note_unknown("the text", 0.01, "Advice"); }), "");
+  EXPECT_EQ(said([] { note_unknown("the text", 0.35, "Advice"); }),
+            "Note: 35.0 % of the text is [UNK], unknown to the vocabulary. Advice\n");
+}
+
+TEST(TextReport, HeldOutLinesThatAreKnown) {
+  TokenizedLines training = lines({{5, 6}, {7}, {5, 6}, {8, 9, 10}});
+  EXPECT_EQ(said([&] { note_known_lines(training, lines({{5}, {6, 5}, {8, 9}, {9, 10}})); }), "");
+  EXPECT_EQ(said([&] {
+              note_known_lines(training, lines({{7}, {5, 6}, {5}, {7}}));
+            }),
+            "Note: 3 of 4 held-out lines stand in the training text, too, which flatters the scores\n");
+}
+
+TEST(TextReport, AFileThatIsGivenTwice) {
+  TemporaryFolder folder;
+  std::string a = folder / "a.txt", b = folder / "b.txt", other_name = folder / "./a.txt";
+  std::ofstream(a) << "one\ntwo\n";
+  std::ofstream(b) << "one\ntwo\n";
+  EXPECT_EQ(said([&] { note_corpus(read_corpus({a, b})); }), "");
+  EXPECT_EQ(said([&] {
+              note_corpus(read_corpus({a, b, other_name, a}));
+            }),
+            "Note: " + other_name + " is given twice, so its text counts twice\n");
+}
+
+TEST(TextReport, WhyNothingCanBeScored) {
+  std::vector<bool> scorable(10, true);
+  scorable[0] = scorable[unk] = scorable[7] = false;
+  auto why = [&](const TokenizedLines& text) {
+    return message_of([&] { check_scorable("held-out", "the held-out text", text, scorable, unk); });
+  };
+  EXPECT_NO_THROW(check_scorable("held-out", "x", lines({{1}, {1, 5}}), scorable, unk));
+  EXPECT_EQ(
+      why(lines({{1, 1}, {7}})),
+      "[held-out] nothing of the held-out text can be scored: of its 3 tokens 2 are [UNK], unknown to the "
+      "vocabulary, and 1 --unscored or special");
+  EXPECT_EQ(why(lines({})),
+            "[held-out] the held-out text has no tokens: it is white space or control characters alone");
+}
+
+}  // namespace
+}  // namespace bertie
