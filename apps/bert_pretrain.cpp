@@ -178,7 +178,9 @@ class Evaluation {
         control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
         unigram_(training, scorable),
         unigram_score_(unigram_.evaluate(batches_, mask_id_)),
-        folder_(o.output) {}
+        folder_(o.output) {
+    message("Scored of the held-out text: {}", coverage(batches_, held_out));
+  }
 
   void run(BertForMaskedLM& model, int64_t step, bool last) {
     model.eval();
