@@ -36,7 +36,9 @@ HeldOutReport::HeldOutReport(const TokenizedLines& training, const MlmBatches& h
       batches_(evaluation_batches(held_out, 5000)),
       control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
       unigram_(training, scorable),
-      unigram_score_(unigram_.evaluate(batches_, mask_id_)) {}
+      unigram_score_(unigram_.evaluate(batches_, mask_id_)) {
+  message("Scored of the held-out text: {}", coverage(batches_, held_out));
+}
 
 Json HeldOutReport::run(BertForMaskedLM& model, int64_t step, bool last) {
   model.eval();

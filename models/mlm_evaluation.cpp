@@ -90,15 +90,35 @@ MlmScore UnigramModel::evaluate(std::span<const MaskedBatch> batches, int32_t ma
 std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored) {
   constexpr int64_t max_passes = 64;  // a few lines give no more information, however often they are masked
   std::vector<MaskedBatch> batches;
-  BatchPlan plan = held_out.ordered_pass();
   int64_t found = 0;
-  for (int64_t pass = 0; found < scored && pass < max_passes; ++pass) {
-    for (int64_t b = 0; b < plan.size() && found < scored; ++b) {
+  auto add_pass = [&](const BatchPlan& plan, int64_t pass) {
+    for (int64_t b = 0; b < plan.size(); ++b) {
       batches.push_back(held_out.batch(plan[b], pass));
       found += batches.back().labels.size();
     }
+  };
+  auto all = static_cast<double>(held_out.sequences());
+  double per_sequence = Masking::scored * static_cast<double>(held_out.scorable_tokens()) / all;
+  // How many positions of a sequence are scored is chance: where they are too few, a few more are drawn.
+  for (double wanted = static_cast<double>(scored) / per_sequence; wanted <= 0.5 * all; wanted *= 1.05) {
+    add_pass(held_out.spread_pass(std::max<int64_t>(1, std::llround(wanted))), 0);
+    if (found >= scored) return batches;
+    batches.clear();
+    found = 0;
   }
+  for (int64_t pass = 0; found < scored && pass < max_passes; ++pass) add_pass(held_out.ordered_pass(), pass);
   return batches;
+}
+
+std::string coverage(std::span<const MaskedBatch> batches, const MlmBatches& held_out) {
+  int64_t positions = 0, sequences = 0, all = held_out.sequences();
+  for (const MaskedBatch& batch : batches) {
+    positions += batch.labels.size();
+    sequences += static_cast<int64_t>(batch.tokens.sequences.size());
+  }
+  if (sequences < all) return fmt::format("{} positions in {} of {} sequences", positions, sequences, all);
+  std::string text = fmt::format("{} positions in all {} sequences", positions, all);
+  return sequences == all ? text : fmt::format("{}, masked {} times", text, sequences / all);
 }
 
 std::vector<MaskedBatch> with_foreign_context(std::span<const MaskedBatch> batches,

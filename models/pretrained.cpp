@@ -1,5 +1,7 @@
 #include "bertie/models/pretrained.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>

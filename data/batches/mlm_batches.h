@@ -16,12 +16,17 @@ class MlmBatches {
   BatchPlan shuffled_pass(int64_t pass) const;
   // Every sequence once, in the order of the text: for evaluation.
   BatchPlan ordered_pass() const;
+  // So many of them, evenly from all of the text: one drawn from each of as many stretches of equal length,
+  // in the order of the text. The same ones each time. Throws where there are fewer, or `count` is below 1.
+  BatchPlan spread_pass(int64_t count) const;
 
   // The batch of these sequences (plan[b]), masked as pass number `pass` masks it.
   MaskedBatch batch(std::span<const int64_t> sequences, int64_t pass) const;
 
   const TokenizedLines& lines() const { return lines_; }
-  int64_t tokens_per_pass() const { return tokens_; }  // [CLS] and [SEP] counted
+  int64_t sequences() const { return static_cast<int64_t>(usable_.size()); }  // that can be scored
+  int64_t tokens_per_pass() const { return tokens_; }           // of these; [CLS] and [SEP] counted
+  int64_t scorable_tokens() const { return scorable_tokens_; }  // those that may be scored
 
  private:
   TokenizedLines lines_;
@@ -30,7 +35,7 @@ class MlmBatches {
   int64_t batch_tokens_;
   uint64_t seed_;
   std::vector<int64_t> usable_;  // numbers of the sequences that can be scored
-  int64_t tokens_ = 0;
+  int64_t tokens_ = 0, scorable_tokens_ = 0;
 };
 
 }  // namespace bertie

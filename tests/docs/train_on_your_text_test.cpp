@@ -105,8 +105,8 @@ TEST(DocsTrainOnYourText, SizesAreThoseOfTheModels) {
 
 TEST(DocsTrainOnYourText, LinesOfOutputAreTheProgramsWords) {
   std::string program = text_of("apps/held_out_report.cpp"), text = page();
-  for (const char* words : {"Held-out text after step ", "  where [MASK] hides the word: loss ",
-                            "with the context of another line: "}) {
+  for (const char* words : {"Scored of the held-out text: ", "Held-out text after step ",
+                            "  where [MASK] hides the word: loss ", "with the context of another line: "}) {
     EXPECT_TRUE(contains(program, words)) << words;
     EXPECT_TRUE(contains(text, words)) << words;
   }

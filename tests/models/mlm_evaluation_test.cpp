@@ -144,27 +144,93 @@ TEST(MlmEvaluation, TheUnigramModelCountsOrdinaryWords) {
   EXPECT_NEAR(score.accuracy, 0.5, 1e-12);
 }
 
-// Pass after pass over the text in its order, each with masks of its own, until there are enough positions.
-TEST(MlmEvaluation, BatchesAreThoseOfOnePassAfterTheOther) {
+// A small text: whole passes, one after the other, each with masks of its own, until there are enough
+// positions.
+TEST(MlmEvaluation, ASmallTextIsScoredAsAWhole) {
   MlmBatches held_out = batches_of(ragged_lines(20), 40);
   BatchPlan plan = held_out.ordered_pass();
   ASSERT_GT(plan.size(), 3);
-  for (int64_t wanted : {1, 15, 60, 150}) {
+  for (int64_t wanted : {15, 60, 150}) {
     std::vector<MaskedBatch> batches = evaluation_batches(held_out, wanted);
-    int64_t found = 0;
+    ASSERT_EQ(static_cast<int64_t>(batches.size()) % plan.size(), 0);
+    int64_t found = 0, before_last = 0, passes = static_cast<int64_t>(batches.size()) / plan.size();
     for (size_t i = 0; i < batches.size(); i++) {
-      EXPECT_LT(found, wanted);  // no batch more than needed
       int64_t pass = static_cast<int64_t>(i) / plan.size(), b = static_cast<int64_t>(i) % plan.size();
       MaskedBatch expected = held_out.batch(plan[b], pass);
       EXPECT_EQ(batches[i].tokens.ids.to_vector<int32_t>(), expected.tokens.ids.to_vector<int32_t>());
       EXPECT_EQ(batches[i].labels.to_vector<int32_t>(), expected.labels.to_vector<int32_t>());
       EXPECT_EQ(batches[i].tokens.sequences, expected.tokens.sequences);
       found += batches[i].labels.size();
+      if (pass < passes - 1) before_last = found;
     }
     EXPECT_GE(found, wanted);
+    EXPECT_LT(before_last, wanted);  // no pass more than needed
   }
-  EXPECT_GT(evaluation_batches(held_out, 150).size(), static_cast<size_t>(plan.size()));  // a second pass
-  EXPECT_EQ(evaluation_batches(batches_of(lines_of({{5}}), 40), 1000).size(), 64u);       // one position each
+  std::vector<MaskedBatch> batches = evaluation_batches(held_out, 150);
+  EXPECT_GT(batches.size(), static_cast<size_t>(plan.size()));  // a second pass
+  EXPECT_NE(coverage(batches, held_out).find(" positions in all 20 sequences, masked "), std::string::npos);
+  MlmBatches one = batches_of(lines_of({{5}}), 40);
+  EXPECT_EQ(evaluation_batches(one, 1000).size(), 64u);  // one position each
+  EXPECT_EQ(coverage(evaluation_batches(one, 1), one), "1 positions in all 1 sequences");
+  EXPECT_EQ(coverage(evaluation_batches(one, 1000), one), "64 positions in all 1 sequences, masked 64 times");
+}
+
+// Two texts, of one word and of many, behind each other, the other way round, and line by line in turn: each
+// time about the score of all of it. Scored from the beginning, the first two would be 0.1 and 4.
+TEST(MlmEvaluation, EveryPartOfALargeTextHasItsShare) {
+  constexpr int lines = 8000, words = 5;
+  std::vector<std::vector<int32_t>> easy(lines / 2, std::vector<int32_t>(words, 5)), hard, mixed;
+  for (int i = 0; i < lines / 2; i++) {
+    hard.emplace_back();
+    for (int j = 0; j < words; j++) hard.back().push_back(6 + (i * 7 + j * 3) % 6);
+    mixed.push_back(easy[i]);
+    mixed.push_back(hard[i]);
+  }
+  auto one_after_the_other = [](std::vector<std::vector<int32_t>> first, const auto& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+  };
+  // p: 0.9 of the one word, the rest for the others equally.
+  std::vector<std::vector<int32_t>> training(9, std::vector<int32_t>(600, 5));
+  training.emplace_back();
+  for (int i = 0; i < 600; i++) training.back().push_back(6 + i % 6);
+  UnigramModel unigram(lines_of(training), ordinary_tokens(vocabulary()));
+  double losses[] = {-unigram.log_probability()[5], -unigram.log_probability()[6]};
+  ASSERT_LT(losses[0], 0.12);
+  ASSERT_GT(losses[1], 4);
+
+  for (const auto& text : {one_after_the_other(easy, hard), one_after_the_other(hard, easy), mixed}) {
+    MlmBatches held_out = batches_of(lines_of(text), 512);
+    std::vector<MaskedBatch> all;
+    BatchPlan plan = held_out.ordered_pass();
+    for (int64_t b = 0; b < plan.size(); b++) all.push_back(held_out.batch(plan[b], 0));
+    double whole = unigram.evaluate(all, mask_id).loss;
+    EXPECT_NEAR(whole, (losses[0] + losses[1]) / 2, 0.12);
+
+    std::vector<MaskedBatch> batches = evaluation_batches(held_out, 1000);
+    MlmScore score = unigram.evaluate(batches, mask_id);
+    EXPECT_GE(score.scored, 1000);
+    EXPECT_LT(score.scored, 1150);
+    // Half of the difference between the two, 2, is the standard deviation of a position, so 2 √(1/1000) =
+    // 0.063 is about the standard error.
+    EXPECT_NEAR(score.loss, whole, 4 * 0.063);
+    std::vector<int64_t> in_tenth(10), drawn;
+    for (const MaskedBatch& batch : batches)
+      for (int64_t sequence : batch.tokens.sequences) {
+        ++in_tenth[sequence * 10 / lines];
+        drawn.push_back(sequence);
+      }
+    EXPECT_TRUE(std::is_sorted(drawn.begin(), drawn.end()));
+    EXPECT_EQ(std::adjacent_find(drawn.begin(), drawn.end()), drawn.end());
+    for (int64_t count : in_tenth)
+      EXPECT_NEAR(static_cast<double>(count), static_cast<double>(drawn.size()) / 10, 1);
+    EXPECT_EQ(coverage(batches, held_out),
+              fmt::format("{} positions in {} of 8000 sequences", score.scored, drawn.size()));
+    std::vector<MaskedBatch> again = evaluation_batches(held_out, 1000);
+    ASSERT_EQ(again.size(), batches.size());
+    EXPECT_EQ(again.back().tokens.sequences, batches.back().tokens.sequences);
+    EXPECT_EQ(again.back().labels.to_vector<int32_t>(), batches.back().labels.to_vector<int32_t>());
+  }
 }
 
 // Lines 0, 2 and 3 have three words, 1 and 4 two, 5 is alone. Each shows the next one of its length, the last

@@ -174,6 +174,30 @@ TEST(MlmBatches, PassesAndSeedsDiffer) {
   EXPECT_NE(masked(batches, 0), masked(make(4, 5), 0));
 }
 
+// One of each stretch, and not always the one in the same place.
+TEST(MlmBatches, ASpreadPassIsDrawnEvenly) {
+  MlmBatches batches(ragged_lines(300), vocabulary(),
+                     Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4), 100, 4);
+  std::set<int64_t> places;
+  for (int64_t count : {1, 7, 50, 100, 299, 300}) {
+    BatchPlan plan = batches.spread_pass(count);
+    ASSERT_EQ(static_cast<int64_t>(plan.order.size()), count);
+    EXPECT_EQ(plan.offsets.back(), count);
+    for (int64_t i = 0; i < count; i++) {
+      EXPECT_GE(plan.order[i], 300 * i / count);
+      EXPECT_LT(plan.order[i], 300 * (i + 1) / count);
+      if (count == 100) places.insert(plan.order[i] % 3);
+    }
+    EXPECT_EQ(batches.spread_pass(count).order, plan.order);
+  }
+  EXPECT_EQ(places.size(), 3u);
+  EXPECT_EQ(batches.sequences(), 300);
+  EXPECT_EQ(batches.scorable_tokens(), batches.tokens_per_pass() - 600);
+  EXPECT_EQ(message_of([&] { batches.spread_pass(301); }),
+            "[batch] there are 300 sequences to draw from, asked for 301");
+  EXPECT_NE(message_of([&] { batches.spread_pass(0); }), "no error");
+}
+
 // Taking up pass 3 at batch 5 gives what an unbroken run sees there.
 TEST(MlmBatches, CanBeTakenUpAnywhere) {
   auto make = [] {
