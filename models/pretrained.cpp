@@ -49,6 +49,20 @@ std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
   return tensors;
 }
 
+// Which parts of a model tensors are of, "cls, pooler": usually whole heads, so that few words tell of many.
+std::string heads_of(const std::vector<std::string>& names) {
+  constexpr size_t shown = 3, longest = 20;
+  std::set<std::string> heads;
+  for (const std::string& name : names) heads.insert(canonical(name).substr(0, canonical(name).find('.')));
+  std::string text;
+  for (auto head = heads.begin(); head != heads.end(); ++head) {
+    if (!text.empty()) text += ", ";
+    if (std::distance(heads.begin(), head) == shown) return text + "…";
+    text += head->size() <= longest ? *head : head->substr(0, longest) + "…";
+  }
+  return text;
+}
+
 // The parts one below the other; a single one that needs no conversion is taken as it is.
 Array assemble(const std::vector<const Array*>& parts, const Shape& shape, DType type) {
   if (parts.size() == 1 && parts[0]->dtype() == type) return *parts[0];
@@ -216,7 +230,7 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
   BERTIE_CHECK(problems.empty(), "load", "{} doesn't fit the model:{}", weights.path, problems);
 
   std::vector<std::string> notes;
-  std::string made, unused;
+  std::string made;
   uint64_t stream = 0;
   for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
@@ -231,11 +245,12 @@ std::vector<std::string> load_weights(Module& model, const Safetensors& weights,
     else if (shape.rank() > 1)  // the others are biases and scales, which have their start
       parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
   }
-  for (const NamedArray& tensor : weights.tensors)
-    if (!used.contains(canonical(tensor.name))) unused += " " + tensor.name;
   if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made);
-  for (const std::string& name : weights.unsupported) unused += " " + name;
-  if (!unused.empty()) notes.push_back("Not used by this model:" + unused);
+  std::vector<std::string> unused = weights.unsupported;
+  for (const NamedArray& tensor : weights.tensors)
+    if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
+  if (!unused.empty())
+    notes.push_back(fmt::format("Not used by this model: {} tensors ({})", unused.size(), heads_of(unused)));
   return notes;
 }
 

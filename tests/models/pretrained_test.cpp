@@ -59,8 +59,8 @@ TEST_F(SavedModel, ListsWhatDoesNotFit) {
       << message;
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1");
   replace_in(path_ + "/config.json", "\"max_position_embeddings\": 17", "\"max_position_embeddings\": 16");
-  std::string note = load_pretrained<BertForMaskedLM>(path_).notes.at(0);
-  EXPECT_EQ(std::count(note.begin(), note.end(), ' ') - 4, 16) << note;  // the second layer
+  EXPECT_EQ(load_pretrained<BertForMaskedLM>(path_).notes.at(0),  // the second layer
+            "Not used by this model: 16 tensors (encoder)");
 }
 
 TEST_F(SavedModel, RefusesMissingFilesAndLargerVocabularies) {
