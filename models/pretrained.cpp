@@ -76,6 +76,20 @@ std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
   return tensors;
 }
 
+// Which parts of a model tensors are of, "cls, pooler": usually whole heads, so that few words tell of many.
+std::string heads_of(const std::vector<std::string>& names) {
+  constexpr size_t shown = 3, longest = 20;
+  std::set<std::string> heads;
+  for (const std::string& name : names) heads.insert(canonical(name).substr(0, canonical(name).find('.')));
+  std::string text;
+  for (auto head = heads.begin(); head != heads.end(); ++head) {
+    if (!text.empty()) text += ", ";
+    if (std::distance(heads.begin(), head) == shown) return text + "…";
+    text += head->size() <= longest ? *head : head->substr(0, longest) + "…";
+  }
+  return text;
+}
+
 // The parts one below the other; a single one that needs no conversion is taken as it is.
 Array assemble(const std::vector<const Array*>& parts, const Shape& shape, DType type) {
   if (parts.size() == 1 && parts[0]->dtype() == type) return *parts[0];
@@ -156,7 +170,12 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
                          shown(fmt::format("{}", fmt::join(models, "', '")))));
   BERTIE_CHECK(fits, "load", "{} doesn't fit the model:{}{}{}", weights.path, missing, problems, hint);
 
+<<<<<<< HEAD
   std::vector<std::string> made, unused;
+=======
+  std::vector<std::string> notes;
+  std::string made;
+>>>>>>> help-b
   uint64_t stream = 0;
   for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
@@ -171,11 +190,20 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
     else if (shape.rank() > 1)  // the others are biases and scales, which have their start
       parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
   }
+<<<<<<< HEAD
   for (const NamedArray& tensor : weights.tensors)
     if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
   if (!made.empty()) notes.push_back({"Not in the weights, so started at random", std::move(made)});
   unused.insert(unused.end(), weights.unsupported.begin(), weights.unsupported.end());
   if (!unused.empty()) notes.push_back({"Not used by this model", std::move(unused)});
+=======
+  if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made);
+  std::vector<std::string> unused = weights.unsupported;
+  for (const NamedArray& tensor : weights.tensors)
+    if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
+  if (!unused.empty())
+    notes.push_back(fmt::format("Not used by this model: {} tensors ({})", unused.size(), heads_of(unused)));
+>>>>>>> help-b
   return notes;
 }
 

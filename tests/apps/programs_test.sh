@@ -225,8 +225,8 @@ if command -v script >/dev/null; then
     timeout 120 script --quiet --return --command "stty cols $columns; COLUMNS=200 bert_pretrain --corpus corpus.txt \
       --preset tiny --batch-tokens 64 --vocab-size 100 --steps 400 --output terminal --overwrite" typescript >out 2>err </dev/null ||
       wrong "bert_pretrain on a terminal ended with status $?"
-    # What stands between a return that clears the line and the next one.
-    grep -a -o $'\r\033\\[K[^\r\033]*' typescript | cut -c 5- >lines
+    # What follows a return that clears the line, without other messages.
+    grep -a -o $'\r\033\\[K[^\r\033]*' typescript | cut -c 5- | grep -E '^(\[[#.]|Evaluating|[0-9]+/400)' >lines
     grep --quiet "/400  loss" lines || wrong "no progress line on a terminal of $columns columns"
     ! grep --quiet -E ".{$columns}" lines || wrong "a progress line is wider than $columns columns"
   done

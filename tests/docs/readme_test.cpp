@@ -90,8 +90,8 @@ TEST(Readme, TheProgramPrintsWhatItSays) {
 }
 
 // The README's table has the accuracies by frequency, of the model and the best possible that
-// scripts/pretrain.sh prints, of which docs/language.md shows all. By frequency alone nothing but `all` is ever
-// right.
+// scripts/pretrain.sh prints, of which docs/language.md shows all. By frequency alone nothing but `all` is
+// ever right.
 TEST(Readme, TheTableIsThatOfTheShortRun) {
   std::string readme = text_of(root / "README.md"), page = text_of(root / "docs/language.md");
   size_t run = page.find("The short run, which is what `scripts/pretrain.sh` prints:");
@@ -257,8 +257,8 @@ TEST(Readme, CommandsAreProgramsOfHere) {
   EXPECT_GT(commands, 30);
 }
 
-// A program of build/release that a page's block of commands runs is one that scripts/pretrain.sh builds, or the
-// page says before how to build it.
+// A program of build/release that a page's block of commands runs is one that scripts/pretrain.sh builds, or
+// the page says before how to build it.
 TEST(Readme, CommandsAreThereAfterTheFirstOne) {
   std::string built;
   for (const auto& [file, line] : {std::pair{"CMakeLists.txt", "foreach(program "},

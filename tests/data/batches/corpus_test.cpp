@@ -4,6 +4,7 @@
 
 #include "bertie/data/files/atomic_file.h"
 #include "tests/message_of.h"
+#include "tests/standard_input_of.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
@@ -50,6 +51,15 @@ TEST(Corpus, FilesFollowOneAnother) {
   Corpus copy = corpus;  // lines stay valid in copies and moves
   corpus = {};
   EXPECT_EQ(copy.lines, (Lines{"a1", "a2", "b1", "b2"}));
+}
+
+TEST(Corpus, ADashIsStandardInput) {
+  TemporaryFolder folder;
+  write_file_atomically(folder / "a", "a1");
+  StandardInputOf input("s1\ns2\n\ns3", 3);
+  Corpus corpus = read_corpus({folder / "a", "-"});
+  EXPECT_EQ(corpus.lines, (Lines{"a1", "s2", "s3"}));
+  EXPECT_EQ(corpus.sources, (std::vector<std::string>{folder / "a", "-"}));
 }
 
 TEST(Corpus, InvalidUtf8IsReplacedAndCounted) {

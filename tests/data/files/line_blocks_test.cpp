@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/message_of.h"
+#include "tests/standard_input_of.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
@@ -37,6 +38,18 @@ TEST(LineBlocks, OnlyLineFeedsEndLines) {
   EXPECT_EQ(lines_of("a\n"), Lines{"a"});
   EXPECT_EQ(lines_of("\n\na b\r\n\u2028c\v\f\n\nd"), (Lines{"", "", "a b\r", "\u2028c\v\f", "", "d"}));
   EXPECT_EQ(lines_of(std::string("a\0b\n", 4)), Lines{std::string("a\0b", 3)});
+}
+
+// It goes on where standard input is, and leaves that open.
+TEST(LineBlocks, ADashIsStandardInput) {
+  StandardInputOf input("a\nb\nc\n", 2);
+  {
+    LineBlocks blocks("-");
+    auto lines = blocks.next();
+    EXPECT_EQ(Lines(lines.begin(), lines.end()), (Lines{"b", "c"}));
+    EXPECT_TRUE(blocks.next().empty());
+  }
+  EXPECT_GE(::fcntl(STDIN_FILENO, F_GETFD), 0);
 }
 
 TEST(LineBlocks, LinesOfAnyLength) {
