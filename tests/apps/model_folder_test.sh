@@ -179,6 +179,28 @@ else
   echo "skipped: a disk that is full at the end needs prlimit"
 fi
 
+# Others fill the disk during the training: the room was taken before.
+mkdir small
+if unshare --mount mount -t tmpfs -o size=6m tmpfs small 2>/dev/null; then
+  expect 130 unshare --mount bash -c '
+    mount -t tmpfs -o size=6m tmpfs small || exit
+    "$@" --output small/out 2>small.err &
+    running=$!
+    for ((i = 0; i < 600; ++i)); do ! grep --quiet "after step 0" small.err || break; sleep 0.1; done
+    sleep 0.3
+    dd if=/dev/zero of=small/fill bs=1k 2>/dev/null
+    [[ $(df --output=avail small | tail -n 1) -eq 0 ]] || exit
+    kill -INT $running
+    wait $running
+    status=$?
+    cp -r small/out filled
+    exit $status' - "${pretrain[@]}" --steps 1000000
+  holds filled "${model[@]}"
+  loads filled
+else
+  echo "skipped: a small disk to fill needs unshare and mount"
+fi
+
 # --- two runs don't write into one folder
 starts "${pretrain[@]}" --steps 1000000 --output old --overwrite
 trains
