@@ -130,6 +130,15 @@ void check_names(const CLI::App& app, int argc, char** argv) {
   auto has = [](const std::vector<std::string>& all, const std::string& name) {
     return std::find(all.begin(), all.end(), name) != all.end();
   };
+  std::vector<std::string> commands;
+  for (const CLI::App* inner : app.get_subcommands({}))
+    if (!inner->get_name().empty()) commands.push_back(inner->get_name());
+  if (argc > 1 && argv[1][0] != '-' && !commands.empty() && !has(commands, argv[1])) {
+    auto meant = nearest_name(argv[1], commands);
+    throw CLI::ExtrasError(
+        fmt::format("there is no command {}{}", argv[1], meant ? ", did you mean " + *meant + "?" : ""),
+        CLI::ExitCodes::ExtrasError);
+  }
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i], before = argv[i - 1], name, rest;
     if (argument == "--") return;

@@ -130,6 +130,8 @@ refused 2 "--input" train --output refused.txt
 
 # --- wrong usage and bad input
 refused 2 "subcommand"
+refused 2 "there is no command encod, did you mean encode?" encod --vocab vocab.txt
+refused 2 "there is no command" ""
 refused 2 "--vocab --model" encode --text x
 refused 2 "--vocab --model" encode "${v[@]}" --model model --text x
 refused 2 "--text --input" encode "${v[@]}"

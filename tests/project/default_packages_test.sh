@@ -21,5 +21,10 @@ for program in bert_pretrain wordpiece bench/train_step bench/infer bench/tokeni
   grep -q "^$program: " targets || wrong "there is no $program"
   grep -q "^ *$program\$" made || wrong "$program isn't among the programs"
 done
+# `cmake --install` installs nothing else than what is built with the programs.
+ninja -C build -t graph programs >graph
+installed=$(grep -o "$work/build/[a-z_.]*\"" build/cmake_install.cmake | sort -u | sed 's/"$//; s,.*/,,' | grep -v -i cmake)
+[[ $(wc -l <<<"$installed") -gt 10 ]] || wrong "what is installed isn't known: $installed"
+for file in $installed; do grep -q "\"$file\"" graph || wrong "$file is installed, but not built with the programs"; done
 ! grep -q "^tests/test_" targets || wrong "there are tests without GoogleTest"
 echo "all passed"
