@@ -35,11 +35,17 @@ struct Options {
   std::optional<int64_t> mask;                      // encode
 };
 
+Tokenizer of_directory(const std::string& directory) {
+  PretrainedTokenizer read = load_tokenizer(directory);
+  for (const LoadNote& note : read.notes) message("Note: {}", note.str());
+  return std::move(read.tokenizer);
+}
+
 Tokenizer tokenizer_of(const Options& o) {
   TokenizerOptions options;
   options.words.do_lower_case = !o.cased;
-  Tokenizer tokenizer = o.model.empty() ? Tokenizer(Vocabulary::read(o.vocabulary), options)
-                                        : load_tokenizer(o.model).tokenizer;
+  Tokenizer tokenizer =
+      o.model.empty() ? Tokenizer(Vocabulary::read(o.vocabulary), options) : of_directory(o.model);
   if (!o.split) return tokenizer;
   options = tokenizer.options();
   options.split_special_tokens = true;

@@ -248,8 +248,8 @@ Array normalize_rows(const Array& x) {
       T* out = y.mutable_data<T>() + r * width;
       double squares = 0;
       for (int64_t i = 0; i < width; ++i) squares += double{in[i]} * double{in[i]};
-      double factor = squares == 0 ? 1 : 1 / std::sqrt(squares);
-      for (int64_t i = 0; i < width; ++i) out[i] = static_cast<T>(double{in[i]} * factor);
+      double norm = squares == 0 ? 1 : std::sqrt(squares);
+      for (int64_t i = 0; i < width; ++i) out[i] = static_cast<T>(double{in[i]} / norm);
     }
     return y;
   });

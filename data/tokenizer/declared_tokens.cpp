@@ -39,6 +39,12 @@ int64_t token_id(const Json& id, const std::string& path) {
   return id.get<int64_t>();
 }
 
+std::set<std::string> names_of(const DeclaredTokens& tokens) {
+  std::set<std::string> names;
+  for (const auto& [key, token] : tokens.named) names.insert(token.content);
+  return names;
+}
+
 }  // namespace
 
 std::optional<bool> read_bool(const Json& json, const char* key, const std::string& path) {
@@ -101,8 +107,10 @@ void add_tokens_decoder(const Json& json, const std::string& path, DeclaredToken
 // added_tokens.json: tokens and their ids. transformers lower-cases a token before it looks for it unless one
 // of the other files says that it is special.
 void add_added_tokens(const Json& json, const std::string& path, DeclaredTokens& tokens) {
+  std::set<std::string> special_names = names_of(tokens);
+  for (const AddedToken& token : tokens.extra) special_names.insert(token.content);
   for (const auto& [name, id] : json.items()) {
-    bool special = tokens.has_named(name) || tokens.has_extra(name);
+    bool special = special_names.contains(name);
     tokens.with_ids[token_id(id, path)] = {.content = name, .special = special, .normalized = !special};
   }
 }
@@ -122,10 +130,10 @@ std::map<int64_t, AddedToken> tokens_of_json(const Json& json, const std::string
 }
 
 void add_to(Vocabulary& vocabulary, const DeclaredTokens& tokens, const std::string& directory) {
-  std::set<std::string> done;
+  std::set<std::string> done, named = names_of(tokens);
   for (const auto& [id, token] : tokens.with_ids) {
     AddedToken added = token;
-    added.special = added.special || tokens.has_named(token.content);
+    added.special = added.special || named.contains(token.content);
     if (!done.insert(token.content).second) continue;
     int32_t given = vocabulary.add(std::move(added));
     BERTIE_CHECK(given == id, where,

@@ -32,14 +32,6 @@ struct DeclaredTokens {
   std::map<std::string, AddedToken> named;  // by the keys that end in _token
   std::vector<AddedToken> extra;
   std::vector<AddedToken> additional;  // of special_tokens_map.json: count only without `extra`
-
-  bool has_extra(const std::string& content) const {
-    return std::any_of(extra.begin(), extra.end(), [&](const AddedToken& t) { return t.content == content; });
-  }
-  bool has_named(const std::string& content) const {
-    return std::any_of(named.begin(), named.end(),
-                       [&](const auto& t) { return t.second.content == content; });
-  }
 };
 
 // The value of a true-or-false key, or none where it is missing or null.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bertie/autograd/error.h"
 #include "bertie/data/files/atomic_file.h"
@@ -199,13 +200,10 @@ PretrainedTokenizer load_tokenizer(const std::string& directory) {
 
   if (has_json) {
     std::vector<std::string> names = differences(json, config.options);
-    for (const auto& [id, token] : of_json) {
-      const std::vector<AddedToken>& added = vocabulary.added_tokens();
-      bool there = std::any_of(added.begin(), added.end(), [&, &token = token](const AddedToken& t) {
-        return t.content == token.content;
-      });
-      if (!there) names.push_back("added_tokens." + token.content);
-    }
+    std::set<std::string_view> added;
+    for (const AddedToken& token : vocabulary.added_tokens()) added.insert(token.content);
+    for (const auto& [id, token] : of_json)
+      if (!added.contains(token.content)) names.push_back("added_tokens." + token.content);
     if (!names.empty())
       notes.push_back(
           {fmt::format("'{}' differs from tokenizer_config.json and BERT's tokenizer, which count "

@@ -100,8 +100,7 @@ int32_t Vocabulary::add(AddedToken token) {
   if (known) {
     token.id = *known;
   } else {
-    token.id = different_;
-    for (const AddedToken& other : added_) token.id = std::max(token.id, other.id + 1);
+    token.id = std::max(different_, largest_added_ + 1);
     auto id = static_cast<size_t>(token.id);
     if (id >= tokens_.size()) {
       tokens_.resize(id + 1);
@@ -111,6 +110,7 @@ int32_t Vocabulary::add(AddedToken token) {
                  "the added token '{}' would get the id {}, which '{}' has", token.content, id, tokens_[id]);
     tokens_[id] = token.content;
   }
+  largest_added_ = std::max(largest_added_, token.id);
   is_special_[token.id] = token.special;
   int32_t index = added_trie_.find(token.content);
   if (index < 0) {

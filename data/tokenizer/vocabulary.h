@@ -72,8 +72,9 @@ class Vocabulary {
   ByteTrie trie_;              // of vocab.txt's
   int32_t continuation_node_;  // where continuation_prefix leads
   int32_t special_ids_[std::size(special_tokens)];
-  size_t lines_;           // of vocab.txt
-  int32_t different_ = 0;  // tokens in it, an empty one included
+  size_t lines_;                // of vocab.txt
+  int32_t different_ = 0;       // tokens in it, an empty one included
+  int32_t largest_added_ = -1;  // id
   std::vector<AddedToken> added_;
   ByteTrie added_trie_;  // indices of added_
   std::vector<bool> is_special_;
