@@ -59,6 +59,7 @@ void write_now(const std::string& text) {
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
+  rest_waiting_threads(argv);
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
       ->check(CLI::Range(1, most_threads));
