@@ -26,9 +26,10 @@ void note_interrupt(int) {
   if (interrupt_came.exchange(true)) _exit(130);
 }
 
-// SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them: so a second
-// one ends the program at once, whatever the others do. The handler here is for threads that a library made
-// before main() and that only wait.
+// SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them. A handler
+// writes its frame where the interrupted thread's stack pointer is, and oneDNN 2.6's sgemm on AVX-512 doesn't
+// keep that on the stack: a timer's signal during dnnl_sgemm alone corrupts the heap, unless the handler has
+// a stack of its own. The handler here is for threads that a library made before main() and that only wait.
 void watch_signals() {
   static sigset_t signals;
   sigemptyset(&signals);
@@ -59,7 +60,7 @@ void write_now(const std::string& text) {
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
-  rest_waiting_threads(argv);
+  rest_waiting_threads(argv);  // perhaps by starting anew: nothing with an effect may come before
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
       ->check(CLI::Range(1, most_threads));

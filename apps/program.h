@@ -15,10 +15,8 @@ class Validator;
 
 namespace bertie {
 
-// First of all lets waiting threads rest, which starts the program anew (rest_waiting_threads()): nothing
-// with an effect may come before. Parses the options of `app`, runs `body` and returns the exit status: 0; 1
-// after an Error, whose message is printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it.
-// `--threads N` and
+// Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it. `--threads N` and
 // `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 

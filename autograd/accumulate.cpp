@@ -10,6 +10,24 @@ namespace bertie {
 
 BERTIE_DEFINE_KERNELS(AccumulateKernels, accumulate)
 
+void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
+  if (gradient.ids) {
+    if (!sum) sum = Array::zeros(shape, gradient.values.dtype());
+    if (!sum.unique()) sum = sum.clone();
+    add_rows(sum, gradient.values, gradient.ids);
+  } else if (!sum) {
+    sum = std::move(gradient.values);
+  } else if (sum.unique()) {
+    add_into(sum, gradient.values);
+  } else if (gradient.values.unique()) {
+    add_into(gradient.values, sum);
+    sum = std::move(gradient.values);
+  } else {
+    sum = sum.clone();
+    add_into(sum, gradient.values);
+  }
+}
+
 void add_into(Array& into, const Array& from) {
   BERTIE_CHECK(into.shape() == from.shape() && into.dtype() == from.dtype(), "add_into",
                "can't add {} {} to {} {}", name(from.dtype()), from.shape(), name(into.dtype()),

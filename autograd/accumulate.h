@@ -1,10 +1,14 @@
-// The backward pass's own three loops.
+// How gradients are added up: what may be written in place, and the backward pass's own three loops.
 #pragma once
 #include <vector>
 
-#include "bertie/autograd/array.h"
+#include "bertie/autograd/tensor.h"
 
 namespace bertie {
+
+// Adds `gradient`, which the caller hands over, to `sum`, which is of this shape or empty. Writes in place
+// only into an array that nobody else holds.
+void accumulate(Array& sum, Gradient gradient, const Shape& shape);
 
 // into += from, element by element. Same shape and type (f32 or f64).
 void add_into(Array& into, const Array& from);

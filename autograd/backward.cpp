@@ -54,26 +54,6 @@ void check_unchanged(const Node& node) {
   }
 }
 
-// Adds `gradient`, which the caller hands over, to `sum`, of this shape. Writes in place only into an array
-// that nobody else holds.
-void accumulate(Array& sum, Gradient gradient, const Shape& shape) {
-  if (gradient.ids) {
-    if (!sum) sum = Array::zeros(shape, gradient.values.dtype());
-    if (!sum.unique()) sum = sum.clone();
-    add_rows(sum, gradient.values, gradient.ids);
-  } else if (!sum) {
-    sum = std::move(gradient.values);
-  } else if (sum.unique()) {
-    add_into(sum, gradient.values);
-  } else if (gradient.values.unique()) {
-    add_into(gradient.values, sum);
-    sum = std::move(gradient.values);
-  } else {
-    sum = sum.clone();
-    add_into(sum, gradient.values);
-  }
-}
-
 // A tied parameter — one that several operations use, like BERT's word embeddings and decoder — gets its
 // gradient summed here: the first one to come is put there, the others are added.
 void accumulate_parameter(Node& node, Gradient gradient) {

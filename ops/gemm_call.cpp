@@ -1,37 +1,15 @@
 #include "bertie/ops/gemm_call.h"
 
 #include <cblas.h>
-#include <omp.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <signal.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <limits>
-#include <string_view>
 
-#include "bertie/autograd/isa.h"
 #include "bertie/ops/kernels/attention.h"
 
 namespace bertie {
 namespace {
-
-// While one is in scope, a library called by this thread uses no other: both ask OpenMP how many they may
-// have.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) {
-    if (before_ != 1) omp_set_num_threads(1);
-  }
-  ~OneThread() {
-    if (omp_get_max_threads() != before_) omp_set_num_threads(before_);
-  }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 // While one is in scope, signals wait that would run a handler on this thread. oneDNN 2.6's kernels for AVX2
 // and AVX-512 use the stack pointer for a work buffer on the heap: the frame of a handler without a stack of
@@ -56,87 +34,6 @@ class NoSignals {
  private:
   sigset_t before_;
 };
-
-// The widest vectors of an OpenBLAS core type's kernels. Order matters: the table below is indexed with it.
-enum class Core { generic, avx2, avx512 };
-
-struct Libraries {
-  std::string core_name;
-  Core core = Core::avx2;
-
-  Libraries() {
-    OneThread guard;  // the next call sets OpenMP's number of threads, too
-    openblas_set_num_threads(1);
-    core_name = openblas_get_corename();
-    auto is_one_of = [&](std::initializer_list<std::string_view> names) {
-      return std::find(names.begin(), names.end(), core_name) != names.end();
-    };
-    if (is_one_of({"Katmai", "Coppermine", "Northwood",   "Prescott",  "Banias",  "Atom",         "Core2",
-                   "Penryn", "Dunnington", "Nehalem",     "Athlon",    "Opteron", "Opteron_SSE3", "Barcelona",
-                   "Nano",   "Bobcat",     "Sandybridge", "Bulldozer", "Generic", "generic",      "Unknown"}))
-      core = Core::generic;
-    if (is_one_of({"SkylakeX", "Cooperlake", "SapphireRapids"})) core = Core::avx512;
-    // OpenBLAS chose its kernels when it was loaded. oneDNN chooses at its first use, and follows BERTIE_ISA.
-    std::string_view wanted = std::getenv("BERTIE_ISA") ? std::getenv("BERTIE_ISA") : "";
-    if (wanted == "baseline") dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
-    if (wanted == "avx2") dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
-  }
-};
-
-const Libraries& libraries() {
-  static const Libraries libraries;
-  return libraries;
-}
-
-std::optional<GemmBackend> from_environment() {
-  const char* value = std::getenv("BERTIE_GEMM");
-  if (!value || !*value) return std::nullopt;
-  for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn, GemmBackend::plain})
-    if (std::string_view(value) == name(backend)) return backend;
-  fail("gemm", "BERTIE_GEMM must be openblas, onednn or plain, got '{}'", value);
-}
-
-std::optional<GemmBackend>& set_by_hand() {
-  static std::optional<GemmBackend> backend = from_environment();
-  return backend;
-}
-
-// Who computes in f32, by isa(), core type and size of the product. Measured with tiles of BERT's shapes on
-// one thread of a Zen 5, its kernels chosen by OPENBLAS_CORETYPE and ONEDNN_MAX_CPU_ISA:
-//   SSE        Prescott 43 GFLOP/s, oneDNN 44
-//   AVX2       Haswell 97 … 114, oneDNN 100 … 119, and ahead by more below 64 × 64 × 64
-//   AVX-512    SkylakeX 155 … 223, oneDNN 167 … 237; up to 100³, where SkylakeX multiplies without
-//              packing, 150 … 237 against 90 … 200
-// Without AVX2 oneDNN has no fast kernels on other architectures, so there OpenBLAS serves if it knows the
-// CPU.
-// Where its checks say that packing doesn't pay, oneDNN reads the factors where they are. If the steps along
-// K are multiples of 1 to 4 KiB then, the loads fall into few sets of the cache: 55 … 75 GFLOP/s on one
-// thread with AVX2 against OpenBLAS's 100 … 115; with AVX-512 only for A, 165 … 190 against 180 … 205.
-constexpr int64_t never = std::numeric_limits<int64_t>::max();
-struct Choice {
-  GemmBackend small, large;                        // small: M · N · K ≤ 10⁶, OpenBLAS's own bound
-  int64_t a_multiple = never, b_multiple = never;  // large: OpenBLAS if a step along K is a multiple of this
-};
-constexpr GemmBackend blas = GemmBackend::openblas, dnnl = GemmBackend::onednn;
-constexpr Choice choices[3][3] = {
-    // generic      avx2                    avx512    ← OpenBLAS's core; isa(): ↓
-    {{dnnl, dnnl}, {blas, blas}, {blas, blas}},                      // baseline
-    {{dnnl, dnnl}, {dnnl, dnnl, 256, 512}, {blas, dnnl, 256, 512}},  // avx2
-    {{dnnl, dnnl}, {dnnl, dnnl}, {blas, dnnl, 1024}},                // avx512
-};
-constexpr int64_t small_work = 1'000'000;
-// x Wᵀ with so few rows and a K so large goes to few_rows(). W [3072, 768] from memory, GFLOP/s on one thread
-// of the same CPU, the better library and few_rows():
-//   rows         4       8       16       32       48       64       96      128      192
-//   AVX2     25 43   46 84   65 109   82 107   93 106   97 106  101 108  106 105  108 106
-//   AVX-512  46 41   62 79   75 156  112 200  139 204  149 207  171 202  180 201  198 194
-// A W that lies in a cache is cheap to copy: then a K of 128 or 256 is faster with the libraries. They are
-// slower where K is large: 384 × 768 × 3072 on two threads, with AVX-512, 358 … 368 and 386 … 411.
-constexpr int64_t least_rows = 8, least_depth = 512, large_depth = 2048;
-int64_t most_rows(Isa isa, int64_t K) {
-  if (isa == Isa::avx512) return K < large_depth ? 192 : 512;
-  return 96;
-}
 
 // The textbook's loops.
 template <class T>
@@ -218,47 +115,6 @@ void scale(const Product<T>& p) {
 
 }  // namespace
 
-const char* name(GemmBackend backend) {
-  switch (backend) {
-    case GemmBackend::openblas:
-      return "openblas";
-    case GemmBackend::onednn:
-      return "onednn";
-    case GemmBackend::few_rows:
-      return "few_rows";
-    case GemmBackend::plain:
-      return "plain";
-  }
-  return "?";
-}
-
-GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step, int64_t b_step) {
-  std::optional<GemmBackend> wanted = set_by_hand();
-  if (type == DType::f64)
-    return wanted == GemmBackend::plain || wanted == GemmBackend::few_rows ? *wanted : GemmBackend::openblas;
-  if (wanted) return *wanted;
-  if (isa() != Isa::baseline && M >= least_rows && M <= most_rows(isa(), K) && K >= least_depth &&
-      a_step == 1 && b_step == 1)
-    return GemmBackend::few_rows;
-  const Choice& choice = choices[static_cast<int>(isa())][static_cast<int>(libraries().core)];
-  if (static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work)
-    return choice.small;
-  return a_step % choice.a_multiple == 0 || b_step % choice.b_multiple == 0 ? blas : choice.large;
-}
-
-void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }
-
-std::string gemm_advice() {
-  Isa best = available_isas().back();
-  if (libraries().core != Core::generic || best == Isa::baseline) return "";
-  bool served = gemm_backend(DType::f32, 1024, 1024, 1024) == GemmBackend::onednn;
-  return fmt::format(
-      "OpenBLAS doesn't know this CPU and uses its slow {} kernels{}; OPENBLAS_CORETYPE={} in the "
-      "environment makes it use fast ones",
-      libraries().core_name, served ? ", so oneDNN computes the f32 products" : "",
-      best == Isa::avx512 ? "SkylakeX" : "Haswell");
-}
-
 template <class T>
 void gemm_call(GemmBackend backend, const Product<T>& product) {
   Product<T> p = product;
@@ -267,7 +123,7 @@ void gemm_call(GemmBackend backend, const Product<T>& product) {
     p.beta = 1;
   }
   if (p.K == 0) return scale(p);
-  libraries();
+  prepare_libraries();
   OneThread guard;
   if constexpr (std::is_same_v<T, float>) {
     if (backend == GemmBackend::onednn) return onednn(p);

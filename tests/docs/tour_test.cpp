@@ -73,7 +73,7 @@ TEST(DocsTour, WhatIsLookedForIsThere) {
         << path << ": " << wanted;
     ++questions;
   }
-  EXPECT_EQ(questions, 11);
+  EXPECT_EQ(questions, 15);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // embeddings or the layer are simple numbers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -168,27 +169,46 @@ TEST_F(BertDropout, PartsOfAStepDropWhatTheWholeDoes) {
   EXPECT_GT(largest_difference(with(0, 5, 0, 1024), whole), 1e-3);
 }
 
-// classifier_dropout, or else the hidden states' rate. The pooled state is dropped to 0 at it, so with a
-// classifier of ones and a pooled state of tanh(1) the logit counts what is left.
-TEST_F(BertDropout, HeadsHaveTheirOwnRateOrTheHiddenOne) {
+// classifier_dropout, or else the hidden states' rate. What the classifier gets is `input` everywhere and its
+// weights are 1, so a logit, scaled back, counts the elements that are left.
+template <class Head>
+void expect_head_drops(BertConfig config, double input, const std::function<Array(const Head&)>& logits,
+                       const std::function<void(double count, double of, double p)>& expect_share) {
   for (std::optional<double> own : {std::optional<double>(), std::optional(0.0), std::optional(0.75)}) {
-    BertConfig config = BertDropout::config(hidden_rate, attention_rate);
     config.classifier_dropout = own;
-    BertForSequenceClassification model(config, Initializer::unset(DType::f64));
+    Head model(config, Initializer::unset(DType::f64));
     for (Parameter parameter : model.parameters()) {
-      double value =
-          parameter.names[0] == "classifier.weight" || parameter.names[0] == "bert.pooler.dense.bias";
-      parameter.tensor.replace(Array::full(parameter.tensor.shape(), value, DType::f64));
+      const std::string& name = parameter.names[0];
+      bool one = name == "classifier.weight" || name == "bert.pooler.dense.bias" ||
+                 name == "bert.encoder.layer.0.output.LayerNorm.bias";
+      parameter.tensor.replace(Array::full(parameter.tensor.shape(), one ? 1 : 0, DType::f64));
     }
-    double rate = own.value_or(hidden_rate), kept = 0, sequences = 1024;
-    Array logits = model.logits(input_).array();
-    for (int64_t n = 0; n < 1024; ++n) kept += logits.item(2 * n) / std::tanh(1.0) * (1 - rate);
+    double rate = own.value_or(config.hidden_dropout_prob), kept = 0, least = width, most = 0;
+    Array scaled = logits(model);  // [rows, labels]: a row's logits count the same elements
+    int64_t rows = scaled.shape()[0], labels = scaled.shape()[1];
+    for (int64_t row = 0; row < rows; ++row) {
+      double count = scaled.item(row * labels) * (1 - rate) / input;
+      EXPECT_NEAR(count, std::round(count), 1e-9) << "a whole number of elements is left";
+      kept += count, least = std::min(least, count), most = std::max(most, count);
+    }
     if (rate == 0) {
-      EXPECT_NEAR(kept, width * sequences, 1e-6);
+      EXPECT_NEAR(least, width, 1e-9);
     } else {
-      expect_share(kept, width * sequences, 1 - rate);
+      EXPECT_GT(most - least, 3) << "which elements are dropped is drawn for each row";
+      expect_share(kept, static_cast<double>(width * rows), 1 - rate);
     }
   }
+}
+
+TEST_F(BertDropout, HeadsHaveTheirOwnRateOrTheHiddenOne) {
+  BertConfig config = BertDropout::config(hidden_rate, attention_rate);
+  expect_head_drops<BertForSequenceClassification>(
+      config, std::tanh(1.0), [&](const auto& model) { return model.logits(input_).array(); }, expect_share);
+  expect_head_drops<BertForTokenClassification>(
+      config, 1, [&](const auto& model) { return model.logits(input_).array(); }, expect_share);
+  expect_head_drops<BertForMultipleChoice>(
+      config, std::tanh(1.0), [&](const auto& model) { return model.logits(input_, 1).array(); },
+      expect_share);
 }
 
 }  // namespace

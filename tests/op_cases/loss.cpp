@@ -43,7 +43,7 @@ void add_loss_cases(std::vector<OpCase>& table) {
   OpCase e;
   e.name = "cross_entropy";
   e.check_sizes = {{5, 4}, {1, 7}, {2, 1}};
-  e.large_sizes = {{9, 257}, {23, 1543}};
+  e.large_sizes = {{9, 257}, {23, 1543}, {97, 131}};
   e.bench_sizes = {{614, 30522}};
   e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}, -3, 3}}; };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) {
