@@ -16,6 +16,15 @@ constexpr int most_threads = 256;  // Debian's OpenBLAS is built for 64 and cras
 int thread_count();
 void set_thread_count(int count);  // 1 … most_threads, else throws
 
+// For a program's main(), before all else: makes the threads rest where they wait for one another, unless the
+// user set OMP_WAIT_POLICY or GOMP_SPINCOUNT. libgomp's spin for milliseconds at the end of each loop. Where
+// other programs want the processors, a spinning thread takes the place of the one that it waits for, and a
+// training step takes 5 to 8 times as long. So they spin about as long as waking one takes, which costs
+// little on an idle machine, too. libgomp reads the variable when it is loaded: so where it must be set, this
+// starts the program anew, with `argv` (which ends with a null pointer) as before. Returns where it needn't,
+// or can't.
+void rest_waiting_threads(char** argv);
+
 namespace detail {
 void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t));
 }

@@ -12,6 +12,7 @@
 namespace bertie {
 
 int run_benchmark(CLI::App& app, int& threads, int argc, char** argv, const std::function<void()>& body) {
+  rest_waiting_threads(argv);
   app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   try {
     try {

@@ -57,7 +57,6 @@ fi
 given --corpus || given --preset || given --config || given --steps || given --epochs || given --learning-rate ||
   options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
 echo "pretrain: bert_pretrain ${options[*]} $*"
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}  # keeps the pace where other programs run beside it
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 
 use "$model"

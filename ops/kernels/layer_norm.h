@@ -4,12 +4,13 @@
 
 namespace bertie {
 
-// What makes x̂ = ((x − mean) − rest) · rstd of a row. The mean is mean + rest: beside elements of 1000 ± 1,
-// the rounding of one number alone would show in the fifth digit of x̂.
+// What makes x̂ = (x − mean) · rstd + shift of a row. The shift is what rounding took from the mean, times
+// −rstd: beside elements of 1000 ± 1 it would show in the fifth digit of x̂.
 template <class T>
 struct LayerNormRow {
-  T mean, rest;
+  T mean;
   T rstd;  // 1 / √(variance + ε); NaN where the variance overflows
+  T shift;
 };
 
 template <class T>

@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 T standardized(T x, LayerNormRow<T> row) {
-  return ((x - row.mean) - row.rest) * row.rstd;
+  return (x - row.mean) * row.rstd + row.shift;
 }
 
 template <class T>
@@ -45,7 +45,8 @@ LayerNormRow<T> statistics_of(const T* x, T epsilon, int64_t n) {
   T rest = moments.first, variance = moments.second - rest * rest;
   variance = variance < T(0) ? T(0) : variance;  // NaN stays
   T rstd = T(1) / square_root(variance + epsilon);
-  return {m, rest, variance < T(__builtin_inf()) ? rstd : T(__builtin_nan(""))};
+  rstd = variance < T(__builtin_inf()) ? rstd : T(__builtin_nan(""));
+  return {m, rstd, -rest * rstd};
 }
 
 template <class T>

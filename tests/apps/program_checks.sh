@@ -5,7 +5,7 @@ build=$(cd "${1:?needs the build folder}" && pwd) || exit 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
-export PATH="$build:$PATH" OMP_WAIT_POLICY=passive
+export PATH="$build:$PATH"
 
 failures=0
 wrong() {

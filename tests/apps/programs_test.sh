@@ -260,4 +260,22 @@ for program in next_word wordpiece bert_pretrain bert_fill_mask bert_embed mlm_s
   [[ $(cat out) == "$program (bertie) $version" && $version == [0-9]*.[0-9]*.[0-9]* ]] || wrong "version: $(cat out)"
 done
 
+# --- threads that wait rest, unless the user wants them otherwise; libgomp prints its settings whenever it is loaded
+unset OMP_WAIT_POLICY GOMP_SPINCOUNT
+spins() { grep GOMP_SPINCOUNT err | tail -n 1 | grep --only-matching '[0-9]*'; }
+OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
+[[ $(spins) == 2000 && $(grep -c GOMP_SPINCOUNT err) -eq 2 ]] || wrong "wordpiece's threads spin $(spins) times"
+GOMP_SPINCOUNT=7 OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
+[[ $(spins) == 7 && $(grep -c GOMP_SPINCOUNT err) -eq 1 ]] || wrong "the user's GOMP_SPINCOUNT=7 became $(spins)"
+OMP_WAIT_POLICY=active OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
+[[ $(spins) -gt 300000 && $(grep -c GOMP_SPINCOUNT err) -eq 1 ]] || wrong "the user's OMP_WAIT_POLICY=active became $(spins)"
+expect 0 wordpiece --help
+cp out first
+OMP_WAIT_POLICY=passive expect 0 wordpiece --help
+cmp --silent out first || wrong "wordpiece --help prints something else where it starts anew"
+starts "${pretrain[@]}" --output renamed --steps 100000
+[[ $(<"/proc/$running/comm") == bert_pretrain ]] || wrong "bert_pretrain became $(<"/proc/$running/comm")"
+kill -TERM "$running"
+ends 130
+
 report

@@ -232,6 +232,29 @@ TEST(Attention, CausalKeepsNanOfLaterTokensOut) {
   }
 }
 
+// Nor does NaN in the gradient of an output reach the keys and values of later tokens.
+TEST(Attention, CausalKeepsNanOfEarlierGradientsOut) {
+  constexpr int64_t S = 90, H = 12, at = 41;
+  auto gradient_of = [](const Array& dy) {
+    Tensor x = Tensor::parameter(random_array({S, 3 * H}, DType::f32, 1));
+    backward(attention(x, packing_of({S}), 3, {.causal = true}), dy);
+    return x.grad();
+  };
+  Array dy = random_array({S, H}, DType::f32, 2);
+  Array expected = gradient_of(dy.clone());
+  for (int64_t i = 0; i < H; ++i) dy.mutable_data<float>()[at * H + i] = NAN;
+  Array gradient = gradient_of(dy);
+  for (int64_t t = 0; t < S; ++t)
+    for (int64_t i = 0; i < 3 * H; ++i) {
+      bool reached = t == at || (t < at && i >= H);  // by that query: what it sees
+      double value = gradient.item(t * 3 * H + i);
+      if (reached)
+        EXPECT_TRUE(std::isnan(value)) << t << " " << i;
+      else
+        EXPECT_NEAR(value, expected.item(t * 3 * H + i), 1e-5) << t << " " << i;
+    }
+}
+
 TEST(Attention, KeepsNoMatrixOfProbabilities) {
   constexpr int64_t S = 600, A = 2, H = 16;
   Tensor qkv = Tensor::parameter(random_array({S, 3 * H}, DType::f32, 1));
