@@ -224,6 +224,7 @@ int main(int argc, char** argv) {
           if (rows) file->add(rows.data<float>(), rows.shape()[0]);
           if (pooled || npy) continue;
           ids.insert(ids.end(), line.ids.begin(), line.ids.end());
+          BERTIE_CHECK(ids.size() <= INT32_MAX, "output", "the file's offsets can't count over 2^31 tokens");
           offsets.push_back(static_cast<int32_t>(ids.size()));
         } else if (json) {
           print_result(json_of(tokens, rows, pooled));

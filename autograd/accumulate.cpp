@@ -129,12 +129,11 @@ Array sum_to_shape(const Array& gradient, const Shape& shape) {
   for (int axis = 0; axis < from.rank(); ++axis) {
     int64_t wanted = axis < leading ? 1 : shape[axis - leading];
     if (result.shape()[axis] == wanted) continue;
-    Shape reduced = result.shape();
-    int64_t outer = 1, repeat = reduced[axis], inner = 1;
-    for (int i = 0; i < axis; ++i) outer *= reduced[i];
-    for (int i = axis + 1; i < reduced.rank(); ++i) inner *= reduced[i];
-    reduced[axis] = wanted;
-    Array summed = Array::empty(reduced, result.dtype());
+    const Shape& whole = result.shape();
+    int64_t outer = 1, repeat = whole[axis], inner = 1;
+    for (int i = 0; i < axis; ++i) outer *= whole[i];
+    for (int i = axis + 1; i < whole.rank(); ++i) inner *= whole[i];
+    Array summed = Array::empty(whole.with(axis, wanted), result.dtype());
     dispatch("sum_to_shape", result.dtype(), [&](auto zero) {
       using T = decltype(zero);
       sum_axis(result.data<T>(), summed.mutable_data<T>(), outer, repeat, inner);

@@ -203,10 +203,8 @@ Array Array::reshape(const Shape& shape) const {
 Array Array::rows(int64_t begin, int64_t end) const {
   BERTIE_CHECK(shape_.rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "rows",
                "rows {} … {} are not within shape {}", begin, end, shape_);
-  Shape shape = shape_;
-  shape[0] = end - begin;
   int64_t row = shape_[0] == 0 ? 0 : size_ / shape_[0];
-  return flat(begin * row, shape);
+  return flat(begin * row, shape_.with(0, end - begin));
 }
 
 Array Array::flat(int64_t begin, const Shape& shape) const {

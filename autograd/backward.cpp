@@ -131,10 +131,9 @@ class BackwardPass {
                  "'{}' returned a {} gradient for input {}, which is {}", node.op,
                  name(gradient.values.dtype()), i, name(input.dtype));
     if (gradient.ids) {
-      Shape rows = input.shape;
-      BERTIE_CHECK(rows.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op, i);
-      rows[0] = gradient.ids.size();
-      BERTIE_CHECK(gradient.values.shape() == rows, "backward",
+      BERTIE_CHECK(input.shape.rank() >= 1, "backward", "'{}' returned rows for input {}, a scalar", node.op,
+                   i);
+      BERTIE_CHECK(gradient.values.shape() == input.shape.with(0, gradient.ids.size()), "backward",
                    "'{}' returned rows {} with {} ids for input {} of shape {}", node.op,
                    gradient.values.shape(), gradient.ids.size(), i, input.shape);
       return gradient;

@@ -1,22 +1,29 @@
 #include "bertie/autograd/shape.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "bertie/autograd/error.h"
 
 namespace bertie {
 
-Shape::Shape(const int64_t* extents, int rank) {
-  BERTIE_CHECK(rank <= max_rank, "shape", "an array has at most {} axes, got {}", +max_rank, rank);
+Shape::Shape(const int64_t* extents, int rank, const char* op) {
+  BERTIE_CHECK(rank <= max_rank, op, "an array has at most {} axes, got {}", +max_rank, rank);
   int64_t size = 1;
   for (int axis = 0; axis < rank; ++axis) {
-    BERTIE_CHECK(extents[axis] >= 0, "shape", "an extent can't be negative: axis {} is {}", axis,
-                 extents[axis]);
-    BERTIE_CHECK(!__builtin_mul_overflow(size, extents[axis], &size) && size < (int64_t{1} << 56), "shape",
+    BERTIE_CHECK(extents[axis] >= 0, op, "an extent can't be negative: axis {} is {}", axis, extents[axis]);
+    int64_t factor = std::max<int64_t>(1, extents[axis]);
+    BERTIE_CHECK(!__builtin_mul_overflow(size, factor, &size) && size < (int64_t{1} << 56), op,
                  "too many elements at axis {} of extent {}", axis, extents[axis]);
     extents_[axis] = extents[axis];
   }
   rank_ = rank;
+}
+
+Shape Shape::with(int axis, int64_t extent) const {
+  std::array<int64_t, max_rank> extents = extents_;
+  extents[axis_index(axis)] = extent;
+  return Shape(extents.data(), rank_);
 }
 
 Shape::Shape(std::initializer_list<int64_t> extents)
@@ -53,14 +60,14 @@ std::string Shape::str() const {
 Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   const Shape& longer = a.rank() >= b.rank() ? a : b;
   const Shape& shorter = a.rank() >= b.rank() ? b : a;
-  Shape result = longer;
+  std::vector<int64_t> result(longer.begin(), longer.end());
   for (int axis = -1; axis >= -shorter.rank(); --axis) {
     int64_t x = longer[axis], y = shorter[axis];
     BERTIE_CHECK(x == y || x == 1 || y == 1, op, "shapes must agree or be 1 at each axis: a is {}, b is {}",
                  a, b);
-    result[axis] = x == 1 ? y : x;
+    result[longer.rank() + axis] = x == 1 ? y : x;
   }
-  return result;
+  return Shape(result.data(), longer.rank(), op);
 }
 
 }  // namespace bertie

@@ -147,7 +147,7 @@ std::vector<Reader> readers() {
          write(f / "config.json", std::string(config_start) + R"(,"deep": )" + std::string(n, '[') + "}");
        },
        config},
-      {"tokenizer_config.json, vocab.txt", 200'000,
+      {"tokenizer_config.json, vocab.txt", 100'000,
        [](const fs::path& f, int64_t n) {
          fs::remove(f / "tokenizer.json");
          write(f / "vocab.txt", vocabulary_of(n));
@@ -156,7 +156,7 @@ std::vector<Reader> readers() {
                                             }) + "}");
        },
        tokenizer},
-      {"tokenizer.json", 200'000,
+      {"tokenizer.json", 100'000,
        [](const fs::path& f, int64_t n) {
          fs::remove(f / "tokenizer_config.json");
          std::string tokens =
@@ -167,43 +167,43 @@ std::vector<Reader> readers() {
                                      }) + "}}}");
        },
        tokenizer},
-      {"vocab.txt: last token twice", 400'000,
+      {"vocab.txt: last token twice", 100'000,
        [](const fs::path& f, int64_t n) {
          fs::remove(f / "tokenizer.json");
          write(f / "vocab.txt", vocabulary_of(n) + "\n##token0");
        },
        tokenizer},
-      {"vocab.txt: one token", 10'000'000,
+      {"vocab.txt: one token", 1'000'000,
        [](const fs::path& f, int64_t n) { write(f / "vocab.txt", vocabulary_of(0) + std::string(n, 'x')); },
        tokenizer},
-      {"corpus: lines", 2'000'000,
+      {"corpus: lines", 500'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "a few words\n")); }, corpus},
-      {"corpus: documents", 5'000'000,
+      {"corpus: documents", 1'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "a\n\n")); }, corpus},
-      {"corpus: one line", 50'000'000,
+      {"corpus: one line", 10'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, std::string(n, 'x')); }, corpus},
-      {"corpus: blank", 50'000'000, [](const fs::path& f, int64_t n) { write_text(f, std::string(n, ' ')); },
+      {"corpus: blank", 10'000'000, [](const fs::path& f, int64_t n) { write_text(f, std::string(n, ' ')); },
        corpus},
-      {"corpus: no UTF-8", 10'000'000,
+      {"corpus: no UTF-8", 2'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, std::string(n, '\xff')); }, corpus},
       {"lines: short", 5'000'000, [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "ab\n")); },
        read_lines},
-      {"lines: a long one, then short ones", 50'000'000,
+      {"lines: a long one, then short ones", 20'000'000,
        [](const fs::path& f, int64_t n) {
          write_text(f, std::string(n, 'x') + "\n" + repeated(n / 3, "ab\n"));
        },
        read_lines},
       {"tokens: short words", 1'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "a ")); }, tokenize},
-      {"tokens: one word", 20'000'000,
+      {"tokens: one word", 5'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, std::string(n, 'a')); }, tokenize},
       {"tokens: [MASK]s", 500'000, [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "[MASK]")); },
        tokenize},
       {"tokens: brackets", 2'000'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n, "[MAS")); }, tokenize},
-      {"tokens: accents in a row", 2'000'000,
+      {"tokens: accents in a row", 500'000,
        [](const fs::path& f, int64_t n) { write_text(f, "a" + repeated(n / 2, "\u0301\u0323")); }, tokenize},
-      {"words: different ones", 300'000,
+      {"words: different ones", 50'000,
        [](const fs::path& f, int64_t n) {
          write_text(f, joined(n, " ", [](int64_t i) { return fmt::format("w{}", i); }));
        },
@@ -211,7 +211,7 @@ std::vector<Reader> readers() {
          Corpus text = read_corpus({f / "text"});
          train_wordpiece(count_words(text.lines, {}), {.size = 300});
        }},
-      {"words: one long one", 1'000'000,
+      {"words: one long one", 200'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n / 8, "abcabdac")); },
        [](const fs::path& f) {
          Corpus text = read_corpus({f / "text"});

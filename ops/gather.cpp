@@ -10,9 +10,7 @@ namespace bertie {
 
 Array gather_rows(const char* op, const Array& table, const Array& ids) {
   std::vector<int64_t> index = row_ids(op, ids, table.shape()[0]);
-  Shape shape = table.shape();
-  shape[0] = ids.size();
-  Array y = Array::empty(shape, table.dtype());
+  Array y = Array::empty(table.shape().with(0, ids.size()), table.dtype());
   int64_t row = index.empty() ? 0 : y.bytes() / ids.size();
   const char* from = static_cast<const char*>(table.bytes_begin());
   char* to = static_cast<char*>(y.mutable_bytes());

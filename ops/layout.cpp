@@ -13,12 +13,12 @@ namespace {
 template <class T>
 Array permute(const Array& x, const std::vector<int>& order) {
   int rank = x.shape().rank();
-  Shape shape = x.shape();
-  std::vector<int64_t> strides(rank, 1);  // of x, in the result's order
+  std::vector<int64_t> extents(rank), strides(rank, 1);  // of the result; of x, in the result's order
   for (int i = 0; i < rank; ++i) {
-    shape[i] = x.shape()[order[i]];
+    extents[i] = x.shape()[order[i]];
     for (int axis = order[i] + 1; axis < rank; ++axis) strides[i] *= x.shape()[axis];
   }
+  Shape shape(extents.data(), rank);
   Array y = Array::empty(shape, x.dtype());
   const T* from = x.data<T>();
   T* to = y.mutable_data<T>();
@@ -122,17 +122,16 @@ Tensor transpose(const Tensor& x, std::vector<int> order) {
 
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end) {
   check_value("slice", x);
-  Shape whole = x.shape(), part = whole;
+  Shape whole = x.shape();
   axis = whole.axis_index(axis);
   BERTIE_CHECK(0 <= begin && begin <= end && end <= whole[axis], "slice",
                "indices {} … {} are not within axis {} of shape {}", begin, end, axis, whole);
-  part[axis] = end - begin;
   Range range = range_of(whole, axis, begin, end, element_size(x.dtype()));
   Array y;
   if (axis == 0) {
     y = x.array().rows(begin, end);
   } else {
-    y = Array::empty(part, x.dtype());
+    y = Array::empty(whole.with(axis, end - begin), x.dtype());
     read_range(x.array(), range, y);
   }
   return record("slice", y, {x}, [whole, range](Array dy, const Needs&) -> Gradients {
@@ -177,16 +176,15 @@ Tensor concatenate(const std::vector<Tensor>& parts, int axis) {
   axis = whole.axis_index(axis);
   std::vector<int64_t> begins{0};
   for (const Tensor& part : parts) {
-    Shape expected = part.shape();
-    BERTIE_CHECK(expected.rank() == whole.rank() && part.dtype() == parts[0].dtype(), "concatenate",
+    const Shape& shape = part.shape();
+    BERTIE_CHECK(shape.rank() == whole.rank() && part.dtype() == parts[0].dtype(), "concatenate",
                  "parts must agree but for axis {}: {} {} and {} {}", axis, name(parts[0].dtype()),
                  parts[0].shape(), name(part.dtype()), part.shape());
-    begins.push_back(begins.back() + expected[axis]);
-    expected[axis] = whole[axis];
-    BERTIE_CHECK(expected == whole, "concatenate", "parts must agree but for axis {}: {} and {}", axis,
-                 parts[0].shape(), part.shape());
+    begins.push_back(begins.back() + shape[axis]);
+    BERTIE_CHECK(shape.with(axis, 0) == whole.with(axis, 0), "concatenate",
+                 "parts must agree but for axis {}: {} and {}", axis, parts[0].shape(), part.shape());
+    whole = whole.with(axis, begins.back());
   }
-  whole[axis] = begins.back();
   Array y = Array::empty(whole, parts[0].dtype());
   int64_t element = element_size(y.dtype());
   std::vector<Shape> shapes;

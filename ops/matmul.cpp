@@ -99,9 +99,9 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   bool shared = B.rank() == 2;
   BERTIE_CHECK(shared || (A.rank() == B.rank() && std::equal(A.begin(), A.end() - 2, B.begin())), "matmul",
                "leading axes must agree, or b has none: a is {}, b is {}", A, B);
-  Shape shape = A;
-  shape[-2] = A[ta ? -1 : -2];
-  shape[-1] = B[tb ? -2 : -1];
+  std::vector<int64_t> extents(A.begin(), A.end() - 2);
+  extents.insert(extents.end(), {A[ta ? -1 : -2], B[tb ? -2 : -1]});
+  Shape shape(extents.data(), A.rank(), "matmul");
 
   // Matrices that share b are one tall matrix, unless they are transposed.
   bool tall = shared && !ta;
@@ -136,8 +136,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
   BERTIE_CHECK(!b || b.shape() == Shape{W.shape()[0]}, "linear", "b must be [out]: b is {}, W is {}",
                b ? b.shape() : Shape(), W.shape());
   int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
-  Shape shape = x.shape();
-  shape[-1] = out;
+  Shape shape = x.shape().with(-1, out);
   Array y = Array::empty(shape, x.dtype()), fx = value_of(f, x.array());
   dispatch("linear", x.dtype(), [&](auto zero) {
     using Number = decltype(zero);

@@ -31,7 +31,7 @@ Reduction reduction(const char* op, const Shape& shape, const ReduceOptions& opt
       continue;
     }
     r.count *= shape[axis];
-    r.kept[axis] = 1;
+    r.kept = r.kept.with(axis, 1);
     if (options.keep_dims) r.result.push_back(1);
   }
   return r;

@@ -31,7 +31,9 @@ BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> leng
   BatchPlan plan{std::move(order), {0}};
   int64_t tokens = 0;
   for (size_t i = 0; i < lengths.size(); i++) {
-    if (tokens > 0 && tokens + lengths[i] > batch_tokens) {
+    BERTIE_CHECK(lengths[i] >= 1, "batch", "a sequence must have at least one token, number {} has {}",
+                 plan.order[i], lengths[i]);
+    if (tokens > 0 && lengths[i] > batch_tokens - tokens) {
       plan.offsets.push_back(static_cast<int64_t>(i));
       tokens = 0;
     }

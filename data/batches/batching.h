@@ -41,7 +41,8 @@ std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int
 // counted. A sequence that is longer than that makes a batch of its own. Throws where batch_tokens is below 1
 // or a sequence doesn't exist.
 BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens);
-// The same for sequences of the given lengths, of at least one token: lengths[i] is that of order[i].
+// The same for sequences of the given lengths, of at least one token: lengths[i] is that of order[i]. Throws,
+// too, where one has none.
 BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens);
 
 // [CLS] … [SEP] of each sequence. Throws where there is none or one doesn't exist.

@@ -1,6 +1,7 @@
 #include "bertie/data/batches/masking.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/random.h"
@@ -31,6 +32,8 @@ std::vector<bool> ordinary_tokens(const Vocabulary& vocabulary) {
 Masking::Masking(std::vector<bool> ordinary, int32_t mask_id, uint64_t seed)
     : ordinary_(std::move(ordinary)), mask_id_(mask_id), seed_(seed) {
   auto size = static_cast<int64_t>(ordinary_.size());
+  BERTIE_CHECK(size <= std::numeric_limits<int32_t>::max(), "masking", "ids have 32 bits, {} need more",
+               size);
   BERTIE_CHECK(mask_id >= 0 && mask_id < size, "masking", "the id of [MASK] must be one of {}, got {}", size,
                mask_id);
   for (int32_t id = 0; id < size; id++) {

@@ -121,9 +121,10 @@ void AtomicFile::write(std::string_view bytes) {
 
 void AtomicFile::overwrite(int64_t position, std::string_view bytes) {
   BERTIE_CHECK(descriptor_ >= 0, "write", "'{}' is finished, nothing can be replaced", path_);
-  int64_t end = position + static_cast<int64_t>(bytes.size());
-  BERTIE_CHECK(position >= 0 && end <= written_, "write",
-               "'{}' has {} bytes, so bytes {} to {} can't be replaced", path_, written_, position, end);
+  auto count = static_cast<int64_t>(bytes.size());
+  BERTIE_CHECK(position >= 0 && position <= written_ && count <= written_ - position, "write",
+               "'{}' has {} bytes, so {} from byte {} on can't be replaced", path_, written_, count,
+               position);
   flush();
   if (::lseek(descriptor_, position, SEEK_SET) < 0) fail_with(errno);
   if (int error = write_all(descriptor_, bytes)) fail_with(error);

@@ -36,7 +36,8 @@ EmbeddingFile::EmbeddingFile(const std::string& path, int64_t width)
 }
 
 void EmbeddingFile::add(const float* rows, int64_t count) {
-  file_.write({reinterpret_cast<const char*>(rows), static_cast<size_t>(count * width_) * sizeof(float)});
+  int64_t size = Shape({count, width_}).size();
+  file_.write({reinterpret_cast<const char*>(rows), static_cast<size_t>(size) * sizeof(float)});
   rows_ += count;
 }
 

@@ -292,7 +292,8 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
                  "{}: the name '{}' is reserved or given twice", path, tensor->name);
     const Shape& shape = tensor->array.shape();
     int64_t begin = end;
-    end += tensor->array.bytes();
+    BERTIE_CHECK(!__builtin_add_overflow(end, tensor->array.bytes(), &end), "safetensors",
+                 "{}: all tensors must have fewer than 2^63 bytes", path);
     nlohmann::ordered_json entry{{"dtype", format_name(tensor->array.dtype())},
                                  {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
                                  {"data_offsets", {begin, end}}};
@@ -307,6 +308,9 @@ void write_safetensors(const std::string& path, const std::vector<NamedArray>& t
   text.resize((text.size() + 7) / 8 * 8, ' ');
 
   uint64_t header_bytes = text.size();
+  BERTIE_CHECK(header_bytes <= max_header_bytes, "safetensors",
+               "{}: names and metadata must fit into a header of {} bytes, they take {}", path,
+               max_header_bytes, header_bytes);
   AtomicFile file(path);
   file.write({reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes});
   file.write(text);

@@ -41,8 +41,8 @@ Safetensors read_safetensors_shards(const std::string& index_path);
 
 // The same arrays give the same bytes. Arrays are stored in the given order, but those of larger elements
 // first, so that all are aligned (the names of a file of one type thus keep their order). The file appears
-// whole or not at all. Throws an Error on a name that is repeated, reserved or not UTF-8, an empty Array, and
-// what AtomicFile throws.
+// whole or not at all. Throws an Error on a name that is repeated, reserved or not UTF-8, an empty Array,
+// names and metadata of more than 100 MB, which no reader takes, and what AtomicFile throws.
 void write_safetensors(const std::string& path, const std::vector<NamedArray>& tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

@@ -36,7 +36,8 @@ class PieceSink {
   void add(const char* bytes, int32_t length, int64_t position) {
     if (characters_ == 0) first_position_ = position;
     last_position_ = position;
-    if (++characters_ > max_word_characters) return;
+    // No more are counted: a word may have any length.
+    if (characters_ > max_word_characters || ++characters_ > max_word_characters) return;
     for (int32_t i = 0; i < length; ++i) {
       bytes_[size_] = bytes[i];
       positions_[size_++] = position;

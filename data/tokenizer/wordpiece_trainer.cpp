@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <unordered_map>
 
 #include "bertie/autograd/error.h"
@@ -11,6 +12,8 @@
 
 namespace bertie {
 namespace {
+
+constexpr size_t most = std::numeric_limits<int32_t>::max();
 
 // Lets a map of strings be searched by string_view.
 struct StringHash {
@@ -166,7 +169,10 @@ void Trainer::split_into_characters() {
 void Trainer::count_pair(int32_t left, int32_t right, int32_t word, int64_t sign) {
   uint64_t key = static_cast<uint64_t>(left) << 32 | static_cast<uint32_t>(right);
   auto [known, is_new] = pair_index_.try_emplace(key, static_cast<int32_t>(pairs_.size()));
-  if (is_new) pairs_.push_back({left, right, 0, {}});
+  if (is_new) {
+    BERTIE_CHECK(pairs_.size() < most, "train_wordpiece", "there may be {} different pairs", most);
+    pairs_.push_back({left, right, 0, {}});
+  }
   Pair& pair = pairs_[known->second];
   pair.count += sign * words_[word].second;
   if (sign < 0) return;
@@ -269,8 +275,18 @@ Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOption
                options.min_frequency);
   BERTIE_CHECK(options.alphabet_limit >= 1, "train_wordpiece", "alphabet_limit must be at least 1: got {}",
                options.alphabet_limit);
+  // Pieces, words and pairs have 32-bit numbers; no count of a pair is larger than that of all characters.
+  BERTIE_CHECK(words.size() <= most, "train_wordpiece", "there may be {} words, got {}", most, words.size());
+  int64_t characters = 0;
   for (const auto& [word, count] : words) {
     BERTIE_CHECK(count >= 1, "train_wordpiece", "each word must occur at least once: '{}' has the count {}",
+                 word, count);
+    BERTIE_CHECK(word.size() <= most, "train_wordpiece", "a word may have {} bytes, '{}' has {}", most, word,
+                 word.size());
+    auto bytes = static_cast<int64_t>(word.size());
+    BERTIE_CHECK(!__builtin_mul_overflow(bytes, count, &bytes) &&
+                     !__builtin_add_overflow(characters, bytes, &characters),
+                 "train_wordpiece", "all words must have fewer than 2^63 characters, '{}' has the count {}",
                  word, count);
   }
   return Vocabulary(Trainer(words, options).train());

@@ -30,7 +30,8 @@ struct WordPieceTrainerOptions {
 
 // The special tokens, the characters in order of code point, their continuing forms, then the pieces in the
 // order in which they were made. Of pairs that are equally frequent the one of the lower ids comes first.
-// Throws where `size` can't hold the special tokens and characters, or an option is out of range.
+// Throws where `size` can't hold the special tokens and characters, an option is out of range, there are 2^31
+// words, one has as many bytes, or all together have 2^63 (each as often as it occurs).
 Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOptions& options = {});
 
 }  // namespace bertie

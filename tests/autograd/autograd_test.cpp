@@ -497,6 +497,39 @@ TEST(Array, CastsEachElement) {
   EXPECT_EQ(x.cast(DType::f32).cast(DType::i32).to_vector<int32_t>(), values);
 }
 
+// Whatever makes a shape: the constructors, another extent, a broadcast.
+TEST(Shape, NeverHasMoreElementsThanCanBeCounted) {
+  constexpr int64_t large = int64_t{1} << 31, half = int64_t{1} << 28, huge = int64_t{1} << 55;
+  EXPECT_EQ(Shape({huge, 1}).size(), huge);
+  EXPECT_EQ(Shape({half, half - 1}).size(), half * (half - 1));
+  EXPECT_EQ(message_of([&] {
+              Shape({half, half});
+            }),
+            "[shape] too many elements at axis 1 of extent 268435456");
+  // Also a part of a shape without elements.
+  EXPECT_EQ(Shape({0, huge}).size(), 0);
+  EXPECT_EQ(message_of([&] {
+              Shape({0, large, large});
+            }),
+            "[shape] too many elements at axis 2 of extent 2147483648");
+  EXPECT_EQ(Shape({2, 3, 4}).with(1, 7), (Shape{2, 7, 4}));
+  EXPECT_EQ(Shape({2, 3, 4}).with(-1, 0), (Shape{2, 3, 0}));
+  EXPECT_EQ(message_of([&] {
+              Shape({large, 1}).with(1, large);
+            }),
+            "[shape] too many elements at axis 1 of extent 2147483648");
+  EXPECT_EQ(message_of([&] { Shape({2}).with(0, -1); }), "[shape] an extent can't be negative: axis 0 is -1");
+  EXPECT_EQ(message_of([&] { Shape({2}).with(1, 1); }), "[shape] axis 1 is out of range for 1 axes");
+  EXPECT_EQ(message_of([&] {
+              Shape({large, 1}).push_back(large);
+            }),
+            "[shape] too many elements at axis 2 of extent 2147483648");
+  EXPECT_EQ(message_of([&] {
+              broadcast("add", {large, 1}, {1, large});
+            }),
+            "[add] too many elements at axis 1 of extent 2147483648");
+}
+
 TEST(Shape, BroadcastsAsNumpyDoes) {
   auto of = [](const Shape& a, const Shape& b) {
     EXPECT_EQ(broadcast("test", a, b), broadcast("test", b, a));

@@ -207,9 +207,8 @@ void add_layout_cases(std::vector<OpCase>& table) {
   c.large_sizes = {{7, 17, 331, 0}, {7, 17, 331, 1}, {7, 17, 331, 2}};
   c.bench_sizes = {{128, 128, 768, 1}};
   c.inputs = [](const Sizes& s) {
-    Shape other{s[0], s[1], s[2]};
-    other[static_cast<int>(s[3])] = 2;
-    return std::vector<Input>{{{s[0], s[1], s[2]}}, {other}};
+    Shape one{s[0], s[1], s[2]};
+    return std::vector<Input>{{one}, {one.with(static_cast<int>(s[3]), 2)}};
   };
   c.op = [](const std::vector<Tensor>& in, const Sizes& s) {
     return concatenate(in, static_cast<int>(s[3]) - 3);

@@ -10,6 +10,7 @@
 #include "bertie/ops/matmul.h"
 #include "bertie/ops/reduce.h"
 #include "bertie/ops/softmax.h"
+#include "tests/message_of.h"
 
 namespace bertie {
 namespace {
@@ -116,6 +117,38 @@ TEST(Shapes, NoRowsOfATable) {
   Tensor part = ones({2, 3}), none = ones({0, 3});
   EXPECT_EQ(gradient(concatenate({none, part}), part), std::vector<double>(6, 1));
   EXPECT_EQ(none.grad().shape(), (Shape{0, 3}));
+}
+
+// Arrays that claim more elements than there are, which no operation may look at before it has counted those
+// of its result: adding [2³¹, 1] and [1, 2³¹] has 2⁶² elements, whose bytes are 0 in 64 bits.
+TEST(Shapes, ResultsOfTooManyElementsAreRefused) {
+  constexpr int64_t large = int64_t{1} << 31;
+  static float one = 1;
+  auto claimed = [](const Shape& shape) {
+    return Tensor(Array::wrap(static_cast<const void*>(&one), shape, DType::f32, std::make_shared<int>()));
+  };
+  Tensor column = claimed({large, 1}), row = claimed({1, large});
+  for (auto op : {add, subtract, multiply, divide})
+    EXPECT_NE(message_of([&] { op(column, row); }).find("] too many elements at axis 1 of extent 2147483648"),
+              std::string::npos);
+  EXPECT_EQ(message_of([&] { matmul(column, row); }),
+            "[matmul] too many elements at axis 1 of extent 2147483648");
+  EXPECT_EQ(message_of([&] { matmul(row, column, {.transpose_a = true, .transpose_b = true}); }),
+            "[matmul] too many elements at axis 1 of extent 2147483648");
+  // Without elements, but not without extents: a product of nothing is zero, and there would be 2⁶².
+  Tensor nothing = claimed({large, 0}), no_rows = claimed({0, large});
+  EXPECT_EQ(message_of([&] { matmul(nothing, no_rows); }),
+            "[matmul] too many elements at axis 1 of extent 2147483648");
+  EXPECT_NE(message_of([&] { linear(nothing, nothing, Tensor()); }).find("too many elements"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              concatenate(std::vector<Tensor>(3, claimed({int64_t{1} << 55, 0})), 0);
+            }).find("too many elements"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] {
+              select_rows(claimed({1, int64_t{1} << 50}), ids(100));
+            }).find("too many elements"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <set>
@@ -172,6 +173,15 @@ TEST(MlmBatches, PassesAndSeedsDiffer) {
   };
   EXPECT_NE(masked(batches, 0), masked(batches, 1));
   EXPECT_NE(masked(batches, 0), masked(make(4, 5), 0));
+}
+
+TEST(PlanBatches, LengthsOfAnySize) {
+  constexpr int64_t largest = std::numeric_limits<int64_t>::max();
+  std::vector<int64_t> lengths{1, largest, largest, 2, 3};
+  EXPECT_EQ(plan_batches({0, 1, 2, 3, 4}, lengths, 5).offsets, (std::vector<int64_t>{0, 1, 2, 3, 5}));
+  EXPECT_EQ(plan_batches({0, 1, 2, 3, 4}, lengths, largest).offsets, (std::vector<int64_t>{0, 1, 2, 3, 5}));
+  EXPECT_EQ(message_of([] { plan_batches({7}, std::vector<int64_t>{0}, 5); }),
+            "[batch] a sequence must have at least one token, number 7 has 0");
 }
 
 // One of each stretch, and not always the one in the same place.

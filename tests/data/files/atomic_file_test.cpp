@@ -47,6 +47,11 @@ TEST_F(AtomicFileTest, WhatWasWrittenCanBeReplaced) {
   file.write("tail");
   file.commit();
   EXPECT_EQ(read_file(path("a")), "head and tail");
+  AtomicFile other(path("b"));
+  other.write("four");
+  EXPECT_EQ(
+      message_of([&] { other.overwrite(INT64_MAX, "xy"); }),
+      "[write] '" + path("b") + "' has 4 bytes, so 2 from byte 9223372036854775807 on can't be replaced");
 }
 
 TEST_F(AtomicFileTest, WithoutCommitTheOldFileStays) {

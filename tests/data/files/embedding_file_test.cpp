@@ -56,6 +56,10 @@ TEST(EmbeddingFile, RefusesWhatItCannotWrite) {
             std::string::npos);
   EXPECT_NE(message_of([&] { EmbeddingFile(folder / "rows.npy", 0); }).find("at least one"),
             std::string::npos);
+  EmbeddingFile wide(folder / "wide.npy", int64_t{1} << 40);
+  float number = 1;
+  for (int64_t count : {int64_t{1} << 24, int64_t{1} << 40, int64_t{-1}})
+    EXPECT_NE(message_of([&] { wide.add(&number, count); }).find("[shape] "), std::string::npos);
   EmbeddingFile npy(folder / "rows.npy", 1);
   EXPECT_NE(message_of([&] {
               npy.commit({{"ids", Array::zeros({1}, DType::i32)}});

@@ -181,6 +181,22 @@ TEST_F(SafetensorsTest, LyingHeaderLength) {
   EXPECT_TRUE(read(file_bytes("{}   ", "")).tensors.empty());
 }
 
+TEST_F(SafetensorsTest, WritesNoHeaderThatNobodyReads) {
+  std::map<std::string, std::string> metadata{{"a", std::string(100'000'000, 'x')}};
+  EXPECT_NE(message_of([&] {
+              write_safetensors(path_, {}, metadata);
+            }).find("names and metadata must fit into a header of 100000000 bytes, they take 1000000"),
+            std::string::npos);
+  // Arrays that claim to be there.
+  char byte = 0;
+  Array claimed = Array::wrap(&byte, {(int64_t{1} << 56) - 1}, DType::f64, std::make_shared<int>());
+  std::vector<NamedArray> tensors;
+  for (int i = 0; i < 17; ++i) tensors.push_back({std::to_string(i), claimed});
+  EXPECT_EQ(message_of([&] { write_safetensors(path_, tensors); }),
+            "[safetensors] " + path_ + ": all tensors must have fewer than 2^63 bytes");
+  EXPECT_EQ(folder_.entries(), 0u);
+}
+
 // Reading, and writing, took a time that grew with the square of the number of tensors: this test would take
 // many minutes.
 TEST_F(SafetensorsTest, AHundredThousandTensors) {

@@ -1,6 +1,8 @@
 #include "bertie/data/tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -295,6 +297,33 @@ TEST(Tokenizer, ConformanceCases) {
     }
   }
   EXPECT_EQ(count, 89);
+}
+
+// A word of 2.2 GB: the same two megabytes of memory again and again. It is one unknown word; its characters
+// once were counted in 32 bits, and those after 2³¹ written below the word's place on the stack.
+TEST(Tokenizer, AWordOfAnyLength) {
+#ifdef BERTIE_SANITIZE
+  GTEST_SKIP() << "takes minutes under the sanitizers";
+#endif
+  constexpr size_t piece = 2 << 20, pieces = 1100;
+  int file = ::memfd_create("word", 0);
+  ASSERT_GE(file, 0);
+  std::string letters(piece, 'a');
+  ASSERT_EQ(::write(file, letters.data(), piece), static_cast<ssize_t>(piece));
+  void* place =
+      ::mmap(nullptr, piece * pieces, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(place, MAP_FAILED);
+  auto* begin = static_cast<char*>(place);
+  for (size_t i = 0; i < pieces; ++i)
+    ASSERT_EQ(::mmap(begin + i * piece, piece, PROT_READ, MAP_SHARED | MAP_FIXED, file, 0),
+              begin + i * piece);
+  Tokenizer tokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##a"}));
+  Encoding encoding;
+  tokenizer.encode({std::string_view(begin, piece * pieces)}, {false, {}}, encoding);
+  EXPECT_EQ(encoding.ids, std::vector<int32_t>{1});
+  EXPECT_EQ(encoding.offsets, (std::vector<TokenOffsets>{{0, int64_t{piece} * int64_t{pieces}}}));
+  ::munmap(place, piece * pieces);
+  ::close(file);
 }
 
 }  // namespace

@@ -141,5 +141,16 @@ TEST(WordPieceTrainer, RefusesBadOptions) {
             "[train_wordpiece] each word must occur at least once: 'a' has the count 0");
 }
 
+TEST(WordPieceTrainer, RefusesMoreThanItCanCount) {
+  static constexpr int64_t quarter = int64_t{1} << 61;
+  EXPECT_EQ(message_of([] { train_wordpiece({{"ab", quarter}, {"c", 1}}); }), "no error");
+  EXPECT_EQ(message_of([] {
+              train_wordpiece({{"ab", quarter}, {"cd", quarter}});
+            }),
+            "[train_wordpiece] all words must have fewer than 2^63 characters, 'cd' has the count "
+            "2305843009213693952");
+  EXPECT_NE(message_of([] { train_wordpiece({{"abcd", quarter}}); }), "no error");
+}
+
 }  // namespace
 }  // namespace bertie
