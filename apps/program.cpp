@@ -15,47 +15,8 @@
 namespace bertie {
 namespace {
 
-<<<<<<< HEAD
 // Nobody reads standard output any more, as behind `| head`.
 struct NoReader : std::exception {};
-=======
-std::atomic<bool> interrupt_came{false};
-
-void note_interrupt(int) {
-  if (interrupt_came.exchange(true)) _exit(130);
-}
-
-// SIGINT and SIGTERM are blocked on every thread that computes, and one thread waits for them. A handler
-// writes its frame where the interrupted thread's stack pointer is, and oneDNN 2.6's sgemm on AVX-512 doesn't
-// keep that on the stack: a timer's signal during dnnl_sgemm alone corrupts the heap, unless the handler has
-// a stack of its own. The handler here is for threads that a library made before main() and that only wait.
-void watch_signals() {
-  static sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // threads that are made later inherit it
-  struct sigaction action {};
-  action.sa_handler = note_interrupt;
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGXFSZ, SIG_IGN);  // writing past `ulimit -f` fails instead
-  std::thread([] {
-    for (int received = 0;;) {
-      sigwait(&signals, &received);
-      note_interrupt(received);
-    }
-  }).detach();
-}
-
-// On standard error, where text may get lost (closed, a full disk): the work goes on.
-void write_now(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
-}
->>>>>>> help-d
 
 }  // namespace
 

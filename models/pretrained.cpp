@@ -170,12 +170,7 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
                          shown(fmt::format("{}", fmt::join(models, "', '")))));
   BERTIE_CHECK(fits, "load", "{} doesn't fit the model:{}{}{}", weights.path, missing, problems, hint);
 
-<<<<<<< HEAD
-  std::vector<std::string> made, unused;
-=======
-  std::vector<std::string> notes;
-  std::string made;
->>>>>>> help-b
+  std::vector<std::string> made;
   uint64_t stream = 0;
   for (Parameter& parameter : parameters) {
     std::vector<const Array*> parts;
@@ -190,20 +185,13 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
     else if (shape.rank() > 1)  // the others are biases and scales, which have their start
       parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
   }
-<<<<<<< HEAD
-  for (const NamedArray& tensor : weights.tensors)
-    if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
   if (!made.empty()) notes.push_back({"Not in the weights, so started at random", std::move(made)});
-  unused.insert(unused.end(), weights.unsupported.begin(), weights.unsupported.end());
-  if (!unused.empty()) notes.push_back({"Not used by this model", std::move(unused)});
-=======
-  if (!made.empty()) notes.push_back("Not in the weights, so started at random:" + made);
   std::vector<std::string> unused = weights.unsupported;
   for (const NamedArray& tensor : weights.tensors)
     if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
   if (!unused.empty())
-    notes.push_back(fmt::format("Not used by this model: {} tensors ({})", unused.size(), heads_of(unused)));
->>>>>>> help-b
+    notes.push_back(
+        {fmt::format("Not used by this model: {} tensors ({})", unused.size(), heads_of(unused)), {}});
   return notes;
 }
 

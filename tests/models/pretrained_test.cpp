@@ -59,17 +59,8 @@ TEST_F(SavedModel, ListsWhatDoesNotFit) {
       << message;
   replace_in(path_ + "/config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1");
   replace_in(path_ + "/config.json", "\"max_position_embeddings\": 17", "\"max_position_embeddings\": 16");
-<<<<<<< HEAD
-  LoadNote note = load_pretrained<BertForMaskedLM>(path_).notes.at(0);
-  EXPECT_EQ(note.text, "Not used by this model");
-  EXPECT_EQ(note.names.size(), 16u) << note.str();  // the second layer
-  // Ten names are enough.
-  EXPECT_TRUE(note.str().ends_with(" bert.encoder.layer.1.attention.output.LayerNorm.bias and 6 more"))
-      << note.str();
-=======
-  EXPECT_EQ(load_pretrained<BertForMaskedLM>(path_).notes.at(0),  // the second layer
+  EXPECT_EQ(load_pretrained<BertForMaskedLM>(path_).notes.at(0).str(),  // the second layer
             "Not used by this model: 16 tensors (encoder)");
->>>>>>> help-b
 }
 
 TEST_F(SavedModel, RefusesMissingFilesAndLargerVocabularies) {
