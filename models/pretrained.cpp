@@ -190,8 +190,9 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
   for (const NamedArray& tensor : weights.tensors)
     if (!used.contains(canonical(tensor.name))) unused.push_back(tensor.name);
   if (!unused.empty())
-    notes.push_back(
-        {fmt::format("Not used by this model: {} tensors ({})", unused.size(), heads_of(unused)), {}});
+    notes.push_back({fmt::format("Not used by this model: {} tensor{} ({})", unused.size(),
+                                 unused.size() == 1 ? "" : "s", heads_of(unused)),
+                     {}});
   return notes;
 }
 

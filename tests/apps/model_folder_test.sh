@@ -247,8 +247,9 @@ holds old "${model[@]}" unfinished
 loads old/unfinished
 
 # --- scripts/pretrain.sh makes nothing anew unasked
-mkdir -p copy/scripts copy/build/release commands
+mkdir -p copy/scripts copy/docs copy/build/release commands
 cp "$root/scripts/pretrain.sh" copy/scripts/
+cp "$root/docs/bert_pretrain.txt" copy/docs/
 printf '#!/bin/sh\n' | tee commands/cmake >copy/scripts/install_dependencies.sh
 : >copy/build/release/build.ninja
 printf '#!/bin/sh\necho "trains: $*" >&2\necho model\n' >copy/build/release/bert_pretrain

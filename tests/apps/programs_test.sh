@@ -1,23 +1,30 @@
-#!/ usr / bin / env bash
-#The programs from the outside, with good and bad input : exit status, a line that says what is wrong, \
-    what is left in
-#the output folder.
-#tests / apps / programs_test.sh build / release
-root = $(cd "$(dirname " $ { BASH_SOURCE[0] } ")/../.." && pwd) source
-    "$root/tests/apps/program_checks.sh" export OMP_NUM_THREADS = 1
+#!/usr/bin/env bash
+# The programs from the outside, with good and bad input: exit status, a line that says what is wrong, what is left in
+# the output folder.
+#   tests/apps/programs_test.sh build/release
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+source "$root/tests/apps/program_checks.sh"
+running=
+trap '[[ -z $running ]] || kill -KILL "$running" 2>/dev/null; rm -rf "$work"' EXIT
+export OMP_NUM_THREADS=1
 
-    loads() {
-  expect 0 bert_fill_mask-- model "$1" --text "the [MASK] sat on the mat ." --top - k 2;
+# ends STATUS: `running`.
+ends() {
+  local came
+  wait "$running" 2>/dev/null
+  came=$?
+  running=
+  [[ $came -eq $1 ]] || wrong "the program ended with status $came, not $1"
 }
 
-for ((i = 0; i < 12; ++i))
-  ;
-do
+loads() { expect 0 bert_fill_mask --model "$1" --text "the [MASK] sat on the mat ." --top-k 2; }
+
+for ((i = 0; i < 12; ++i)); do
   printf '%s\n' "the cat sat on the mat ." "a dog ran to the old house ." "the bird sang in the green tree ."
 done >corpus.txt
 pretrain=(bert_pretrain --corpus corpus.txt --preset tiny --batch-tokens 64 --vocab-size 100)
 
-#-- - next_word
+# --- next_word
 expect 0 next_word
 grep --quiet --extended-regexp '^Epoch 10, Loss: [0-9]+\.[0-9]{4}$' out || wrong "next_word: no line of epoch 10"
 [[ $(tail -n 1 out) == "Predicted Word: playing" ]] || wrong "next_word predicts otherwise: $(tail -n 1 out)"
@@ -32,7 +39,7 @@ refused 2 "--no-such-option" next_word --no-such-option
 refused 2 "threads" next_word --threads 0
 refused 2 "seed" next_word --seed -1
 
-#-- - bert_pretrain : what can't be trained on
+# --- bert_pretrain: what can't be trained on
 : >empty.txt
 printf '\n  \n\n' >blank.txt
 printf 'some text\0and more\n' >binary.txt
@@ -40,8 +47,7 @@ printf 'one line\n' >single.txt
 printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' the cat sat >vocab.txt
 printf 'not json' >config.json
 : >file
-for name in missing empty blank binary;
-do
+for name in missing empty blank binary; do
   refused 1 "$name.txt" bert_pretrain --corpus $name.txt --preset tiny --output refused
 done
 refused 1 "corpus" bert_pretrain --corpus single.txt --preset tiny --output refused
@@ -57,12 +63,10 @@ if [[ $EUID -ne 0 ]]; then  # root may write everywhere
 fi
 refused 2 "--no-such-option" "${pretrain[@]}" --no-such-option --output refused
 refused 2 "preset huge" bert_pretrain --corpus corpus.txt --preset huge --output refused
-for option in steps epochs batch-tokens max-length warmup vocab-size learning-rate weight-decay dropout threads;
-do
+for option in steps epochs batch-tokens max-length warmup vocab-size learning-rate weight-decay dropout threads; do
   refused 2 "$option" bert_pretrain --corpus corpus.txt --$option -1 --output refused
 done
-for option in corpus write-corpus held-out vocab config output;
-do
+for option in corpus write-corpus held-out vocab config output; do
   refused 2 "--$option: needs a name" bert_pretrain --$option ""
 done
 refused 2 "--corpus: needs a name" bert_pretrain --corpus corpus.txt "" --output refused
@@ -77,12 +81,9 @@ refused 2 "steps" "${pretrain[@]}" --steps many --output refused
 
 BERTIE_GEMM=none refused 1 "[gemm] BERTIE_GEMM" "${pretrain[@]}" --output refused
 [[ $(wc -l <err) -eq 1 ]] || wrong "a wrong BERTIE_GEMM should be told before anything else"
-#-- - bert_pretrain : a model, and not over another one
-{
-    head - n 6 corpus.txt;
-    printf 'the \xff cat sat .\nthe cat \xc3 sat \x80 .\n';
-    cat corpus.txt;
-  } >invalid.txt
+
+# --- bert_pretrain: a model, and not over another one
+{ head -n 6 corpus.txt; printf 'the \xff cat sat .\nthe cat \xc3 sat \x80 .\n'; cat corpus.txt; } >invalid.txt
 expect 0 bert_pretrain --corpus invalid.txt --preset tiny --batch-tokens 64 --vocab-size 100 --steps 2 --output model
 [[ $(grep -c "UTF-8" err) -eq 1 ]] || wrong "invalid UTF-8 should be reported once"
 grep "UTF-8" err | grep --quiet "invalid.txt, line 7" || wrong "invalid UTF-8 should be reported with file and line"
@@ -273,9 +274,12 @@ expect 0 wordpiece --help
 cp out first
 OMP_WAIT_POLICY=passive expect 0 wordpiece --help
 cmp --silent out first || wrong "wordpiece --help prints something else where it starts anew"
-starts "${pretrain[@]}" --output renamed --steps 100000
+"${pretrain[@]}" --output renamed --steps 100000 >out 2>err </dev/null &
+running=$!
+for ((i = 0; i < 600; ++i)); do grep --quiet "after step 0" err || { sleep 0.1; continue; }; break; done
 [[ $(<"/proc/$running/comm") == bert_pretrain ]] || wrong "bert_pretrain became $(<"/proc/$running/comm")"
-kill -TERM "$running"
-ends 130
+kill -KILL "$running"
+wait "$running" 2>/dev/null
+running=
 
 report

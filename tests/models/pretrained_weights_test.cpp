@@ -240,7 +240,7 @@ TEST_F(SavedModel, AForeignPrefixIsLeftAway) {
       EXPECT_EQ(
           load_weights(model, renamed(prefix, own)),
           (std::vector<LoadNote>{{"The weights' names begin with '" + prefix + "', which is left away", {}},
-                                 {"Not used by this model", {"steps"}}}));
+                                 {"Not used by this model: 1 tensor (steps)", {}}}));
       EXPECT_EQ(values_of(model, "bert.embeddings.word_embeddings.weight"), words);
       EXPECT_EQ(values_of(model, "cls.predictions.bias"), values_of(model_, "cls.predictions.bias"));
     }
