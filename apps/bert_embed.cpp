@@ -66,7 +66,7 @@ struct Embedder {
   std::vector<Array> operator()(const EncodedLines& block) const {
     NoGrad no_grad;
     std::vector<Array> results(block.lines.size());
-    for (int64_t b = 0; b < block.batches.size() && !interrupted(); ++b) {
+    for (int64_t b = 0; b < block.batches.size(); ++b) {
       BertInput input = block.input(b);
       const Packing& packing = input.pass.packing;
       Tensor hidden = layers.hidden(model, input);
@@ -212,7 +212,7 @@ int main(int argc, char** argv) {
     EncodedLines block;
     while (lines.next(block)) {
       std::vector<Array> embeddings = embed(block);
-      for (size_t i = 0; i < block.lines.size() && !interrupted(); ++i) {
+      for (size_t i = 0; i < block.lines.size(); ++i) {
         const Encoding& line = block.lines[i];
         const Array& rows = embeddings[i];
         int64_t number = block.first_line + static_cast<int64_t>(i);
@@ -237,7 +237,7 @@ int main(int argc, char** argv) {
         }
       }
     }
-    if (!file || interrupted()) return;
+    if (!file) return;
     std::vector<NamedArray> more;
     if (!pooled && !npy) more = {{"ids", Array::from(ids)}, {"offsets", Array::from(offsets)}};
     file->commit(more);

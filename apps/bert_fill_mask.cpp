@@ -42,7 +42,7 @@ std::vector<std::vector<FilledMask>> fill(const BertForMaskedLM& model, int32_t 
                                           int64_t count) {
   NoGrad no_grad;
   std::vector<std::vector<FilledMask>> filled(block.lines.size());
-  for (int64_t b = 0; b < block.batches.size() && !interrupted(); ++b) {
+  for (int64_t b = 0; b < block.batches.size(); ++b) {
     BertInput input = block.input(b);
     std::vector<int64_t> rows;
     std::vector<FilledMask*> places;
@@ -120,7 +120,7 @@ int main(int argc, char** argv) {
     bool told_unmasked = false;
     while (lines.next(block)) {
       auto filled = fill(*model, vocabulary.mask_id(), block, choices, top_k);
-      for (size_t i = 0; i < filled.size() && !interrupted(); ++i) {
+      for (size_t i = 0; i < filled.size(); ++i) {
         int64_t line = block.first_line + static_cast<int64_t>(i);
         if (filled[i].empty()) {
           bool cut = block.lines[i].cut_off > 0;

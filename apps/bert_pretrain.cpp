@@ -143,7 +143,7 @@ Corpus read_text(const Options& o) {
   if (o.corpus.empty())
     add_text(corpus, "the default text", language_text());
   else
-    corpus = read_corpus(o.corpus, interrupted);
+    corpus = read_corpus(o.corpus);
   return corpus;
 }
 
@@ -257,7 +257,7 @@ void pretrain(const Options& o) {
   std::optional<Progress> stage;
   stage.emplace("Reading the text");
   Corpus corpus = read_text(o), held_out_corpus;
-  if (!o.held_out.empty()) held_out_corpus = read_corpus({o.held_out}, interrupted);
+  if (!o.held_out.empty()) held_out_corpus = read_corpus({o.held_out});
   stage.reset();
   note_corpus(corpus);
   note_corpus(held_out_corpus);

@@ -59,7 +59,7 @@ BertInput EncodedLines::input(int64_t batch) const {
 EncodedText::EncodedText(const TextOptions& text, const Tokenizer& tokenizer, const EncodeOptions& options,
                          std::string prompt)
     : text_(text), tokenizer_(tokenizer), options_(options), prompt_(std::move(prompt)) {
-  if (!text.input.empty()) reader_ = std::make_unique<LineBlocks>(text.input, interrupted);
+  if (!text.input.empty()) reader_ = std::make_unique<LineBlocks>(text.input);
 }
 
 bool EncodedText::next_line(std::string_view& line) {
@@ -81,7 +81,7 @@ bool EncodedText::next(EncodedLines& block) {
   block.first_line = lines_ + 1;
   block.lines.clear();
   std::string_view line;
-  for (int64_t tokens = 0; tokens < block_tokens && block.lines.size() < block_lines && !interrupted();) {
+  for (int64_t tokens = 0; tokens < block_tokens && block.lines.size() < block_lines;) {
     bool would_wait = reader_ && used_ == read_.size();  // a pipe's reader wants what there is
     if ((would_wait && !block.lines.empty()) || !next_line(line)) break;
     ++lines_;

@@ -65,7 +65,6 @@ void HeldOutReport::compare_with_best(const BertForMaskedLM& model, Json& record
   double took = progress->elapsed();
   progress.reset();
   message("{} scored positions in {:.1f} s", scores.all().positions, took);
-  if (interrupted()) return;
   print_message(language_table(scores));
   print_message(filled_masks(model, tokenizer_));
   record["language"] = bertie::to_json(scores);

@@ -16,7 +16,7 @@ class HeldOutReport {
                 const Tokenizer& tokenizer, bool is_language);
 
   // Scores the model, which it sets to eval mode and back. The last one also compares with the best possible
-  // score or, where that isn't known, has the control. Ctrl-C ends the comparison, which then isn't told.
+  // score or, where that isn't known, has the control.
   nlohmann::ordered_json run(BertForMaskedLM& model, int64_t step, bool last);
 
  private:

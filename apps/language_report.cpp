@@ -64,7 +64,7 @@ LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& he
   LanguageScores scores(held_out.lines(), unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
   double share = 0;
-  for (int64_t pass = 0; pass < max_passes && share < 1 && !interrupted(); ++pass) {
+  for (int64_t pass = 0; pass < max_passes && share < 1; ++pass) {
     for (int64_t b = 0; b < plan.size(); ++b) {
       MaskedBatch batch = held_out.batch(plan[b], pass);
       scores.add(batch, log_probabilities(model, batch));

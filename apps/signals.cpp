@@ -42,10 +42,8 @@ void pass_on(int signal) { pthread_kill(watcher, signal); }
 
 }  // namespace
 
-// The signals are blocked on every thread that computes, and one thread waits for them: a handler could do
-// little, and writes its frame where the interrupted thread's stack pointer is. oneDNN 2.6's sgemm on AVX-512
-// doesn't keep that on the stack: a timer's signal during dnnl_sgemm alone corrupts the heap, unless the
-// handler has a stack of its own.
+// The signals are blocked on every thread that computes, and one thread waits for them, which may do what a
+// handler may not.
 void watch_signals() {
   static sigset_t signals;
   sigemptyset(&signals);

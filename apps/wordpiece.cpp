@@ -130,8 +130,8 @@ void for_each_line(const Options& o, const LineOf& line_of) {
     std::string_view text = o.text;
     return write_lines({&text, 1}, 1);
   }
-  LineBlocks blocks(o.input, interrupted);
-  for (auto lines = blocks.next(); !lines.empty() && !interrupted(); lines = blocks.next())
+  LineBlocks blocks(o.input);
+  for (auto lines = blocks.next(); !lines.empty(); lines = blocks.next())
     write_lines(lines, blocks.first_number());
 }
 

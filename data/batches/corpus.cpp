@@ -58,9 +58,9 @@ void add_text(Corpus& corpus, const std::string& source, std::string text) {
   corpus.texts.push_back(std::move(kept));
 }
 
-Corpus read_corpus(const std::vector<std::string>& paths, const std::function<bool()>& stopped) {
+Corpus read_corpus(const std::vector<std::string>& paths) {
   Corpus corpus;
-  for (const std::string& path : paths) add_text(corpus, path, read_text(path, stopped));
+  for (const std::string& path : paths) add_text(corpus, path, read_text(path));
   return corpus;
 }
 

@@ -2,7 +2,6 @@
 // end of a file. Only '\n' ends a line; one of white space alone is blank.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,10 +23,9 @@ struct Corpus {
   int64_t documents() const { return static_cast<int64_t>(document_offsets.size()) - 1; }
 };
 
-// Regular files, pipes, and standard input as "-": while there is nothing to read, `stopped` is asked ten
-// times a second. Throws an Error that names the file where one can't be read (or `stopped` said true), has
-// no text (nothing but white space), or is binary (a NUL within its first 64 KiB).
-Corpus read_corpus(const std::vector<std::string>& paths, const std::function<bool()>& stopped = {});
+// Regular files, pipes, and standard input as "-". Throws an Error that names the file where one can't be
+// read, has no text (nothing but white space), or is binary (a NUL within its first 64 KiB).
+Corpus read_corpus(const std::vector<std::string>& paths);
 
 // Adds a text that comes from elsewhere than a file; `source` names it. Throws as read_corpus() does.
 void add_text(Corpus& corpus, const std::string& source, std::string text);

@@ -16,12 +16,11 @@ void fail_to_read(const std::string& path, int error) {
   fail("read", "can't read '{}': {}", path, std::generic_category().message(error));
 }
 
-// O_NONBLOCK: opening a pipe that nobody writes to would wait, and reading from it could not be stopped. (The
-// end of a pipe comes only after somebody has written to it; poll() waits for that.) Standard input is taken
-// where it stands, which opening /dev/stdin wouldn't do.
-InputFile::InputFile(const std::string& path, Kind kind, std::function<bool()> stopped)
+// O_NONBLOCK: opening a pipe that nobody writes to would wait. (Its end comes only after somebody has written
+// to it; poll() waits for that.) Standard input is taken where it stands, which opening /dev/stdin wouldn't
+// do.
+InputFile::InputFile(const std::string& path, Kind kind)
     : path_(path),
-      stopped_(std::move(stopped)),
       descriptor_(kind == Kind::text && path == "-"
                       ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                       : ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) {
@@ -41,9 +40,7 @@ InputFile::~InputFile() { ::close(descriptor_); }
 
 size_t InputFile::read(char* to, size_t most) {
   for (;;) {
-    do {
-      if (stopped()) return 0;
-    } while (!has_input(100));
+    if (!has_input(-1)) continue;
     ssize_t got = ::read(descriptor_, to, most);
     if (got >= 0) return static_cast<size_t>(got);
     if (errno != EINTR && errno != EAGAIN) fail_to_read(path_, errno);

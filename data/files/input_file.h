@@ -1,7 +1,6 @@
 // Opening a file whose name came from anywhere: without waiting for anybody, and only what has an end.
 #pragma once
 #include <cstddef>
-#include <functional>
 #include <string>
 
 namespace bertie {
@@ -12,8 +11,7 @@ class InputFile {
   // standard input.
   enum class Kind { regular, text };
   // Throws an Error that names the file where it can't be opened or is none of its kind: a folder, a device.
-  // While a pipe has nothing to read, `stopped` is asked ten times a second.
-  InputFile(const std::string& path, Kind kind, std::function<bool()> stopped = {});
+  InputFile(const std::string& path, Kind kind);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
@@ -22,18 +20,17 @@ class InputFile {
   int descriptor() const { return descriptor_; }
   size_t bytes() const { return bytes_; }  // as the system says: 0 of a pipe
 
-  // Reads at most so many bytes and returns their number; 0 at the end, and once `stopped` says true.
+  // Reads at most so many bytes and returns their number; 0 at the end. Waits where a pipe has nothing to
+  // read.
   size_t read(char* to, size_t most);
-  // Whether read() wouldn't wait, after at most so many milliseconds. An error is its to tell; a signal,
-  // which ends the waiting, is none.
+  // Whether read() wouldn't wait, after at most so many milliseconds; -1: however many. An error is its to
+  // tell; a signal, which ends the waiting, is none.
   bool has_input(int milliseconds) const;
-  bool stopped() const { return stopped_ && stopped_(); }
   // Throws where so many bytes are more than this machine has memory.
   void check_room(size_t bytes) const;
 
  private:
   std::string path_;
-  std::function<bool()> stopped_;
   int descriptor_;
   size_t bytes_ = 0;
 };

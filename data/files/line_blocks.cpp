@@ -12,8 +12,8 @@ constexpr size_t block_bytes = 1 << 20;
 
 }  // namespace
 
-LineBlocks::LineBlocks(const std::string& path, std::function<bool()> stopped)
-    : file_(std::make_unique<InputFile>(path, InputFile::Kind::text, std::move(stopped))) {}
+LineBlocks::LineBlocks(const std::string& path)
+    : file_(std::make_unique<InputFile>(path, InputFile::Kind::text)) {}
 
 LineBlocks::~LineBlocks() = default;
 

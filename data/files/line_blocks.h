@@ -2,7 +2,6 @@
 // line, not by the file. Only '\n' ends a line; what follows the last one is a line, too, unless it is empty.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,10 +14,8 @@ class InputFile;
 
 class LineBlocks {
  public:
-  // "-" is standard input. Throws where the file can't be opened or is a folder or a device. While a pipe has
-  // nothing to read, `stopped` is asked ten times a second; once it says true, the reading ends as if the
-  // file did.
-  explicit LineBlocks(const std::string& path, std::function<bool()> stopped = {});
+  // "-" is standard input. Throws where the file can't be opened or is a folder or a device.
+  explicit LineBlocks(const std::string& path);
   ~LineBlocks();
   LineBlocks(const LineBlocks&) = delete;
   LineBlocks& operator=(const LineBlocks&) = delete;

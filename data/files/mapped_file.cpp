@@ -52,11 +52,9 @@ std::string read_file(const std::string& path) {
   return read_all(file);
 }
 
-std::string read_text(const std::string& path, std::function<bool()> stopped) {
-  InputFile file(path, InputFile::Kind::text, std::move(stopped));
-  std::string text = read_all(file);
-  BERTIE_CHECK(!file.stopped(), "read", "reading '{}' was interrupted", path);
-  return text;
+std::string read_text(const std::string& path) {
+  InputFile file(path, InputFile::Kind::text);
+  return read_all(file);
 }
 
 }  // namespace bertie

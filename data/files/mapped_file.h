@@ -1,6 +1,5 @@
 // Reading whole files: as a map of memory, without a copy, or as a string.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,8 +18,8 @@ struct MappedFile {
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 
-// A text, which may also come through a pipe or, as "-", from standard input, to its end. While there is
-// nothing to read, `stopped` is asked ten times a second; throws once it says true, and as the others do.
-std::string read_text(const std::string& path, std::function<bool()> stopped = {});
+// A text, which may also come through a pipe or, as "-", from standard input, to its end. Throws as the
+// others do.
+std::string read_text(const std::string& path);
 
 }  // namespace bertie
