@@ -26,6 +26,13 @@ TEST(Shown, EscapesWhatIsNoUtf8) {
       expected += fmt::format("\\x{:02x}", static_cast<unsigned char>(*byte));
     EXPECT_EQ(shown(invalid), expected);
   }
+  // What follows a first byte and doesn't belong to it is shown for itself.
+  EXPECT_EQ(shown("\xc3(!"), R"(\xc3(!)");
+  EXPECT_EQ(shown("\xe2\x82(!"), R"(\xe2\x82(!)");
+  EXPECT_EQ(shown("\xf0\x9f\x99"
+                  "\xc3\xa9"),
+            R"(\xf0\x9f\x99)"
+            "é");
 }
 
 TEST(Shown, CutsLongTexts) {
