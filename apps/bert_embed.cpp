@@ -183,7 +183,7 @@ int main(int argc, char** argv) {
       if (pool.empty())
         message("As sentence-transformers' modules.json says: {}, at most {} tokens{}", modules->description,
                 max_length.value_or(longest),
-                prompt.empty() ? "" : fmt::format(", '{}' before each text", prompt));
+                prompt.empty() ? "" : fmt::format(", '{}' before each text", shown(prompt)));
     } else if (pool.empty()) {
       pool = "tokens";
     }

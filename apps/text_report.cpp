@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "apps/program.h"
+#include "bertie/autograd/error.h"
 
 namespace bertie {
 namespace {
@@ -25,14 +26,14 @@ int64_t count(const TokenizedLines& lines, int32_t id) {
 void note_corpus(const Corpus& corpus) {
   if (corpus.replaced > 0)
     message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            corpus.first_replaced_source, corpus.first_replaced_line);
+            shown(corpus.first_replaced_source), corpus.first_replaced_line);
   std::set<std::string> seen, told;
   for (const std::string& source : corpus.sources) {
     std::error_code error;  // of what is no file
     std::string file = std::filesystem::canonical(source, error).string();
     if (error) file = source;
     if (!seen.insert(file).second && told.insert(file).second)
-      message("Note: {} is given twice, so its text counts twice", source);
+      message("Note: {} is given twice, so its text counts twice", shown(source));
   }
 }
 

@@ -53,7 +53,8 @@ void remove_foreign_prefix(Safetensors& weights, std::vector<LoadNote>& notes) {
   };
   for (NamedArray& tensor : weights.tensors) remove(tensor.name);
   for (std::string& name : weights.unsupported) remove(name);
-  notes.push_back({fmt::format("The weights' names begin with '{}', which is left away", prefixes[0]), {}});
+  notes.push_back(
+      {fmt::format("The weights' names begin with '{}', which is left away", shown(prefixes[0])), {}});
 }
 
 // What a model has but for its head.
@@ -78,14 +79,14 @@ std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
 
 // Which parts of a model tensors are of, "cls, pooler": usually whole heads, so that few words tell of many.
 std::string heads_of(const std::vector<std::string>& names) {
-  constexpr size_t shown = 3, longest = 20;
+  constexpr size_t named = 3, longest = 20;
   std::set<std::string> heads;
   for (const std::string& name : names) heads.insert(canonical(name).substr(0, canonical(name).find('.')));
   std::string text;
   for (auto head = heads.begin(); head != heads.end(); ++head) {
     if (!text.empty()) text += ", ";
-    if (std::distance(heads.begin(), head) == shown) return text + "…";
-    text += head->size() <= longest ? *head : head->substr(0, longest) + "…";
+    if (std::distance(heads.begin(), head) == named) return text + "…";
+    text += shown(head->substr(0, longest)) + (head->size() <= longest ? "" : "…");
   }
   return text;
 }

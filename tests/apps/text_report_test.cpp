@@ -57,6 +57,17 @@ TEST(TextReport, AFileThatIsGivenTwice) {
             "Note: " + other_name + " is given twice, so its text counts twice\n");
 }
 
+// A terminal would act on it.
+TEST(TextReport, AControlCharacterInAName) {
+  TemporaryFolder folder;
+  std::string name = folder / "\x1b[31m";
+  std::ofstream(name) << "one\xff\n";
+  std::string text = said([&] { note_corpus(read_corpus({name, name})); });
+  EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+  EXPECT_NE(text.find("the first in " + (folder / R"(\x1b[31m)") + ", line 1"), std::string::npos) << text;
+  EXPECT_NE(text.find(R"(\x1b[31m is given twice)"), std::string::npos) << text;
+}
+
 TEST(TextReport, WhyNothingCanBeScored) {
   std::vector<bool> scorable(10, true);
   scorable[0] = scorable[unk] = scorable[7] = false;
