@@ -1,7 +1,9 @@
 // What a training run learns from: the batch of each step, in parts, and the loss of each part.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "bertie/autograd/tensor.h"
 
@@ -30,6 +32,21 @@ class Objective {
   // Names the data of a part of the step that has begun, for the message of one whose loss isn't finite:
   // "lines 17, 4 and 230 of corpus.txt".
   virtual std::string data_of(int64_t /*part*/) const { return {}; }
+};
+
+// A loss that is a function of the step's number, in one part.
+class LossOfStep : public Objective {
+ public:
+  explicit LossOfStep(std::function<Tensor(int64_t step)> loss_of) : loss_of_(std::move(loss_of)) {}
+  int64_t begin_step(int64_t step) override {
+    step_ = step;
+    return 1;
+  }
+  Tensor loss(int64_t /*part*/) override { return loss_of_(step_); }
+
+ private:
+  std::function<Tensor(int64_t step)> loss_of_;
+  int64_t step_ = 0;
 };
 
 }  // namespace bertie
