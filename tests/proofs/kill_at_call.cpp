@@ -1,8 +1,9 @@
-// A library to preload: kills the process (SIGKILL) at the n-th call that changes files in a folder, so that a
-// script can kill a program once after each of them.
+// A library to preload: kills the process (SIGKILL) at the n-th call that changes files in a folder, so that
+// a script can kill a program once after each of them.
 //   KILL_FOLDER=/absolute/path  calls on files in it count, those without a name included
 //   KILL_AT=n                   1, 2, …; 0: none, it only counts
 //   KILL_COUNT=file             gets a line per call
+//   KILL_NAMELESS=no            a file system without nameless files (O_TMPFILE)
 // A call counts when it has been made. A write counts twice: when its first half has been written, and whole.
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -73,6 +75,11 @@ int open(const char* path, int flags, ...) {
   va_start(arguments, flags);
   mode_t mode = va_arg(arguments, mode_t);
   va_end(arguments);
+  const char* nameless = std::getenv("KILL_NAMELESS");
+  if ((flags & O_TMPFILE) == O_TMPFILE && nameless && std::strcmp(nameless, "no") == 0) {
+    errno = EOPNOTSUPP;
+    return -1;
+  }
   int result = NEXT(open)(path, flags, mode);
   return flags & changes ? counted("open", path, result) : result;
 }
@@ -88,10 +95,12 @@ int linkat(int from, const char* path, int to, const char* name, int flags) {
 }
 
 ssize_t write(int descriptor, const void* bytes, size_t size) {
-  if (size < 2 || !is_within(descriptor)) return counted("write", descriptor, NEXT(write)(descriptor, bytes, size));
+  if (size < 2 || !is_within(descriptor))
+    return counted("write", descriptor, NEXT(write)(descriptor, bytes, size));
   ssize_t half = counted("half of a write", descriptor, NEXT(write)(descriptor, bytes, size / 2));
   if (half < 0) return half;
-  ssize_t rest = NEXT(write)(descriptor, static_cast<const char*>(bytes) + half, size - static_cast<size_t>(half));
+  ssize_t rest =
+      NEXT(write)(descriptor, static_cast<const char*>(bytes) + half, size - static_cast<size_t>(half));
   return counted("write", descriptor, rest < 0 ? half : half + rest);
 }
 }

@@ -44,11 +44,9 @@ finish() {  # folder, threads; what happened
 
 whole=$work/whole
 begin=${EPOCHREALTIME/./}
-KILL_COUNT=$work/calls start "$whole" 2 "$build/tests/libkill_at_call.so" || { cat "$work/out"; exit 1; }
+start "$whole" 2 || { cat "$work/out"; exit 1; }
 run=$((${EPOCHREALTIME/./} - begin))  # microseconds
-calls=$(wc -l <"$work/calls")
-[[ $calls -gt 0 ]] || { echo "no call changed anything in $whole/checkpoints"; exit 1; }
-echo "a run takes $((run / 1000)) ms and makes $calls calls: $(cut -d ' ' -f 2- "$work/calls" | sort | uniq -c | tr -s ' ' | paste -s -d ,)"
+echo "a run takes $((run / 1000)) ms"
 
 # One run is killed again and again, so it resumes from what resumed, until it comes to its end.
 folder=$work/random threads=1 kills=0 ends=0
@@ -76,17 +74,27 @@ done
 finish "$folder" $threads "after $kills kills"
 echo "killed at $kills random moments; $((ends + 1)) runs came to their end"
 
-for ((call = 1; call <= calls; ++call)); do
-  folder=$work/calls-$call threads=$((1 + call % 2))
-  : >"$work/out"
-  KILL_AT=$call start "$folder" $threads "$build/tests/libkill_at_call.so" 2>/dev/null
-  status=$?
-  name=$(sed -n "${call}s/^[0-9]* //p" "$work/calls")
-  [[ $status -eq 137 ]] || wrong "call $call ($name): the run wasn't killed, but ended with status $status"
-  finish "$folder" $((3 - threads)) "call $call ($name)"
-  rm -rf "$folder"
+# On a file system with nameless files (O_TMPFILE) and on one without.
+for nameless in yes no; do
+  export KILL_NAMELESS=$nameless
+  rm -rf "$whole" "$work/calls"
+  KILL_COUNT=$work/calls start "$whole" 2 "$build/tests/libkill_at_call.so" || { cat "$work/out"; exit 1; }
+  calls=$(wc -l <"$work/calls")
+  [[ $calls -gt 0 ]] || { echo "no call changed anything in $whole/checkpoints"; exit 1; }
+  for ((call = 1; call <= calls; ++call)); do
+    folder=$work/calls-$call threads=$((1 + call % 2))
+    : >"$work/out"
+    KILL_AT=$call start "$folder" $threads "$build/tests/libkill_at_call.so" 2>/dev/null
+    status=$?
+    name="nameless files: $nameless; $(sed -n "${call}p" "$work/calls")"
+    [[ $status -eq 137 ]] || wrong "$name: the run wasn't killed, but ended with status $status"
+    finish "$folder" $((3 - threads)) "$name"
+    ! compgen -G "$folder/checkpoints/*.tmp-*" >/dev/null || wrong "$name: a temporary file is left"
+    rm -rf "$folder"
+  done
+  echo "killed after each of $calls calls, nameless files: $nameless:" \
+    "$(cut -d ' ' -f 2- "$work/calls" | sort | uniq -c | tr -s ' ' | paste -s -d ,)"
 done
-echo "killed after each of $calls calls"
 if [[ $failures -gt 0 ]]; then
   echo "$failures failed"
   exit 1

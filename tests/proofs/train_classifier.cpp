@@ -18,10 +18,11 @@ void run(const std::string& output, int64_t steps) {
   ParameterBlock parameters(model);
   AdamW optimizer(parameters, {.weight_decay = 0.01});
   Spirals objective(model, {{1, 30, 6}, {20}, {2, 1, 1, 25}});
-  Checkpoints checkpoints({.folder = output + "/checkpoints",
-                           .configuration = nlohmann::json{{"steps", steps}}.dump(),
-                           .every_steps = 3,
-                           .tell = [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }});
+  Checkpoints checkpoints(
+      {.folder = output + "/checkpoints",
+       .configuration = nlohmann::json{{"steps", steps}}.dump(),
+       .every_steps = 3,
+       .tell = [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }});
   TrainingOptions options{
       .steps = steps, .schedule = {.peak = 0.01, .warmup = 0.2}, .checkpoints = &checkpoints};
   if (auto checkpoint = checkpoints.latest())
@@ -42,7 +43,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run(argv[1], argc > 2 ? std::stoll(argv[2]) : 60);
+    run(argv[1], argc > 2 ? std::stoll(argv[2]) : 24);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "train_classifier: %s\n", error.what());
     return 1;
