@@ -54,19 +54,17 @@ void run(const std::string& vocab, const std::string& corpus, const std::string&
   Adam optimizer(parameters);
   TrainingOptions options;
   options.steps = steps;
-  options.schedule = {1e-4, 0, steps, Schedule::Decay::constant};
+  options.schedule = {1e-4, 0, Schedule::Decay::constant};
   options.max_gradient_norm = 0;
   std::vector<double> losses;
-  train(
-      parameters, optimizer, options,
-      [&](int64_t) {
-        return model.loss(model.logits(bert_input(batch.tokens), batch.scored_rows), batch.labels);
-      },
-      [&](const StepReport& report) {
-        losses.push_back(report.loss);
-        std::fprintf(stderr, "step %lld  loss %.5f\n", static_cast<long long>(report.step), report.loss);
-        return true;
-      });
+  LossOfStep objective([&](int64_t) {
+    return model.loss(model.logits(bert_input(batch.tokens), batch.scored_rows), batch.labels);
+  });
+  train(parameters, optimizer, options, objective, [&](const StepReport& report) {
+    losses.push_back(report.loss);
+    std::fprintf(stderr, "step %lld  loss %.5f\n", static_cast<long long>(report.step), report.loss);
+    return true;
+  });
   write_file_atomically(folder + "/losses.json", nlohmann::json{{"losses", losses}}.dump() + "\n");
 }
 
