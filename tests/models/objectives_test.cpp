@@ -29,19 +29,17 @@ const Vocabulary& vocabulary() {
 // Documents of 1, 2 and 9 lines of 1 to 12 words in turn; every fourth word is unknown.
 struct Text {
   Text() {
+    TokenVectors vectors;
     for (int i = 0; i < 150; ++i) {
-      for (int j = 0; j < 1 + i * 7 % 12; ++j) lines.ids.push_back(j % 4 == 3 ? 1 : 5 + (i * i + j) % 60);
-      lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
-      if (i % 12 == 0 || i % 12 == 2 || i % 12 == 11) offsets.push_back(i + 1);
+      for (int j = 0; j < 1 + i * 7 % 12; ++j) vectors.ids.push_back(j % 4 == 3 ? 1 : 5 + (i * i + j) % 60);
+      vectors.end_sequence();
+      if (i % 12 == 0 || i % 12 == 2 || i % 12 == 11) vectors.end_document();
     }
-    offsets.push_back(150);
+    lines = TokenizedLines(std::move(vectors));
   }
-  PairBatches pairs() const {
-    return PairBatches(lines, offsets, vocabulary(), masking, {.max_length = 64}, 300, 3);
-  }
+  PairBatches pairs() const { return PairBatches(lines, vocabulary(), masking, {.max_length = 64}, 300, 3); }
   MlmBatches mlm() const { return MlmBatches(lines, vocabulary(), masking, 150, 3); }
   TokenizedLines lines;
-  std::vector<int64_t> offsets{0};
   Masking masking{ordinary_tokens(vocabulary()), vocabulary().mask_id(), 3};
 };
 
@@ -246,6 +244,18 @@ TEST(PretrainingObjective, ContinuesWhereItWasSaved) {
     EXPECT_EQ(message_of([&] { other.restore(bad); }),
               fmt::format("[pretrain] a place in the data must be like {{\"batch\":17,\"pass\":3}}, got '{}'",
                           bad));
+}
+
+TEST(PretrainingObjective, NamesItsData) {
+  Text text;
+  BertForMaskedLM model(config(), Initializer::normal(0.2, 5));
+  std::vector<int32_t> sequence{2, 4, 3};
+  OneBatch source(batch_by_hand(std::vector(9, sequence), {1}, {7}, {}));
+  PretrainingObjective objective(model, source, {.max_part_tokens = 24});
+  ASSERT_EQ(objective.begin_step(0), 2);
+  EXPECT_EQ(objective.data_of(0), "batch 0 of pass 0, sequences 0, 1, 2, 3, …: 8 in all");
+  objective.begin_step(1);
+  EXPECT_EQ(objective.data_of(1), "batch 0 of pass 1, sequences 8");
 }
 
 TEST(PretrainingObjective, Refusals) {

@@ -22,28 +22,26 @@ const Vocabulary& vocabulary() {
 }
 
 // 4,000 documents of 1 to 14 lines of 1 to 29 words of 1 to 4 tokens, a few [UNK] among them.
-struct Text {
-  Text() {
-    uint64_t state = 1;
-    auto below = [&](uint64_t bound) {
-      state = state * 6364136223846793005 + 1442695040888963407;
-      return static_cast<int32_t>((state >> 33) % bound);
-    };
-    for (int d = 0; d < 4000; ++d) {
-      for (int l = below(14); l >= 0; --l) {
-        for (int w = below(29); w >= 0; --w) {
-          lines.ids.push_back(below(50) == 0 ? 1 : specials + below(words));
-          for (int p = std::max(0, below(6) - 2); p > 0; --p)
-            lines.ids.push_back(specials + words + below(pieces));
-        }
-        lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+TokenizedLines text() {
+  TokenVectors lines;
+  uint64_t state = 1;
+  auto below = [&](uint64_t bound) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    return static_cast<int32_t>((state >> 33) % bound);
+  };
+  for (int d = 0; d < 4000; ++d) {
+    for (int l = below(14); l >= 0; --l) {
+      for (int w = below(29); w >= 0; --w) {
+        lines.ids.push_back(below(50) == 0 ? 1 : specials + below(words));
+        for (int p = std::max(0, below(6) - 2); p > 0; --p)
+          lines.ids.push_back(specials + words + below(pieces));
       }
-      offsets.push_back(lines.size());
+      lines.end_sequence();
     }
+    lines.end_document();
   }
-  TokenizedLines lines;
-  std::vector<int64_t> offsets{0};
-};
+  return TokenizedLines(std::move(lines));
+}
 
 void expect_share(int64_t part, int64_t all, double share) {
   EXPECT_NEAR(static_cast<double>(part) / static_cast<double>(all), share, 0.002) << part << " of " << all;
@@ -53,12 +51,12 @@ void expect_share(int64_t part, int64_t all, double share) {
 // 0.2 points are 4 of them or more. That of whole words among 7 million tokens, in words of at most 4 tokens,
 // is ≤ √(4 · 0.15 · 0.85 / 7·10⁶) = 0.0003, so 0.2 points are 7.
 TEST(ObjectiveStatistics, OverAMillionMaskedPositions) {
-  Text text;
+  const TokenizedLines lines = text();
   for (bool whole_words : {false, true}) {
     MaskingOptions options;
     if (whole_words) options.continues_word = continuing_tokens(vocabulary());
     Masking masking(ordinary_tokens(vocabulary()), mask_id, 11, options);
-    PairBatches batches(text.lines, text.offsets, vocabulary(), masking, {.max_length = 64}, 4096, 11);
+    PairBatches batches(lines, vocabulary(), masking, {.max_length = 64}, 4096, 11);
     int64_t scored = 0, ordinary = 0, hidden = 0, kept = 0, changed = 0, pairs = 0, random = 0, broken = 0;
     std::vector<int64_t> replacements(vocabulary().size());
     for (int64_t pass = 0; scored < 1'100'000; ++pass) {
@@ -91,7 +89,8 @@ TEST(ObjectiveStatistics, OverAMillionMaskedPositions) {
           ASSERT_EQ(ids[batch.tokens.offsets[n + 1] - 1], sep);
           const SentencePair& pair = batches.pairs()[batch.tokens.sequences[n]];
           auto document = [&](int64_t line) {
-            return std::upper_bound(text.offsets.begin(), text.offsets.end(), line);
+            std::span<const int64_t> documents = lines.document_offsets;
+            return std::upper_bound(documents.begin(), documents.end(), line) - documents.begin();
           };
           ASSERT_EQ(pair.random, document(pair.a_line) != document(pair.b_line));
           ++pairs;
