@@ -98,7 +98,8 @@ std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t 
     }
   };
   auto all = static_cast<double>(held_out.sequences());
-  double per_sequence = Masking::scored * static_cast<double>(held_out.scorable_tokens()) / all;
+  double per_sequence =
+      held_out.masking().probability() * static_cast<double>(held_out.scorable_tokens()) / all;
   // How many positions of a sequence are scored is chance: where they are too few, a few more are drawn.
   for (double wanted = static_cast<double>(scored) / per_sequence; wanted <= 0.5 * all; wanted *= 1.05) {
     add_pass(held_out.spread_pass(std::max<int64_t>(1, std::llround(wanted))), 0);

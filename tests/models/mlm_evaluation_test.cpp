@@ -21,12 +21,12 @@ const Vocabulary& vocabulary() {
 }
 
 TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenizedLines lines;
+  TokenVectors lines;
   for (const auto& sequence : sequences) {
     lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
     lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
   }
-  return lines;
+  return TokenizedLines(std::move(lines));
 }
 
 // `count` lines of 1 to 14 words.
@@ -48,8 +48,10 @@ MlmBatches batches_of(TokenizedLines lines, int64_t batch_tokens) {
 MaskedBatch batch_by_hand(const std::vector<std::vector<int32_t>>& shown, const std::vector<int64_t>& numbers,
                           const std::vector<int64_t>& rows, const std::vector<int32_t>& labels) {
   TokenizedLines packed = lines_of(shown);
-  return {
-      {Array::from(packed.ids), Array(), packed.offsets, numbers}, Array::from(rows), Array::from(labels)};
+  return {{Array::from(std::vector(packed.ids.begin(), packed.ids.end())), Array(),
+           std::vector(packed.offsets.begin(), packed.offsets.end()), numbers},
+          Array::from(rows),
+          Array::from(labels)};
 }
 
 std::unique_ptr<BertForMaskedLM> evaluated_model(DType type = DType::f64) {

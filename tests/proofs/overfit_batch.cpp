@@ -20,7 +20,7 @@ namespace {
 // The first 8 × 126 tokens of the text, cut into sequences without regard to lines.
 MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
   constexpr int64_t sequences = 8, length = 126;  // [CLS] and [SEP] make 128
-  TokenizedLines lines;
+  TokenVectors lines;
   for (std::string_view line : corpus.lines) {
     if (static_cast<int64_t>(lines.ids.size()) >= sequences * length) break;
     tokenizer.append_ids(line, lines.ids);
@@ -35,7 +35,7 @@ MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
   }
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   return Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1)
-      .mask(make_batch(lines, all, vocabulary), 0);
+      .mask(make_batch(TokenizedLines(std::move(lines)), all, vocabulary), 0);
 }
 
 void run(const std::string& vocab, const std::string& corpus, const std::string& folder, int64_t steps) {

@@ -34,12 +34,12 @@ std::vector<Automaton::Line> draw_lines(int64_t count, uint64_t seed) {
 }
 
 TokenizedLines tokenized(const std::vector<Automaton::Line>& drawn) {
-  TokenizedLines lines;
+  TokenVectors lines;
   for (const Automaton::Line& line : drawn) {
     for (int32_t word : line.words) lines.ids.push_back(word + first_word_id);
     lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
   }
-  return lines;
+  return TokenizedLines(std::move(lines));
 }
 
 const std::vector<Automaton::Line>& drawn() {
@@ -356,11 +356,12 @@ TEST(LanguageScores, ErrorsNameWhatIsWrong) {
     return message_of([&] { of_other.add(batch, uniform_model(batch)); });
   };
   EXPECT_EQ(scores.all().positions, 0);
-  TokenizedLines impossible = lines();
-  for (int32_t& id : impossible.ids) id = first_word_id;
+  std::vector<int32_t> ids(lines().ids.size(), first_word_id);
+  TokenizedLines impossible = lines(), unknown = lines();
+  impossible.ids = ids;
   EXPECT_NE(message_for(impossible).find(" must be one of the language's"), std::string::npos);
-  TokenizedLines unknown = lines();
-  for (int32_t& id : unknown.ids) id = vocabulary().unk_id();
+  std::fill(ids.begin(), ids.end(), vocabulary().unk_id());
+  unknown.ids = ids;
   EXPECT_NE(message_for(unknown).find("a word must be below"), std::string::npos);
   std::string message = message_for(tokenized(draw_lines(line_count, 44)));
   EXPECT_NE(message.find(" words, as given before, the batch has "), std::string::npos) << message;
