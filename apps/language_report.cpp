@@ -61,7 +61,7 @@ Json to_json(const LanguageScore& score) {
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
                               const UnigramModel& unigram,
                               const std::function<void(int64_t percent)>& after_pass) {
-  LanguageScores scores(held_out.lines(), unigram.log_probability());
+  LanguageScores scores(unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
   double share = 0;
   for (int64_t pass = 0; pass < max_passes && share < 1; ++pass) {

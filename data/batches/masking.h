@@ -9,9 +9,10 @@
 namespace bertie {
 
 struct MaskedBatch {
-  TokenBatch tokens;  // with corrupted ids
-  Array scored_rows;  // [M] i64, ascending indices into the T tokens
-  Array labels;       // [M] i32, the true ids there
+  TokenBatch tokens;                // with corrupted ids
+  Array scored_rows;                // [M] i64, ascending indices into the T tokens
+  Array labels;                     // [M] i32, the true ids there
+  Array next_sentence_labels = {};  // [N] i32, or none: 0 where segment B follows A, 1 where it is random
 };
 
 // For each id: true where it is none of the special tokens. A caller may clear further ones for Masking.
