@@ -51,6 +51,14 @@ BatchPlan MlmBatches::spread_pass(int64_t count) const {
   return plan_batches(lines_, std::move(drawn), batch_tokens_);
 }
 
+int64_t MlmBatches::begin_pass(int64_t pass) {
+  plan_ = shuffled_pass(pass);
+  pass_ = pass;
+  return plan_.size();
+}
+
+MaskedBatch MlmBatches::batch(int64_t index) const { return batch(plan_[index], pass_); }
+
 MaskedBatch MlmBatches::batch(std::span<const int64_t> sequences, int64_t pass) const {
   return masking_.mask(make_batch(lines_, sequences, vocabulary_), pass);
 }

@@ -1,11 +1,10 @@
 // Batches for masked language modeling from tokenized text.
 #pragma once
-#include "bertie/data/batches/masking.h"
+#include "bertie/data/batches/batch_source.h"
 
 namespace bertie {
 
-// Everything is a function of (text, seed, pass), so a run can be taken up again at any batch of any pass.
-class MlmBatches {
+class MlmBatches : public BatchSource {
  public:
   // Sequences without a token that can be scored are left out. Throws where no other is left, or where
   // batch_tokens is below 1. The vocabulary must outlive this.
@@ -20,6 +19,8 @@ class MlmBatches {
   // in the order of the text. The same ones each time. Throws where there are fewer, or `count` is below 1.
   BatchPlan spread_pass(int64_t count) const;
 
+  int64_t begin_pass(int64_t pass) override;  // the shuffled one
+  MaskedBatch batch(int64_t index) const override;
   // The batch of these sequences (plan[b]), masked as pass number `pass` masks it.
   MaskedBatch batch(std::span<const int64_t> sequences, int64_t pass) const;
 
@@ -36,6 +37,8 @@ class MlmBatches {
   uint64_t seed_;
   std::vector<int64_t> usable_;  // numbers of the sequences that can be scored
   int64_t tokens_ = 0, scorable_tokens_ = 0;
+  BatchPlan plan_;  // of the pass that was begun last
+  int64_t pass_ = 0;
 };
 
 }  // namespace bertie

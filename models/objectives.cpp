@@ -1,0 +1,100 @@
+#include "bertie/models/objectives.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "bertie/data/batches/batch_parts.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/loss.h"
+#include "bertie/ops/reduce.h"
+
+namespace bertie {
+namespace {
+
+// The sum of −log p of the labels over the given number, and how many of them have the largest p.
+struct Scored {
+  Tensor loss;
+  int64_t right;
+};
+
+Scored score(const Tensor& logits, const Array& labels, double denominator) {
+  CrossEntropyOptions options;
+  options.denominator = denominator;
+  Array best = argmax(logits.array());
+  int64_t right = 0;
+  for (int64_t i = 0; i < best.size(); ++i) right += best.data<int64_t>()[i] == labels.data<int32_t>()[i];
+  return {cross_entropy(logits, labels, options), right};
+}
+
+}  // namespace
+
+PretrainingObjective::PretrainingObjective(const BertForMaskedLM& model, BatchSource& source,
+                                           const Options& options)
+    : PretrainingObjective(source, options) {
+  masked_lm_ = &model;
+}
+
+PretrainingObjective::PretrainingObjective(const BertForPreTraining& model, BatchSource& source,
+                                           const Options& options)
+    : PretrainingObjective(source, options) {
+  pretraining_ = &model;
+}
+
+int64_t PretrainingObjective::begin_step(int64_t step) {
+  parts_.clear();  // its memory is needed no more
+  if (!stream_) stream_.emplace(source_, start_);
+  step_position_ = stream_->position();
+  MaskedBatch batch = stream_->next();
+  BERTIE_CHECK(!pretraining_ || batch.next_sentence_labels, "pretrain",
+               "next-sentence prediction needs pairs of segments, the batches have none");
+  step_ = static_cast<uint64_t>(step);
+  // A step without a scored token has none in the sum either: 0 over any number.
+  scored_ = static_cast<double>(std::max<int64_t>(batch.labels.size(), 1));
+  sequences_ = static_cast<double>(batch.tokens.sequences.size());
+  sums_ = {};
+  parts_ = split_batch(batch, options_.max_part_tokens);
+  return static_cast<int64_t>(parts_.size());
+}
+
+Tensor PretrainingObjective::loss(int64_t part) {
+  BERTIE_CHECK(part >= 0 && part < static_cast<int64_t>(parts_.size()), "pretrain",
+               "the step has {} parts, asked for number {}", parts_.size(), part);
+  const MaskedBatch& batch = parts_[part];
+  BertInput input = bert_input(batch.tokens, options_.seed, step_);
+  BertForPreTraining::Logits logits;
+  if (pretraining_)
+    logits = pretraining_->logits(input, batch.scored_rows);
+  else
+    logits.prediction_logits = masked_lm_->logits(input, batch.scored_rows);
+
+  auto [mlm, right] = score(logits.prediction_logits, batch.labels, scored_);
+  sums_.tokens += batch.tokens.tokens();
+  sums_.scored += batch.labels.size();
+  sums_.scored_right += right;
+  sums_.mlm_loss += mlm.item() * scored_;
+  if (!pretraining_) return mlm;
+  auto [nsp, pairs_right] = score(logits.seq_relationship_logits, batch.next_sentence_labels, sequences_);
+  sums_.pairs += batch.next_sentence_labels.size();
+  sums_.pairs_right += pairs_right;
+  sums_.nsp_loss += nsp.item() * sequences_;
+  return mlm + nsp;
+}
+
+std::string PretrainingObjective::state() const {
+  DataPosition position = stream_ ? stream_->position() : start_;
+  return nlohmann::json{{"pass", position.pass}, {"batch", position.batch}}.dump();
+}
+
+void PretrainingObjective::restore(const std::string& state) {
+  nlohmann::json json = nlohmann::json::parse(state, nullptr, false);
+  auto number = [&](const char* key) -> int64_t {
+    bool there = json.is_object() && json.contains(key) && json[key].is_number_unsigned();
+    BERTIE_CHECK(there && json[key].get<uint64_t>() <= std::numeric_limits<int64_t>::max(), "pretrain",
+                 "a place in the data must be like {{\"batch\":17,\"pass\":3}}, got '{}'", state);
+    return json[key].get<int64_t>();
+  };
+  start_ = {number("pass"), number("batch")};
+  stream_.reset();
+}
+
+}  // namespace bertie

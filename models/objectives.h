@@ -1,0 +1,68 @@
+// What pre-training learns from: masked words, and, with pairs of segments, whether the second follows the
+// first.
+#pragma once
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "bertie/data/batches/batch_stream.h"
+#include "bertie/models/bert_heads.h"
+#include "bertie/nn/objective.h"
+
+namespace bertie {
+
+// Sums over a step. Losses are −log p of what is true, in nats.
+struct PretrainingSums {
+  int64_t tokens = 0, scored = 0, scored_right = 0;
+  double mlm_loss = 0;                 // over the scored tokens
+  int64_t pairs = 0, pairs_right = 0;  // 0 without next-sentence prediction
+  double nsp_loss = 0;                 // over the pairs
+
+  // MLM's mean and NSP's, as the model's loss adds them.
+  double loss() const {
+    return (scored > 0 ? mlm_loss / static_cast<double>(scored) : 0) +
+           (pairs > 0 ? nsp_loss / static_cast<double>(pairs) : 0);
+  }
+};
+
+class PretrainingObjective : public Objective {
+ public:
+  struct Options {
+    uint64_t seed = 0;  // of dropout
+    // A step's batch is cut into parts of so many tokens (data/batches/batch_parts.h).
+    int64_t max_part_tokens = std::numeric_limits<int64_t>::max();
+  };
+  // MLM alone, or with NSP, for which the source must give next_sentence_labels. Model and source must
+  // outlive this, and nobody else may use the source meanwhile.
+  PretrainingObjective(const BertForMaskedLM& model, BatchSource& source, const Options& options);
+  PretrainingObjective(const BertForPreTraining& model, BatchSource& source, const Options& options);
+
+  int64_t begin_step(int64_t step) override;
+  Tensor loss(int64_t part) override;
+
+  // Of the parts whose loss() was asked for since begin_step().
+  const PretrainingSums& sums() const { return sums_; }
+  // Where the batch of the step that has begun lies in the data.
+  DataPosition step_position() const { return step_position_; }
+
+  // The place in the data of the next step's batch, as text, and how to continue there: the batches that
+  // follow are those of an undisturbed run. Throws where the text is none that state() gave.
+  std::string state() const;
+  void restore(const std::string& state);
+
+ private:
+  PretrainingObjective(BatchSource& source, const Options& options) : source_(source), options_(options) {}
+
+  const BertForMaskedLM* masked_lm_ = nullptr;  // one of the two
+  const BertForPreTraining* pretraining_ = nullptr;
+  BatchSource& source_;
+  Options options_;
+  DataPosition start_, step_position_;
+  std::optional<BatchStream> stream_;  // from the first step on
+  uint64_t step_ = 0;
+  std::vector<MaskedBatch> parts_;
+  double scored_ = 0, sequences_ = 0;  // of the whole step
+  PretrainingSums sums_;
+};
+
+}  // namespace bertie
