@@ -141,8 +141,8 @@ void LanguageScores::add_segment(const Segment& segment, const T* log_p) {
 
 void LanguageScores::add(const MaskedBatch& batch, const Array& log_p, const Array& next_sentence_log_p) {
   auto check = [](const char* what, const Array& given, const Shape& shape) {
-    BERTIE_CHECK(given && given.shape() == shape, "language", "the {} must be {}, got {}", what, shape,
-                 given ? given.shape() : Shape());
+    BERTIE_CHECK(given, "language", "the {} must be {}, got none", what, shape);
+    BERTIE_CHECK(given.shape() == shape, "language", "the {} must be {}, got {}", what, shape, given.shape());
   };
   auto ids = static_cast<int64_t>(unigram_log_p_.size()),
        sequences = static_cast<int64_t>(batch.tokens.sequences.size());
