@@ -34,20 +34,36 @@ double share_scored(const LanguageScores& scores) {
   return smallest;
 }
 
-// What is shown to people leaves the last column out.
-constexpr int shown_columns = LanguageScore::unigram;
+// Scores pass after pass until it is enough.
+LanguageScores score_passes(const UnigramModel& unigram,
+                            const std::function<void(int64_t percent)>& after_pass,
+                            const std::function<void(LanguageScores& scores, int64_t pass)>& add_pass) {
+  LanguageScores scores(unigram.log_probability());
+  double share = 0;
+  for (int64_t pass = 0; pass < max_passes && share < 1; ++pass) {
+    add_pass(scores, pass);
+    share = share_scored(scores);
+    after_pass(static_cast<int64_t>(100 * std::min(share, 1.0)));
+  }
+  return scores;
+}
 
-std::string table_row(const char* name, const LanguageScore& score) {
+// What is shown to people leaves the last column out; of a pair's label only two are known.
+constexpr int shown_columns = LanguageScore::unigram, label_columns = LanguageScore::best + 1;
+
+std::string table_row(const char* name, const LanguageScore& score, int columns = shown_columns) {
   std::string row = fmt::format("{:<11} {:>6}", name, score.positions);
-  for (int c = 0; c < shown_columns; ++c) row += fmt::format(" {:5.1f}", 100 * score.accuracy[c]);
+  for (int c = 0; c < columns; ++c) row += fmt::format(" {:5.1f}", 100 * score.accuracy[c]);
+  row.append((shown_columns - columns) * 6, ' ');
   row += fmt::format(" {:5.1f}  ", 100 * score.accuracy_lost);
-  for (int c = 0; c < shown_columns; ++c) row += fmt::format("{:6.3f}", score.loss[c]);
+  for (int c = 0; c < columns; ++c) row += fmt::format("{:6.3f}", score.loss[c]);
+  row.append((shown_columns - columns) * 6, ' ');
   return row + fmt::format("{:6.3f}\n", score.loss_lost);
 }
 
-Json to_json(const LanguageScore& score) {
+Json to_json(const LanguageScore& score, int columns = LanguageScore::columns) {
   Json json{{"positions", score.positions}};
-  for (int c = 0; c < LanguageScore::columns; ++c)
+  for (int c = 0; c < columns; ++c)
     json[column_names[c]] = {{"accuracy", score.accuracy[c]}, {"loss", score.loss[c]}};
   json["accuracy_lost"] = score.accuracy_lost;
   json["loss_lost"] = score.loss_lost;
@@ -61,18 +77,29 @@ Json to_json(const LanguageScore& score) {
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
                               const UnigramModel& unigram,
                               const std::function<void(int64_t percent)>& after_pass) {
-  LanguageScores scores(held_out.lines(), unigram.log_probability());
   BatchPlan plan = held_out.ordered_pass();
-  double share = 0;
-  for (int64_t pass = 0; pass < max_passes && share < 1; ++pass) {
+  return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
     for (int64_t b = 0; b < plan.size(); ++b) {
       MaskedBatch batch = held_out.batch(plan[b], pass);
       scores.add(batch, log_probabilities(model, batch));
     }
-    share = share_scored(scores);
-    after_pass(static_cast<int64_t>(100 * std::min(share, 1.0)));
-  }
-  return scores;
+  });
+}
+
+LanguageScores score_language(const BertForPreTraining& model, PairBatches& held_out,
+                              const UnigramModel& unigram,
+                              const std::function<void(int64_t percent)>& after_pass) {
+  BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
+  NoGrad no_grad;
+  return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
+    int64_t batches = held_out.begin_pass(pass);
+    for (int64_t b = 0; b < batches; ++b) {
+      MaskedBatch batch = held_out.batch(b);
+      BertForPreTraining::Logits logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
+      scores.add(batch, log_softmax(logits.prediction_logits).array(),
+                 log_softmax(logits.seq_relationship_logits).array());
+    }
+  });
 }
 
 std::string language_table(const LanguageScores& scores) {
@@ -81,12 +108,16 @@ std::string language_table(const LanguageScores& scores) {
                                   "loss in nats", "", "scored", columns, columns);
   table += table_row("all", scores.all());
   for_each_phenomenon([&](Phenomenon p) { table += table_row(phenomenon_name(p), scores.of(p)); });
-  LanguageScore all = scores.all();
-  return table + fmt::format(
-                     "best: no model can do better; 2+2: the best that sees two tokens on each side;\n"
-                     "left: the best that sees nothing on the right; lost: from model to best, without\n"
-                     "the luck of the draw. By word frequency alone: {:.1f} % of all, {:.3f} nats\n",
-                     100 * all.accuracy[LanguageScore::unigram], all.loss[LanguageScore::unigram]);
+  LanguageScore all = scores.all(), label = scores.next_sentence();
+  if (label.positions > 0) table += table_row("NSP (pairs)", label, label_columns);
+  table += fmt::format(
+      "best: no model can do better; 2+2: the best that sees two tokens on each side;\n"
+      "left: the best that sees nothing on the right; lost: from model to best, without\n"
+      "the luck of the draw. By word frequency alone: {:.1f} % of all, {:.3f} nats\n",
+      100 * all.accuracy[LanguageScore::unigram], all.loss[LanguageScore::unigram]);
+  if (label.positions > 0)
+    table += "NSP: whether the second line of a pair follows the first, by chance 50 %\n";
+  return table;
 }
 
 Json to_json(const LanguageScores& scores) {
@@ -96,6 +127,8 @@ Json to_json(const LanguageScores& scores) {
     std::replace(key.begin(), key.end(), ' ', '_');
     json[key] = to_json(scores.of(p));
   });
+  LanguageScore label = scores.next_sentence();
+  if (label.positions > 0) json["next_sentence"] = to_json(label, label_columns);
   return json;
 }
 

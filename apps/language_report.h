@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "bertie/data/batches/mlm_batches.h"
+#include "bertie/data/batches/sentence_pairs.h"
 #include "bertie/data/language/language_scores.h"
 #include "bertie/data/tokenizer/tokenizer.h"
 #include "bertie/models/mlm_evaluation.h"
@@ -13,8 +14,14 @@ namespace bertie {
 
 // On at least 20,000 scored positions of the held-out lines, and 1,000 of each phenomenon, near and far. The
 // lines are masked again, differently, until there are as many. Ctrl-C ends it early. `after_pass` is told
-// how many percent are done.
+// how many percent are done. The model is in eval mode.
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
+                              const UnigramModel& unigram,
+                              const std::function<void(int64_t percent)>& after_pass);
+
+// The same of pairs of whole lines (PairOptions::single_lines, no shorter maximum than the longest pair),
+// which are drawn and masked again until there are as many, with next-sentence prediction.
+LanguageScores score_language(const BertForPreTraining& model, PairBatches& held_out,
                               const UnigramModel& unigram,
                               const std::function<void(int64_t percent)>& after_pass);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
@@ -10,10 +11,10 @@ namespace bertie {
 namespace {
 
 using Context = WordPosterior::Context;
-constexpr std::pair<LanguageScore::Column, Context> exact_columns[] = {
-    {LanguageScore::best, Context::line},
-    {LanguageScore::two_neighbors, Context::two_neighbors},
-    {LanguageScore::left, Context::left}};
+constexpr std::pair<LanguageScore::Column, Context> other_exact_columns[] = {
+    {LanguageScore::two_neighbors, Context::two_neighbors}, {LanguageScore::left, Context::left}};
+
+constexpr int label_mark = phenomena;  // in place of one of a phenomenon: the labels of pairs
 
 template <class T>
 int64_t largest(const T* values, int64_t count) {
@@ -22,12 +23,19 @@ int64_t largest(const T* values, int64_t count) {
 
 }  // namespace
 
-LanguageScores::LanguageScores(const TokenizedLines& lines, std::vector<double> unigram_log_p)
-    : lines_(lines),
-      unigram_log_p_(std::move(unigram_log_p)),
-      posterior_(language()),
-      states_(lines.size()),
-      sums_(lines.size()) {
+// A line in a batch.
+struct LanguageScores::Segment {
+  int64_t sequence = 0;
+  std::vector<int32_t> truth = {}, observed = {};
+  std::vector<int64_t> scored = {};  // positions in the line
+  int64_t first_scored = 0;          // the first one's place among all of the batch
+  int64_t line = 0;                  // number in lines_
+  const PairPosterior* pair = nullptr;
+  int place = 0;  // in the pair
+};
+
+LanguageScores::LanguageScores(std::vector<double> unigram_log_p)
+    : unigram_log_p_(std::move(unigram_log_p)), posterior_(language()) {
   int64_t ids = first_word_id + language().word_count(), given = static_cast<int64_t>(unigram_log_p_.size());
   BERTIE_CHECK(given == ids, "language", "the vocabulary must have {} ids, got {}", ids, given);
   unigram_choice_ = largest(unigram_log_p_.data(), ids);
@@ -44,78 +52,137 @@ void LanguageScores::Sums::operator+=(const Sums& other) {
 }
 
 template <class T>
-void LanguageScores::add_line(const MaskedBatch& batch, size_t sequence, std::span<const int64_t> rows,
-                              const T* log_p) {
-  int64_t line = batch.tokens.sequences[sequence];
-  std::span<const int32_t> ids = lines_[line];
-  int64_t begin = batch.tokens.offsets[sequence] + 1;  // after [CLS]
-  int64_t end = batch.tokens.offsets[sequence + 1] - 1;
-  BERTIE_CHECK(end - begin == static_cast<int64_t>(ids.size()), "language",
-               "line {} must have {} words, as given before, the batch has {}", line, ids.size(),
-               end - begin);
-  int64_t words = language().word_count(), all = static_cast<int64_t>(unigram_log_p_.size());
-  std::vector<int32_t> truth(ids.size()), observed(ids.size());
-  for (size_t i = 0; i < ids.size(); ++i) {
-    int32_t shown = batch.tokens.ids.data<int32_t>()[begin + i];
-    truth[i] = ids[i] - first_word_id;
-    observed[i] = shown < first_word_id ? WordPosterior::hidden : shown - first_word_id;
-  }
-  if (states_[line].empty()) states_[line] = language().parse(truth);
-  BERTIE_CHECK(!states_[line].empty(), "language", "line {} must be one of the language's", line);
-  std::vector<int64_t> scored;
-  for (int64_t row : rows) scored.push_back(row - begin);
+void LanguageScores::Sums::add(std::span<const double> p, const T* log_p, int64_t choice, int32_t truth) {
+  int64_t best = largest(p.data(), static_cast<int64_t>(p.size()));
+  positions += 1;
+  right[LanguageScore::best] += best == truth;
+  right[LanguageScore::model] += choice == truth;
+  loss[LanguageScore::best] -= std::log(p[truth]);
+  loss[LanguageScore::model] -= static_cast<double>(log_p[truth]);
+  accuracy_lost += p[best] - (choice < 0 ? 0 : p[choice]);
+  for (size_t i = 0; i < p.size(); ++i)
+    if (p[i] > 0) loss_lost += p[i] * (std::log(p[i]) - static_cast<double>(log_p[i]));
+}
 
-  auto sums_at = [&](size_t i) -> Sums& {
-    return sums_[line][language().states[states_[line][scored[i]]].mark];
+std::vector<LanguageScores::Segment> LanguageScores::segments_of(const MaskedBatch& batch) {
+  const TokenBatch& tokens = batch.tokens;
+  const auto *ids = tokens.ids.data<int32_t>(), *labels = batch.labels.data<int32_t>();
+  std::span<const int64_t> rows(batch.scored_rows.data<int64_t>(), batch.scored_rows.size());
+  std::vector<Segment> segments;
+  auto add_segment = [&](int64_t sequence, int64_t begin, int64_t end) {
+    Segment segment{sequence};
+    for (int64_t row = begin; row < end; ++row) {
+      segment.truth.push_back(ids[row] - first_word_id);
+      segment.observed.push_back(std::max(segment.truth.back(), WordPosterior::hidden));
+    }
+    auto first = std::lower_bound(rows.begin(), rows.end(), begin);
+    segment.first_scored = first - rows.begin();
+    for (auto row = first; row != rows.end() && *row < end; ++row) {
+      segment.scored.push_back(*row - begin);
+      segment.truth[*row - begin] = labels[row - rows.begin()] - first_word_id;
+    }
+    segment.line = numbers_.try_emplace(segment.truth, static_cast<int64_t>(lines_.size())).first->second;
+    if (segment.line == static_cast<int64_t>(lines_.size())) lines_.emplace_back();
+    segments.push_back(std::move(segment));
+  };
+  for (int64_t n = 0; n < static_cast<int64_t>(tokens.sequences.size()); ++n) {
+    int64_t begin = tokens.offsets[n] + 1, end = tokens.offsets[n + 1] - 1;  // within [CLS] and [SEP]
+    if (!batch.next_sentence_labels) {
+      add_segment(n, begin, end);
+      continue;
+    }
+    const auto* types = tokens.token_type_ids.data<int32_t>();
+    int64_t second = std::find(types + begin, types + end, 1) - types;
+    BERTIE_CHECK(second > begin && second < end, "language", "sequence {} must have two segments", n);
+    add_segment(n, begin, second - 1);
+    add_segment(n, second, end);
+    segments.back().place = 1;
+  }
+  return segments;
+}
+
+template <class T>
+void LanguageScores::add_segment(const Segment& segment, const T* log_p) {
+  auto& [states, sums] = lines_[segment.line];
+  if (states.empty()) states = language().parse(segment.truth);
+  BERTIE_CHECK(!states.empty(), "language", "sequence {} of the batch must be of the language's lines",
+               segment.sequence);
+  int64_t words = language().word_count(), all = static_cast<int64_t>(unigram_log_p_.size());
+  auto posterior = [&](Context context) {
+    return segment.pair ? (*segment.pair)(segment.place, segment.scored, context)
+                        : posterior_(segment.observed, segment.scored, context);
+  };
+  auto sums_at = [&, &states = states, &sums = sums](size_t i) -> Sums& {
+    return sums[language().states[states[segment.scored[i]]].mark];
   };
   auto count = [&](size_t i, LanguageScore::Column column, bool right, double log_p_of_truth) {
     sums_at(i).right[column] += right;
     sums_at(i).loss[column] -= log_p_of_truth;
   };
-  for (auto [column, context] : exact_columns) {
-    std::vector<double> p = posterior_(observed, scored, context);
-    for (size_t i = 0; i < scored.size(); ++i) {
+
+  std::vector<double> p = posterior(Context::line);
+  for (size_t i = 0; i < segment.scored.size(); ++i) {
+    int32_t word = segment.truth[segment.scored[i]];
+    const T* guess = log_p + (segment.first_scored + static_cast<int64_t>(i)) * all;
+    sums_at(i).add(std::span(p).subspan(i * words, words), guess + first_word_id,
+                   largest(guess, all) - first_word_id, word);
+    count(i, LanguageScore::unigram, unigram_choice_ - first_word_id == word,
+          unigram_log_p_[word + first_word_id]);
+  }
+  for (auto [column, context] : other_exact_columns) {
+    p = posterior(context);
+    for (size_t i = 0; i < segment.scored.size(); ++i) {
       const double* row = &p[i * words];
-      int32_t word = truth[scored[i]];
-      int64_t choice = largest(row, words);
-      count(i, column, choice == word, std::log(row[word]));
-      if (column != LanguageScore::best) continue;
-      const T* guess = log_p + static_cast<int64_t>(i) * all;
-      int64_t guessed = largest(guess, all) - first_word_id;
-      count(i, LanguageScore::model, guessed == word, static_cast<double>(guess[word + first_word_id]));
-      count(i, LanguageScore::unigram, unigram_choice_ - first_word_id == word,
-            unigram_log_p_[word + first_word_id]);
-      Sums& sums = sums_at(i);
-      sums.positions += 1;
-      sums.accuracy_lost += row[choice] - (guessed < 0 ? 0 : row[guessed]);
-      for (int64_t w = 0; w < words; ++w)
-        if (row[w] > 0)
-          sums.loss_lost += row[w] * (std::log(row[w]) - static_cast<double>(guess[w + first_word_id]));
+      int32_t word = segment.truth[segment.scored[i]];
+      count(i, column, largest(row, words) == word, std::log(row[word]));
     }
   }
 }
 
-void LanguageScores::add(const MaskedBatch& batch, const Array& log_p) {
-  auto ids = static_cast<int64_t>(unigram_log_p_.size());
-  BERTIE_CHECK(log_p.shape() == Shape({batch.labels.size(), ids}), "language",
-               "the log-probabilities must be [{}, {}], got {}", batch.labels.size(), ids, log_p.shape());
-  std::span<const int64_t> rows(batch.scored_rows.data<int64_t>(), batch.scored_rows.size());
+void LanguageScores::add(const MaskedBatch& batch, const Array& log_p, const Array& next_sentence_log_p) {
+  auto check = [](const char* what, const Array& given, const Shape& shape) {
+    BERTIE_CHECK(given, "language", "the {} must be {}, got none", what, shape);
+    BERTIE_CHECK(given.shape() == shape, "language", "the {} must be {}, got {}", what, shape, given.shape());
+  };
+  auto ids = static_cast<int64_t>(unigram_log_p_.size()),
+       sequences = static_cast<int64_t>(batch.tokens.sequences.size());
+  check("log-probabilities", log_p, {batch.labels.size(), ids});
+  if (batch.next_sentence_labels) check("log-probabilities of labels", next_sentence_log_p, {sequences, 2});
+
+  std::vector<Segment> segments = segments_of(batch);
+  std::vector<std::optional<PairPosterior>> pairs(batch.next_sentence_labels ? sequences : 0);
+  parallel_tasks(static_cast<int64_t>(pairs.size()), [&](int64_t n) {
+    pairs[n].emplace(posterior_, segments[2 * n].observed, segments[2 * n + 1].observed);
+    segments[2 * n].pair = segments[2 * n + 1].pair = &*pairs[n];
+  });
+  // A task for each line, since it may be in several pairs, and the sums are its own.
+  std::map<int64_t, std::vector<const Segment*>> of_line;
+  for (const Segment& segment : segments)
+    if (!segment.scored.empty()) of_line[segment.line].push_back(&segment);
+  std::vector<std::vector<const Segment*>> tasks;
+  for (auto& [line, its_segments] : of_line) tasks.push_back(std::move(its_segments));
   dispatch("language", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    // A line is in a batch once, so no two tasks write to the same sums.
-    parallel_tasks(static_cast<int64_t>(batch.tokens.sequences.size()), [&](int64_t n) {
-      auto first = std::lower_bound(rows.begin(), rows.end(), batch.tokens.offsets[n]);
-      auto last = std::lower_bound(first, rows.end(), batch.tokens.offsets[n + 1]);
-      if (first != last) add_line(batch, n, {first, last}, log_p.data<T>() + (first - rows.begin()) * ids);
+    parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t task) {
+      for (const Segment* segment : tasks[task]) add_segment(*segment, log_p.data<T>());
     });
+  });
+  if (pairs.empty()) return;
+  dispatch("language", next_sentence_log_p.dtype(), [&](auto zero) {
+    for (int64_t n = 0; n < sequences; ++n) {
+      const auto* guess = next_sentence_log_p.data<decltype(zero)>() + 2 * n;
+      const double p[] = {pairs[n]->neighbors(), 1 - pairs[n]->neighbors()};
+      lines_[segments[2 * n].line].sums[label_mark].add(p, guess, largest(guess, 2),
+                                                        batch.next_sentence_labels.data<int32_t>()[n]);
+    }
   });
 }
 
 LanguageScore LanguageScores::score(int first, int last) const {
-  std::vector<Sums> of_line(sums_.size());
+  std::vector<Sums> of_line(lines_.size());
   Sums total;
-  for (size_t line = 0; line < sums_.size(); ++line) {
-    for (int p = first; p <= last; ++p) of_line[line] += sums_[line][p];
+  for (size_t line = 0; line < lines_.size(); ++line) {
+    for (int p = first; p <= last; ++p) of_line[line] += lines_[line].sums[p];
     total += of_line[line];
   }
   LanguageScore score;
@@ -142,6 +209,8 @@ LanguageScore LanguageScores::score(int first, int last) const {
 }
 
 LanguageScore LanguageScores::all() const { return score(0, phenomena - 1); }
+
+LanguageScore LanguageScores::next_sentence() const { return score(label_mark, label_mark); }
 
 LanguageScore LanguageScores::of(Phenomenon phenomenon) const {
   return score(static_cast<int>(phenomenon), static_cast<int>(phenomenon));

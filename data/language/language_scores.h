@@ -1,11 +1,12 @@
 // How near a model comes to the best possible predictions of the default text's masked words.
 #pragma once
 #include <array>
+#include <map>
 #include <vector>
 
 #include "bertie/data/batches/masking.h"
 #include "bertie/data/language/language.h"
-#include "bertie/data/language/word_posterior.h"
+#include "bertie/data/language/pair_posterior.h"
 
 namespace bertie {
 
@@ -29,35 +30,49 @@ struct LanguageScore {
 
 class LanguageScores {
  public:
-  // `lines` are the true words as ids of language_vocabulary(), and unigram_log_p is a log-probability for
-  // each id. Throws where it is not as long.
-  LanguageScores(const TokenizedLines& lines, std::vector<double> unigram_log_p);
+  // unigram_log_p is a log-probability for each id of language_vocabulary(). Throws where it is not as long.
+  explicit LanguageScores(std::vector<double> unigram_log_p);
 
-  // A batch of these lines, and the model's log-probabilities [M, V] of its scored tokens, f32 or f64. Throws
-  // where they have another shape or type, or a line is another one or none of the language's.
-  void add(const MaskedBatch& batch, const Array& log_p);
+  // A batch of whole lines of the language, or of pairs of them (data/language/pair_posterior.h), which then
+  // are what a column looks at. Its ids are those of language_vocabulary(). The model's log-probabilities:
+  // [M, V] of the scored tokens and, for pairs, [N, 2] of the label, f32 or f64. Throws where they have
+  // another shape or type, or a line is none of the language's.
+  void add(const MaskedBatch& batch, const Array& log_p, const Array& next_sentence_log_p = {});
 
   LanguageScore all() const;
   LanguageScore of(Phenomenon phenomenon) const;
+  // Of the labels of pairs, in the columns `model` and `best`; positions are pairs, 0 where there were none.
+  LanguageScore next_sentence() const;
 
  private:
-  // Sums over the scored positions of one line and phenomenon.
+  // Sums over the scored positions of one line and phenomenon, or over the labels of the pairs that begin
+  // with the line.
   struct Sums {
     double positions = 0;
     std::array<double, LanguageScore::columns> right{}, loss{};
     double accuracy_lost = 0, loss_lost = 0;
     void operator+=(const Sums& other);
+    // In the columns `model` and `best`: the exact p of all words or labels, the model's log-probabilities of
+    // them, and its choice, below 0 where that is none of them.
+    template <class T>
+    void add(std::span<const double> p, const T* log_p, int64_t choice, int32_t truth);
   };
+  struct Line {
+    std::vector<int32_t> states;  // of its words; found when first needed
+    std::array<Sums, phenomena + 1> sums;
+  };
+  struct Segment;
+
+  std::vector<Segment> segments_of(const MaskedBatch& batch);
   template <class T>
-  void add_line(const MaskedBatch& batch, size_t sequence, std::span<const int64_t> rows, const T* log_p);
+  void add_segment(const Segment& segment, const T* log_p);
   LanguageScore score(int first, int last) const;
 
-  const TokenizedLines& lines_;
   std::vector<double> unigram_log_p_;
   int64_t unigram_choice_;
   WordPosterior posterior_;
-  std::vector<std::vector<int32_t>> states_;       // of each line's words; found when first needed
-  std::vector<std::array<Sums, phenomena>> sums_;  // of each line
+  std::vector<Line> lines_;                          // in the order in which they came
+  std::map<std::vector<int32_t>, int64_t> numbers_;  // of these, by their words
 };
 
 }  // namespace bertie

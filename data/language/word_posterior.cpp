@@ -79,6 +79,11 @@ struct WordPosterior::Scratch {
   std::vector<double> prefixes;              // rows at scored positions, one after the other
   std::vector<double> likelihood, weights;   // [classes, width]
   std::vector<std::vector<int32_t>> states;  // for each position of the window, ascending
+
+  static Scratch& of_thread() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
 };
 
 WordPosterior::WordPosterior(const Automaton& automaton) : automaton_(automaton) {
@@ -155,28 +160,22 @@ void WordPosterior::word_row(int32_t token, const std::vector<double>& weights, 
   for (int64_t word = 0; word < count; word++) p[word] /= sum;
 }
 
-void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int64_t> scored,
-                         const Window& window, double* p) const {
-  thread_local Scratch scratch;
+void WordPosterior::forward(std::span<const int32_t> observed, std::span<const int64_t> scored,
+                            const Window& window, const double* topics, Scratch& scratch) const {
   auto& [rows, prefixes, likelihood, weights, states] = scratch;
   auto row = [rows = &rows, this](int32_t state) { return rows->data() + state * width_; };
-  auto fits = [&](int64_t position) { return fits_[window.closed ? window.end - position : 0].data(); };
-  auto class_row = [this](std::vector<double>& of, int32_t state) {
-    return of.data() + automaton_.states[state].word_class * width_;
-  };
   states.resize(std::max<size_t>(states.size(), window.end - window.begin));
   for (int64_t i = window.begin; i < window.end; i++) {
     states[i - window.begin].clear();
     for (const Reached& reached : reached_[i]) {
-      if (fits(i)[reached.state]) states[i - window.begin].push_back(reached.state);
+      if (fits(window, i)[reached.state]) states[i - window.begin].push_back(reached.state);
     }
   }
 
-  // Forward: a row is p(state, topic, tokens before the position), up to a factor. In place: states ascend,
-  // and the rows that steps lead to, lower ones, have been passed on and cleared.
+  // In place: states ascend, and the rows that steps lead to, lower ones, have been passed on and cleared.
   rows.assign(automaton_.states.size() * width_, 0);
   for (const Reached& reached : reached_[window.begin]) {
-    if (fits(window.begin)[reached.state]) add_scaled(reached.p, topics_.data(), row(reached.state), width_);
+    if (fits(window, window.begin)[reached.state]) add_scaled(reached.p, topics, row(reached.state), width_);
   }
   prefixes.clear();
   auto next = scored.begin();
@@ -188,7 +187,7 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
       if (++next == scored.end()) break;
     }
     emission(observed[i], likelihood);
-    const uint8_t* open = fits(i + 1);
+    const uint8_t* open = fits(window, i + 1);
     double sums[block] = {};
     for (int32_t s : here) {
       multiply(scale, class_row(likelihood, s), row(s), width_, sums);
@@ -200,19 +199,28 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
     }
     scale = 1 / std::accumulate(sums, sums + block, 0.0);
   }
+}
+
+void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int64_t> scored,
+                         const Window& window, const double* topics, double* p) const {
+  Scratch& scratch = Scratch::of_thread();
+  forward(observed, scored, window, topics, scratch);
 
   // Back: a row is p(tokens after the position | state, topic), up to a factor, and then times that of the
   // position's own token. In place: states descend, and the rows that steps lead to are still those of the
   // position after.
+  auto& [rows, prefixes, likelihood, weights, states] = scratch;
+  auto row = [rows = &rows, this](int32_t state) { return rows->data() + state * width_; };
   const double* prefix = prefixes.data() + prefixes.size();
-  scale = 1;
+  auto next = scored.end();
+  double scale = 1;
   for (int64_t i = window.end - 1; next != scored.begin(); i--) {
     bool asked = i == *(next - 1);
     if (!asked && !window.right_seen) continue;
     if (asked) weights.assign(automaton_.classes.size() * width_, 0);
     emission(observed[i], likelihood);
     bool last = i == window.end - 1 || !window.right_seen;
-    const uint8_t* open = last ? nullptr : fits(i + 1);
+    const uint8_t* open = last ? nullptr : fits(window, i + 1);
     const std::vector<int32_t>& here = states[i - window.begin];
     double sums[block] = {};
     for (auto s = here.rbegin(); s != here.rend(); ++s) {
@@ -232,35 +240,67 @@ void WordPosterior::pass(std::span<const int32_t> observed, std::span<const int6
   }
 }
 
-std::vector<double> WordPosterior::operator()(std::span<const int32_t> observed,
-                                              std::span<const int64_t> scored, Context context) const {
+void WordPosterior::check(std::span<const int32_t> observed) const {
   auto length = static_cast<int64_t>(observed.size());
   for (int32_t word : observed) {
     BERTIE_CHECK(word >= hidden && word < automaton_.word_count(), where,
                  "words must be below {} or -1 for a hidden one, got {}", automaton_.word_count(), word);
   }
-  for (size_t k = 0; k < scored.size(); k++) {
-    BERTIE_CHECK(scored[k] >= 0 && scored[k] < length && (k == 0 || scored[k] > scored[k - 1]), where,
-                 "scored positions must ascend and be below the line's length {}, got {}", length, scored[k]);
-  }
   bool possible = length > 0 && length < static_cast<int64_t>(fits_.size()) &&
                   std::any_of(reached_[0].begin(), reached_[0].end(),
                               [&](const Reached& first) { return fits_[length][first.state]; });
   BERTIE_CHECK(possible, where, "the language must have lines of the length, got {} words", length);
+}
+
+std::vector<double> WordPosterior::operator()(std::span<const int32_t> observed,
+                                              std::span<const int64_t> scored, Context context,
+                                              std::span<const double> topics) const {
+  auto length = static_cast<int64_t>(observed.size());
+  check(observed);
+  for (size_t k = 0; k < scored.size(); k++) {
+    BERTIE_CHECK(scored[k] >= 0 && scored[k] < length && (k == 0 || scored[k] > scored[k - 1]), where,
+                 "scored positions must ascend and be below the line's length {}, got {}", length, scored[k]);
+  }
+  BERTIE_CHECK(topics.empty() || topics.size() == automaton_.topics.size(), where,
+               "there must be a probability of each of the {} topics, got {}", automaton_.topics.size(),
+               topics.size());
+  std::vector<double> prior = topics_;
+  std::copy(topics.begin(), topics.end(), prior.begin());
 
   std::vector<double> p(scored.size() * automaton_.words.size());
   if (scored.empty()) return p;
   if (context == Context::line) {
-    pass(observed, scored, {0, length, true, true}, p.data());
+    pass(observed, scored, {0, length, true, true}, prior.data(), p.data());
   } else if (context == Context::left) {
-    pass(observed, scored, {0, scored.back() + 1, false, false}, p.data());
+    pass(observed, scored, {0, scored.back() + 1, false, false}, prior.data(), p.data());
   } else {
     for (size_t k = 0; k < scored.size(); k++) {
       int64_t i = scored[k], begin = std::max<int64_t>(i - 2, 0), end = std::min(i + 3, length);
-      pass(observed, scored.subspan(k, 1), {begin, end, i + 2 >= length, true},
+      pass(observed, scored.subspan(k, 1), {begin, end, i + 2 >= length, true}, prior.data(),
            &p[k * automaton_.words.size()]);
     }
   }
+  return p;
+}
+
+std::vector<double> WordPosterior::topics(std::span<const int32_t> observed) const {
+  check(observed);
+  // The rows of the last position, then its own token and the step to `end`.
+  const int64_t last = static_cast<int64_t>(observed.size()) - 1;
+  Scratch& scratch = Scratch::of_thread();
+  forward(observed, {&last, 1}, {0, last + 1, true, true}, topics_.data(), scratch);
+  emission(observed[last], scratch.likelihood);
+  std::vector<double> p(width_);
+  double* prefix = scratch.prefixes.data();
+  double sums[block] = {};
+  for (int32_t s : scratch.states[last]) {
+    multiply(end_[s], class_row(scratch.likelihood, s), prefix, width_, sums);
+    add_scaled(1, prefix, p.data(), width_);
+    prefix += width_;
+  }
+  double sum = std::accumulate(sums, sums + block, 0.0);
+  p.resize(automaton_.topics.size());
+  for (double& of_topic : p) of_topic /= sum;
   return p;
 }
 

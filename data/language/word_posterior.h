@@ -34,8 +34,14 @@ class WordPosterior {
   // observed line: indices of the automaton's words, or `hidden`, without [CLS] and [SEP]. May run on many
   // threads. Throws where a position or a word is out of range, no line of the language is as long, or what
   // is seen on one side rules out what is seen on the other beyond the range of f64.
+  // `topics`: the probability of each topic from what else is known of the line; none: the automaton's.
   std::vector<double> operator()(std::span<const int32_t> observed, std::span<const int64_t> scored,
-                                 Context context = Context::line) const;
+                                 Context context = Context::line, std::span<const double> topics = {}) const;
+
+  // p(topic) [topics] f64, given a whole observed line. Throws as above.
+  std::vector<double> topics(std::span<const int32_t> observed) const;
+
+  const Automaton& automaton() const { return automaton_; }
 
  private:
   struct Reached {
@@ -53,9 +59,22 @@ class WordPosterior {
   };
   struct Scratch;
 
-  // p of the scored positions in the window, by one pass forward and one back.
+  // Throws where it is none that the language can show.
+  void check(std::span<const int32_t> observed) const;
+  // p of the scored positions in the window, by one pass forward and one back. topics [width].
   void pass(std::span<const int32_t> observed, std::span<const int64_t> scored, const Window& window,
-            double* p) const;
+            const double* topics, double* p) const;
+  // Finds the states of the window's positions, and the rows of the scored ones: p(state, topic, tokens
+  // before the position), up to a factor.
+  void forward(std::span<const int32_t> observed, std::span<const int64_t> scored, const Window& window,
+               const double* topics, Scratch& scratch) const;
+  const uint8_t* fits(const Window& window, int64_t position) const {
+    return fits_[window.closed ? window.end - position : 0].data();
+  }
+  // The row [width] of a state's class among those of all classes.
+  double* class_row(std::vector<double>& rows, int32_t state) const {
+    return rows.data() + automaton_.states[state].word_class * width_;
+  }
   // Likelihood [classes, width] of a token that isn't asked for.
   void emission(int32_t token, std::vector<double>& likelihood) const;
   // A row of p from the weights [classes, width] that the context gives classes and topics.

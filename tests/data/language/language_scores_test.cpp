@@ -132,7 +132,7 @@ Array mixed_model(const MaskedBatch& batch) {
 }
 
 LanguageScores scores_of(const Model& model, int64_t batch_tokens = 500, int64_t passes = 1) {
-  LanguageScores scores(lines(), some_unigram());
+  LanguageScores scores(some_unigram());
   MlmBatches batches = batches_of(batch_tokens);
   for (int64_t pass = 0; pass < passes; pass++) {
     BatchPlan plan = batches.ordered_pass();
@@ -324,19 +324,19 @@ TEST(LanguageScores, StandardErrorsTakeLinesAsIndependent) {
 }
 
 TEST(LanguageScores, NothingAddedIsNothingScored) {
-  LanguageScores scores(lines(), some_unigram());
+  LanguageScores scores(some_unigram());
   for (double number : all_numbers(scores)) EXPECT_EQ(number, 0);
 }
 
 TEST(LanguageScores, ErrorsNameWhatIsWrong) {
   std::string wanted = std::to_string(ids()), one_less = std::to_string(ids() - 1);
-  EXPECT_EQ(message_of([&] { LanguageScores(lines(), std::vector<double>(ids() - 1)); }),
+  EXPECT_EQ(message_of([&] { LanguageScores(std::vector<double>(ids() - 1)); }),
             "[language] the vocabulary must have " + wanted + " ids, got " + one_less);
 
   MlmBatches batches = batches_of(500);
   MaskedBatch batch = batches.batch(batches.ordered_pass()[0], 0);
   int64_t scored = batch.labels.size();
-  LanguageScores scores(lines(), some_unigram());
+  LanguageScores scores(some_unigram());
   std::string rows = std::to_string(scored), rule = "[language] the log-probabilities must be [";
   EXPECT_EQ(message_of([&] {
               scores.add(batch, Array::zeros({scored, ids() - 1}, DType::f32));
@@ -351,21 +351,15 @@ TEST(LanguageScores, ErrorsNameWhatIsWrong) {
             }),
             "[language] computes in f32 or f64, got i32");
 
-  auto message_for = [&](const TokenizedLines& other) {
-    LanguageScores of_other(other, some_unigram());
-    return message_of([&] { of_other.add(batch, uniform_model(batch)); });
-  };
   EXPECT_EQ(scores.all().positions, 0);
-  std::vector<int32_t> ids(lines().ids.size(), first_word_id);
-  TokenizedLines impossible = lines(), unknown = lines();
-  impossible.ids = ids;
-  EXPECT_NE(message_for(impossible).find(" must be one of the language's"), std::string::npos);
-  std::fill(ids.begin(), ids.end(), vocabulary().unk_id());
-  unknown.ids = ids;
-  EXPECT_NE(message_for(unknown).find("a word must be below"), std::string::npos);
-  std::string message = message_for(tokenized(draw_lines(line_count, 44)));
-  EXPECT_NE(message.find(" words, as given before, the batch has "), std::string::npos) << message;
-  EXPECT_NE(message_for(tokenized(draw_lines(1, 41))).find("there are 1 sequences"), std::string::npos);
+  auto message_for = [&](int32_t id) {  // in place of all words
+    MaskedBatch other = batch;
+    other.tokens.ids = Array::full({batch.tokens.tokens()}, id, DType::i32);
+    other.labels = Array::full({scored}, id, DType::i32);
+    return message_of([&] { scores.add(other, uniform_model(batch)); });
+  };
+  EXPECT_EQ(message_for(first_word_id), "[language] sequence 0 of the batch must be of the language's lines");
+  EXPECT_NE(message_for(vocabulary().unk_id()).find("a word must be below"), std::string::npos);
 }
 
 }  // namespace
