@@ -181,14 +181,10 @@ class Metrics {
  public:
   explicit Metrics(ModelFolder& folder) : folder_(folder) {}
 
-  void add(const Json& record) {
-    text_ += record.dump() + "\n";
-    folder_.write_metrics(text_);
-  }
+  void add(const Json& record) { folder_.add_metrics(record.dump() + "\n"); }
 
  private:
   ModelFolder& folder_;
-  std::string text_;
 };
 
 // The training batches one after the other, pass after pass.
@@ -220,14 +216,15 @@ class Meter {
       right += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
     recent_.add(now, {loss * scored, right, scored, static_cast<double>(batch.tokens.tokens())});
   }
-  std::string text() const {
-    auto [loss, right, scored, tokens] = recent_.sums();
-    return fmt::format("loss {:.3f}  accuracy {:.3f}  {:.0f} tokens/s", loss / scored, right / scored,
-                       tokens / recent_.seconds());
+  std::vector<ProgressPart> parts() const {
+    std::vector<double> sums = recent_.sums();  // loss, right, scored, tokens
+    std::string text = fmt::format("loss {:.3f}  accuracy {:.3f}  {:.0f} tokens/s", sums[0] / sums[2],
+                                   sums[1] / sums[2], sums[3] / recent_.seconds());
+    return {{text, text}};
   }
 
  private:
-  RecentSums<4> recent_;
+  RecentSums recent_;
 };
 
 BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
@@ -333,7 +330,7 @@ void pretrain(const Options& o) {
     done = step.step + 1;
     meter.add(progress->worked(), step.loss, logits.array(), batch);
     logits = Tensor();
-    progress->update(done, [&] { return meter.text(); });
+    progress->update(done, [&] { return meter.parts(); });
     if (done % every == 0 && done < options.steps && !interrupted()) {
       progress->pause();
       metrics.add(report.run(model, done, false));
