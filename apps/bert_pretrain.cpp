@@ -1,24 +1,25 @@
 // Pre-trains a BERT by masked language modeling and writes a model directory.
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/held_out_report.h"
 #include "apps/model_folder.h"
 #include "apps/options.h"
 #include "apps/program.h"
-#include "apps/progress.h"
+#include "apps/run_facts.h"
+#include "apps/run_log.h"
 #include "apps/text_report.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
+#include "bertie/models/bert_flops.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/training.h"
 #include "bertie/ops/loss.h"
 #include "bertie/ops/reduce.h"
+#include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
-using Json = nlohmann::ordered_json;
 
 namespace {
 
@@ -54,8 +55,9 @@ std::string defaults_table() {
 
 struct Options {
   std::vector<std::string> corpus, unscored;
+  FactTable given;  // what the command line says
   std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
-  bool cased = false, overwrite = false;
+  bool cased = false, overwrite = false, tensorboard = false;
   int64_t seed = 1;
   int64_t max_length = 128;
   // Without a value: the preset's.
@@ -129,6 +131,8 @@ void declare(CLI::App& app, Options& o) {
       ->check(check_folder_name)
       ->capture_default_str();
   app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
+  app.add_flag("--tensorboard", o.tensorboard,
+               "Write TensorBoard's event files, too, into the folder tensorboard of the output");
   auto* write_corpus =
       app.add_option("--write-corpus", o.write_corpus,
                      "Write the default text to this file, replacing it, and do nothing else")
@@ -176,21 +180,6 @@ bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSpl
          held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
 }
 
-// metrics.jsonl: an object per evaluation.
-class Metrics {
- public:
-  explicit Metrics(ModelFolder& folder) : folder_(folder) {}
-
-  void add(const Json& record) {
-    text_ += record.dump() + "\n";
-    folder_.write_metrics(text_);
-  }
-
- private:
-  ModelFolder& folder_;
-  std::string text_;
-};
-
 // The training batches one after the other, pass after pass.
 class BatchStream {
  public:
@@ -209,26 +198,13 @@ class BatchStream {
   int64_t pass_ = 0, position_ = 0;
 };
 
-// Loss, masked accuracy and speed of the last steps.
-class Meter {
- public:
-  // `now`: Progress::worked(), so that evaluations don't count.
-  void add(double now, double loss, const Array& logits, const MaskedBatch& batch) {
-    Array best = argmax(logits);
-    double right = 0, scored = static_cast<double>(best.size());
-    for (int64_t i = 0; i < best.size(); ++i)
-      right += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
-    recent_.add(now, {loss * scored, right, scored, static_cast<double>(batch.tokens.tokens())});
-  }
-  std::string text() const {
-    auto [loss, right, scored, tokens] = recent_.sums();
-    return fmt::format("loss {:.3f}  accuracy {:.3f}  {:.0f} tokens/s", loss / scored, right / scored,
-                       tokens / recent_.seconds());
-  }
-
- private:
-  RecentSums<4> recent_;
-};
+double right_guesses(const Array& logits, const MaskedBatch& batch) {
+  Array best = argmax(logits);
+  double right = 0;
+  for (int64_t i = 0; i < best.size(); ++i)
+    right += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
+  return right;
+}
 
 BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
   BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
@@ -317,9 +293,17 @@ void pretrain(const Options& o) {
         "Note: the best possible score is known only for the default text with its own vocabulary, whole "
         "lines and all words scored");
   HeldOutReport report(training.lines(), held_out, scorable, tokenizer, language);
-  Metrics metrics(folder);
-  metrics.add(report.run(model, 0, false));
-  Meter meter;
+  double sgemm_gflops = measure_sgemm_gflops();
+  Record untrained = report.run(model, 0, false);
+  folder.begin();
+  RunLog log(folder,
+             {"BERT, masked language modeling",
+              options.steps,
+              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), o.given,
+               machine_facts(sgemm_gflops)}},
+             o.tensorboard);
+  log.add(untrained);
+  TrainingMeter meter(sgemm_gflops);
   std::optional<Progress> progress(std::in_place, "Training", options.steps);
   BatchStream stream(training);
   MaskedBatch batch;
@@ -333,17 +317,24 @@ void pretrain(const Options& o) {
   int64_t done = 0;
   auto after_step = [&](const StepReport& step) {
     done = step.step + 1;
-    meter.add(progress->worked(), step.loss, logits.array(), batch);
+    auto scored = static_cast<double>(batch.labels.size());
+    meter.add(progress->worked(), {done,
+                                   step.learning_rate,
+                                   step.gradient_norm,
+                                   static_cast<double>(batch.tokens.tokens()),
+                                   mlm_training_flops(config, batch.tokens.offsets, batch.labels.size()),
+                                   {{"loss", step.loss * scored, scored},
+                                    {"accuracy", right_guesses(logits.array(), batch), scored}}});
     logits = Tensor();
-    progress->update(done, [&] { return meter.text(); });
+    if (is_record_due(done, options.steps)) log.add(meter.record());
+    progress->update(done, [&] { return meter.progress(); });
     if (done % every == 0 && done < options.steps && !interrupted()) {
       progress->pause();
-      metrics.add(report.run(model, done, false));
+      log.add(report.run(model, done, false));
       progress->resume();
     }
     return !interrupted();
   };
-  folder.begin();
   try {
     train(parameters, optimizer, options, objective, after_step);
   } catch (const std::exception&) {
@@ -354,8 +345,9 @@ void pretrain(const Options& o) {
   double seconds = progress->elapsed();
   progress.reset();
   message("{} steps in {} ({:.1f} s)", done, duration(seconds), seconds);
+  if (!meter.empty()) log.add(meter.record());
   result("{}", folder.save(model, tokenizer, {done, options.steps}));
-  metrics.add(report.run(model, done, true));
+  log.add(report.run(model, done, true));
 }
 
 }  // namespace
@@ -370,6 +362,7 @@ int main(int argc, char** argv) {
   Options options;
   declare(app, options);
   return run_program(app, argc, argv, [&] {
+    options.given = given_options(app);
     if (!options.write_corpus) return pretrain(options);
     write_file_atomically(*options.write_corpus, language_text());
     result("{}", *options.write_corpus);

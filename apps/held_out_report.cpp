@@ -47,7 +47,10 @@ Json HeldOutReport::run(BertForMaskedLM& model, int64_t step, bool last) {
       "Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} "
       "positions",
       step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
-  Json record{{"step", step}, {"held_out", to_json(score)}, {"unigram", to_json(unigram_score_)}};
+  Json record{{"kind", "evaluation"},
+              {"step", step},
+              {"held_out", to_json(score)},
+              {"unigram", to_json(unigram_score_)}};
   if (interrupted()) last = false;  // what follows takes its time
   if (last && is_language_)
     compare_with_best(model, record);

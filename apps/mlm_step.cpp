@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
   auto* output_option = app.add_option("--output", output, "Writes the trained model to this directory")
                             ->check(check_folder_name);
-  app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and its metrics.jsonl")
+  app.add_flag("--overwrite", overwrite, "Replace a model that is there already, and what its training left")
       ->needs(output_option);
 
   return run_program(app, argc, argv, [&] {

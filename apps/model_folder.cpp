@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
 
 #include "bertie/autograd/error.h"
 #include "bertie/data/files/atomic_file.h"
@@ -18,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t other_files_bytes = 4 << 20;  // vocabulary, settings, metrics: more than they take
+constexpr int64_t other_files_bytes = 4 << 20;  // vocabulary, settings, metrics, report: more than they take
 
 // "unfinished", "unfinished-2", …
 std::string unfinished(int number) {
@@ -39,6 +41,20 @@ std::string progress_of(const std::string& folder) {
   return fmt::format(", step {} of {}", record["steps"].dump(), record["planned_steps"].dump());
 }
 
+void append_to_file(const std::string& path, std::string_view text) {
+  int file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  int error = file < 0 ? errno : 0;
+  while (error == 0 && !text.empty()) {
+    ssize_t written = ::write(file, text.data(), text.size());
+    if (written >= 0)
+      text.remove_prefix(static_cast<size_t>(written));
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (file >= 0 && ::close(file) != 0 && error == 0) error = errno;
+  BERTIE_CHECK(error == 0, "write", "can't write '{}': {}", path, std::generic_category().message(error));
+}
+
 bool reached_its_end(const ModelFolder::Run& run) { return run.steps >= run.planned_steps && !run.failed; }
 
 }  // namespace
@@ -49,8 +65,8 @@ ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(pat
   BERTIE_CHECK(!error, "output", "can't make the folder {}: {}", path_, error.message());
   lock_ = FolderLock::try_lock(path_);
   BERTIE_CHECK(lock_.has_value(), "output", "another program is writing a model to {} now", path_);
-  AtomicFile probe(path_ + "/" +
-                   unfinished_metrics);  // without commit(): finds out whether it can be written
+  for (const char* name : {unfinished_metrics, unfinished_report})
+    AtomicFile probe(path_ + "/" + name);  // without commit(): finds out whether it can be written
   finish_exchange(path_);
   std::vector<std::string> there = model_files_in(path_);
   if (!there.empty() && !overwrite) {
@@ -82,8 +98,7 @@ ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(pat
 ModelFolder::~ModelFolder() {
   release();
   std::error_code ignored;
-  if (!metrics_.empty() && saved_in_.empty() && !keep_metrics_)
-    fs::remove(path_ + "/" + unfinished_metrics, ignored);
+  if (saved_in_.empty() && !keep_metrics_) remove_unfinished();
   if (made_) fs::remove(path_, ignored);  // an empty folder only
 }
 
@@ -108,20 +123,52 @@ void ModelFolder::reserve(int64_t weight_bytes) {
 
 void ModelFolder::begin() {
   finish_.emplace("the step is finished, then what is trained is saved");
-  if (!metrics_.empty()) write_metrics(metrics_);
+  add_metrics("");
+  if (!report_.empty()) write_report(report_);
 }
 
-void ModelFolder::write_metrics(const std::string& text) {
-  metrics_ = text;
-  if (!finish_ && saved_in_.empty()) return;  // a signal would leave them behind
+std::string ModelFolder::place_of(const char* unfinished, const char* saved) const {
+  return saved_in_.empty() ? path_ + "/" + unfinished : saved_in_ + "/" + saved;
+}
+
+void ModelFolder::try_writing(const std::function<void()>& write) {
+  if (!finish_ && saved_in_.empty()) return;  // a signal would leave it behind
   try {
-    if (saved_in_.empty())
-      write_file_atomically(path_ + "/" + unfinished_metrics, text);
-    else
-      write_file_atomically(saved_in_ + "/metrics.jsonl", text);
+    write();
+    told_ = false;
   } catch (const Error& error) {
-    message("Note: {}", error.what());
+    if (!std::exchange(told_, true)) message("Note: {}", error.what());
   }
+}
+
+void ModelFolder::add_metrics(const std::string& line) {
+  metrics_ += line;
+  if (metrics_.empty()) return;
+  try_writing([&] {
+    std::string path = place_of(unfinished_metrics, "metrics.jsonl");
+    // What is cut short by a full disk or a signal, or is of a finished model, is written anew.
+    bool append = std::exchange(appendable_, false) && saved_in_.empty();
+    append ? append_to_file(path, line) : write_file_atomically(path, metrics_);
+    appendable_ = true;
+  });
+}
+
+void ModelFolder::sync_metrics() const {
+  int file = ::open(place_of(unfinished_metrics, "metrics.jsonl").c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;  // told where it was written
+  ::fdatasync(file);
+  ::close(file);
+}
+
+void ModelFolder::write_report(std::string html) {
+  report_ = std::move(html);
+  try_writing([&] { write_file_atomically(place_of(unfinished_report, "report.html"), report_); });
+}
+
+void ModelFolder::remove_unfinished() const {
+  std::error_code ignored;
+  if (!report_.empty()) fs::remove(path_ + "/" + unfinished_report, ignored);  // first: metrics are explained
+  if (!metrics_.empty()) fs::remove(path_ + "/" + unfinished_metrics, ignored);
 }
 
 std::string ModelFolder::place_for(const Run& run) const {
@@ -138,6 +185,7 @@ std::vector<NamedText> ModelFolder::further_files(const Run& run) const {
       {"steps", run.steps}, {"planned_steps", run.planned_steps}, {"finished", reached_its_end(run)}};
   std::vector<NamedText> files{{training_record, record.dump() + "\n"}};
   if (!metrics_.empty()) files.push_back({"metrics.jsonl", metrics_});
+  if (!report_.empty()) files.push_back({"report.html", report_});
   return files;
 }
 
@@ -156,8 +204,7 @@ std::string ModelFolder::save(const Run& run, const std::function<void(const std
     fail("output", "what {} steps trained can't be saved: {}{}", run.steps, error.what(), rest);
   }
   saved_in_ = place;
-  std::error_code ignored;
-  if (!metrics_.empty()) fs::remove(path_ + "/" + unfinished_metrics, ignored);
+  remove_unfinished();
   if (place != path_ || !reached_its_end(run))
     message(
         "The training ended at step {} of {}. What is trained is in {}, a model directory like any other{}",

@@ -10,8 +10,9 @@
 
 namespace bertie {
 
-// The file in which metrics grow until the model that they describe is saved.
+// The files in which metrics grow, and are shown, until the model that they describe is saved.
 constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";
+constexpr const char* unfinished_report = "unfinished-report.html";
 
 class ModelFolder {
  public:
@@ -26,10 +27,13 @@ class ModelFolder {
   // place is taken by something else than a file, and, unless `overwrite`, where any file of a model's is
   // there. Tells what interrupted runs left.
   ModelFolder(std::string path, bool overwrite);
-  // Removes the metrics of a run that trained nothing, and the folder, if this made it and it is empty.
+  // Removes metrics and report of a run that trained nothing, and the folder, if this made it and it is
+  // empty.
   ~ModelFolder();
   ModelFolder(const ModelFolder&) = delete;
   ModelFolder& operator=(const ModelFolder&) = delete;
+
+  const std::string& path() const { return path_; }
 
   // Takes the room of a model with weights of so many bytes until it is saved, so that the disk can't be full
   // then. Throws where there is less. (A file system without fallocate() is only asked how much it has.)
@@ -38,9 +42,14 @@ class ModelFolder {
   // The training begins: from now on a signal makes interrupted() true, and save() is expected (FinishFirst).
   void begin();
 
-  // All metrics of the run so far: into unfinished_metrics once the training has begun, and once the model is
-  // saved into its metrics.jsonl. Where that fails it is only told: no reason to lose the training.
-  void write_metrics(const std::string& text);
+  // Adds a line to the metrics: to unfinished_metrics once the training has begun, and once the model is
+  // saved to its metrics.jsonl. A resumed run first adds the lines that it keeps. Where that fails it is only
+  // told, once, and tried again with the next line: no reason to lose the training.
+  void add_metrics(const std::string& line);
+  // Before a checkpoint: the metrics so far survive a loss of power.
+  void sync_metrics() const;
+  // Likewise, in place of the last one: to unfinished_report, or to the saved model's report.html.
+  void write_report(std::string html);
 
   // Returns the folder that holds the model now. A run that reached its end has the folder itself. One that
   // didn't never replaces a model: where one is there, or the training failed, it goes to the first of
@@ -69,10 +78,15 @@ class ModelFolder {
   std::string save(const Run& run, const std::function<void(const std::string& place)>& write);
   std::string place_for(const Run& run) const;
   std::vector<NamedText> further_files(const Run& run) const;
+  std::string place_of(const char* unfinished, const char* saved) const;
+  void try_writing(const std::function<void()>& write);
+  void remove_unfinished() const;
   void release();
 
-  std::string path_, metrics_, saved_in_;
+  std::string path_, metrics_, report_, saved_in_;
   bool overwrite_, made_ = false, keep_metrics_ = false;
+  bool appendable_ = false;  // the file has all lines but the new one
+  bool told_ = false;        // that they can't be written
   std::optional<FolderLock> lock_;
   std::optional<FinishFirst> finish_;  // between begin() and save()
   int reserved_ = -1;                  // a file without a name that takes the room

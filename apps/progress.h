@@ -1,11 +1,11 @@
 // What a long piece of work shows of itself on standard error.
 #pragma once
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace bertie {
 
@@ -13,44 +13,44 @@ std::string duration(double seconds);  // "2:05", "1:02:05"
 
 // Sums of what came lately: within the last 20 seconds, and at least the last 10 additions, so that neither
 // short nor long steps make them jump.
-template <size_t count>
 class RecentSums {
  public:
-  // `now`: seconds since the beginning, on a clock that stands still where the work does.
-  void add(double now, const std::array<double, count>& values) {
-    added_.push_back({now, values});
-    while (added_.size() > 10 && added_.front().when < now - 20) {
-      begin_ = added_.front().when;
-      added_.pop_front();
-    }
-  }
-  std::array<double, count> sums() const {
-    std::array<double, count> total{};
-    for (const Added& one : added_)
-      for (size_t i = 0; i < count; ++i) total[i] += one.values[i];
-    return total;
-  }
+  // `now`: seconds since the beginning, on a clock that stands still where the work does. As many values each
+  // time.
+  void add(double now, std::vector<double> values);
+  std::vector<double> sums() const;  // none before the first addition
+  double count() const { return static_cast<double>(added_.size()); }
   double seconds() const { return added_.empty() ? 0 : added_.back().when - begin_; }  // that they took
 
  private:
   struct Added {
     double when;
-    std::array<double, count> values;
+    std::vector<double> values;
   };
   std::deque<Added> added_;
   double begin_ = 0;  // when the first of them began
 };
 
-// One line of at most `columns` characters. What there is no room for is left out: the bar first, then what
-// stands at the end. seconds_left below 0: unknown.
+// Something that the line shows, and how where there is less room: "gradient norm 0.52", "|g| 0.52".
+struct ProgressPart {
+  std::string full, brief;
+};
+
+// One line of at most `columns` characters. Where there is no room for all, the parts become brief, then
+// stand closer together, then those at the end are left out. A bar takes room that is free. seconds_left
+// below 0: unknown.
 struct ProgressLine {
   std::string what;  // "Training"
   int64_t done = 0, total = 0;
-  std::string details;
+  std::vector<ProgressPart> details;  // the most important first
   double elapsed = 0, seconds_left = -1;
 
   std::string text(int columns) const;
   std::string log() const;  // without a bar, as long as it gets
+
+ private:
+  std::vector<ProgressPart> parts() const;
+  std::string with_bar(std::string text, size_t width) const;
 };
 
 // On a terminal one line that is rewritten, never longer than the terminal is wide; elsewhere a plain line
@@ -64,8 +64,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `details()`, in short words, is called only when something is printed.
-  void update(int64_t done, const std::function<std::string()>& details = {});
+  // `details()` is called only when something is printed.
+  void update(int64_t done, const std::function<std::vector<ProgressPart>()>& details = {});
 
   // Between the two something else is done and may print: it counts as elapsed, not as worked.
   void pause();
@@ -76,14 +76,14 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void show(const std::string& details);
+  void show(std::vector<ProgressPart> details);
   void clear();
 
   ProgressLine line_;
   bool terminal_, shown_ = false;
   Clock::time_point begin_ = Clock::now(), printed_ = begin_, paused_at_;
   double paused_ = 0;
-  RecentSums<1> recent_;  // what was done
+  RecentSums recent_;  // what was done
 };
 
 }  // namespace bertie

@@ -17,13 +17,14 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "bench/bert_work.h"
+#include "bench/bert_input.h"
 #include "bench/machine.h"
 #include "bench/program.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/data/files/safetensors.h"
 #include "bertie/models/bert.h"
+#include "bertie/models/bert_flops.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/gemm.h"
 
@@ -64,7 +65,7 @@ class Inference {
 
   size_t batches() const { return inputs_.size(); }
   const Packing& packing(size_t batch) const { return inputs_[batch].pass.packing; }
-  double flops(size_t batch) const { return encoder_flops(config_, packing(batch)); }
+  double flops(size_t batch) const { return encoder_flops(config_, packing(batch).offsets); }
 
   // The library that serves the largest products of a layer.
   GemmBackend gemm_backend(size_t batch) const {

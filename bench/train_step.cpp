@@ -28,13 +28,14 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "bench/bert_work.h"
+#include "bench/bert_input.h"
 #include "bench/machine.h"
 #include "bench/program.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/memory.h"
 #include "bertie/autograd/node.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/models/bert_flops.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/nn/training.h"
 #include "bertie/ops/gemm.h"
@@ -140,13 +141,7 @@ class TrainStep {
     return seconds;
   }
 
-  // 2MNK of every product, times three: the backward pass has two products of the same size for each forward
-  // one.
-  double flops() const {
-    int64_t H = config_.hidden_size, M = rows_.size();
-    double head = product_flops(M, H, H) + product_flops(M, config_.vocab_size, H);
-    return 3 * (encoder_flops(config_, input_.pass.packing) + head);
-  }
+  double flops() const { return mlm_training_flops(config_, input_.pass.packing.offsets, rows_.size()); }
 
  private:
   BertConfig config_;

@@ -34,8 +34,9 @@ constexpr const char* replaced_names[] = {config,
                                           "tokenizer.json",
                                           "added_tokens.json",
                                           "special_tokens_map.json"};
-// The name isn't bertie's alone, so without its training's record this one isn't touched.
-constexpr const char* metrics = "metrics.jsonl";
+// What a training writes beside its record. These names aren't bertie's alone, so without the record they
+// aren't touched.
+constexpr const char* training_names[] = {"metrics.jsonl", "report.html"};
 // What belongs to a model, too, and isn't touched.
 constexpr const char* kept_names[] = {"tf_model.h5", "flax_model.msgpack", "modules.json",
                                       "sentence_bert_config.json", "config_sentence_transformers.json"};
@@ -89,8 +90,9 @@ std::vector<std::string> replaced_in(const std::string& directory) {
   auto place = [](const std::string& name) { return name == config ? 0 : name == training_record ? 2 : 1; };
   std::stable_sort(names.begin(), names.end(),
                    [&](const std::string& a, const std::string& b) { return place(a) < place(b); });
-  if (!names.empty() && names.back() == training_record && fs::exists(directory + "/" + metrics))
-    names.insert(names.end() - 1, metrics);
+  if (!names.empty() && names.back() == training_record)
+    for (const char* name : training_names)
+      if (fs::exists(directory + "/" + name)) names.insert(names.end() - 1, name);
   return names;
 }
 
@@ -137,7 +139,7 @@ void complete(const std::string& directory) {
 }  // namespace
 
 bool is_model_file(const std::string& name) {
-  return is_replaced(name) || name == metrics || is_one_of(kept_names, name);
+  return is_replaced(name) || is_one_of(training_names, name) || is_one_of(kept_names, name);
 }
 
 std::vector<std::string> model_files_in(const std::string& directory) {

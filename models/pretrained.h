@@ -52,7 +52,7 @@ struct NamedText {
 // `max_length` is Pretrained's, in tokens; none: max_position_embeddings. May be the directory that the model
 // came from. What is there is replaced all at once or not at all (models/model_exchange.h); other forms of
 // weights and vocabulary (shards, pytorch_model.bin, tokenizer.json) go with the old model, and so does what
-// bert_pretrain wrote about it (bertie_training.json, metrics.jsonl).
+// bert_pretrain wrote about it (bertie_training.json, metrics.jsonl, report.html).
 template <class Model>
 void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::string& directory,
                      std::optional<int64_t> max_length = {}, const std::vector<NamedText>& more = {});

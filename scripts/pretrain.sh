@@ -41,6 +41,7 @@ cmake --build "$build" --target programs
 if given --write-corpus; then exec "$build/bert_pretrain" "$@"; fi
 
 use() {
+  [[ ! -e $1/report.html ]] || echo "pretrain: how the training went, to open in a browser: $1/report.html"
   echo "pretrain: the model is in $1; let it fill other gaps with"
   echo "  $build/bert_fill_mask --model $1 --text \"… [MASK] …\""
 }

@@ -41,7 +41,7 @@ holds() {  # folder, names …
   [[ $(ls -A "$folder" | LC_ALL=C sort | tr '\n' ' ') == "$(printf '%s\n' "$@" | LC_ALL=C sort | tr '\n' ' ')" ]] ||
     wrong "$folder should hold $*, not $(ls -A "$folder")"
 }
-sum() { cat "$1"/{config.json,vocab.txt,tokenizer_config.json,model.safetensors,metrics.jsonl,bertie_training.json} | cksum; }
+sum() { cat "$1"/{config.json,vocab.txt,tokenizer_config.json,model.safetensors,metrics.jsonl,report.html,bertie_training.json} | cksum; }
 unchanged() { [[ $(sum old) == "$before" ]] || wrong "the finished model was changed: $*"; }
 loads() { expect 0 bert_fill_mask --model "$1" --text "the [MASK] sat on the mat ." --top-k 2; }
 
@@ -52,7 +52,7 @@ cat >config.json <<'END'
 {"model_type": "bert", "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
  "intermediate_size": 64, "max_position_embeddings": 64}
 END
-model=(config.json vocab.txt tokenizer_config.json model.safetensors metrics.jsonl bertie_training.json)
+model=(config.json vocab.txt tokenizer_config.json model.safetensors metrics.jsonl report.html bertie_training.json)
 settings=(--config config.json --max-length 64 --vocab-size 100)
 pretrain=(bert_pretrain --corpus corpus.txt --batch-tokens 64 "${settings[@]}")
 expect 0 "${pretrain[@]}" --steps 20 --output old
@@ -80,7 +80,7 @@ for signal in INT:130 TERM:143 HUP:129; do
   ends "${signal#*:}"
   says "the step is finished, then what is trained is saved"
   says "The training ended at step [0-9]* of 1000000. What is trained is in new, "
-  [[ $(cat out) == new && $(grep -c '^{"step":' new/metrics.jsonl) -eq 2 ]] || wrong "an interrupted run leaves model and metrics"
+  [[ $(cat out) == new && $(grep -c '^{"kind":"evaluation",' new/metrics.jsonl) -eq 2 ]] || wrong "an interrupted run leaves model and metrics"
   grep --quiet '"planned_steps":1000000,"finished":false' new/bertie_training.json || wrong "an interrupted run should say so"
   holds new "${model[@]}"
   loads new
@@ -132,12 +132,12 @@ trains
 kill -KILL $running
 ends 137
 unchanged "SIGKILL in the training"
-holds old "${model[@]}" unfinished-metrics.jsonl
+holds old "${model[@]}" unfinished-metrics.jsonl unfinished-report.html
 cp -r old again
 expect 0 "${pretrain[@]}" --steps 2 --output again --overwrite
 grep --quiet "Note: again/unfinished-metrics.jsonl is what a killed run left" err || wrong "the metrics of a killed run should be explained"
 holds again "${model[@]}"
-rm old/unfinished-metrics.jsonl
+rm old/unfinished-{metrics.jsonl,report.html}
 mkdir -p again/unfinished-3/bertie-saving-abcdef again/unfinished-notes
 mkdir again/bertie-saving-abcdef && : >again/bertie-saving-abcdef/vocab.txt
 mkdir again/bertie-saved && mv again/config.json again/bertie-saved/
@@ -173,8 +173,8 @@ if command -v prlimit >/dev/null; then
   ends 1
   says "\[output\] what [0-9]* steps trained can't be saved: .*File too large. .*The model in old is as it was"
   unchanged "a full disk"
-  holds old "${model[@]}" unfinished-metrics.jsonl
-  rm old/unfinished-metrics.jsonl
+  holds old "${model[@]}" unfinished-metrics.jsonl unfinished-report.html
+  rm old/unfinished-{metrics.jsonl,report.html}
 else
   echo "skipped: a disk that is full at the end needs prlimit"
 fi
@@ -209,17 +209,18 @@ grep --quiet "another program is writing a model to old now" err || wrong "a sec
 expect 1 mlm_step --model old --text "the [MASK] sat" --target cat --output old --overwrite
 kill -KILL $running
 ends 137
-rm old/unfinished-metrics.jsonl
+rm old/unfinished-{metrics.jsonl,report.html}
 unchanged "two runs"
 
 # --- what isn't ours, and what would fail at the end, before any text is read (which is missing here)
 mkdir new
-for name in pytorch_model.bin tokenizer.json added_tokens.json model-00001-of-00003.safetensors tf_model.h5 metrics.jsonl; do
+for name in pytorch_model.bin tokenizer.json added_tokens.json model-00001-of-00003.safetensors tf_model.h5 metrics.jsonl report.html; do
   echo mine >new/$name
   refused 1 "new already $name --overwrite" "${pretrain[@]}" --corpus missing.txt --output new
   rm new/$name
 done
-for name in config.json vocab.txt model.safetensors pytorch_model.bin metrics.jsonl unfinished-metrics.jsonl; do
+for name in config.json vocab.txt model.safetensors pytorch_model.bin metrics.jsonl report.html unfinished-metrics.jsonl \
+  unfinished-report.html; do
   for make in mkdir mkfifo; do
     $make new/$name
     refused 1 "new/$name" "${pretrain[@]}" --corpus missing.txt --output new --overwrite
@@ -260,7 +261,9 @@ grep --quiet "^trains: --output .*/copy/build/pretrained --config " err && ! gre
   wrong "pretrain.sh should train without --overwrite"
 mkdir -p copy/build/pretrained
 echo '{"steps":9,"planned_steps":9,"finished":true}' >copy/build/pretrained/bertie_training.json
+: >copy/build/pretrained/report.html
 expect 0 copy/scripts/pretrain.sh
+grep --quiet "browser: .*/copy/build/pretrained/report.html$" out || wrong "pretrain.sh should name the report"
 ! grep --quiet "^trains" err && grep --quiet "nothing to do" out || wrong "pretrain.sh should train nothing a second time"
 expect 0 copy/scripts/pretrain.sh --overwrite
 grep --quiet "^trains: .* --overwrite" err || wrong "pretrain.sh --overwrite should train anew"

@@ -89,13 +89,18 @@ expect 0 bert_pretrain --corpus invalid.txt --preset tiny --batch-tokens 64 --vo
 grep "UTF-8" err | grep --quiet "invalid.txt, line 7" || wrong "invalid UTF-8 should be reported with file and line"
 [[ $(cat out) == model ]] || wrong "bert_pretrain should print the folder of the model"
 [[ -z $(ls -A model | grep -v -x -e config.json -e vocab.txt -e tokenizer_config.json -e model.safetensors \
-  -e metrics.jsonl -e bertie_training.json) ]] || wrong "unexpected files in the model's folder: $(ls -A model)"
+  -e metrics.jsonl -e report.html -e bertie_training.json) ]] || wrong "unexpected files in the model's folder: $(ls -A model)"
 before=$(cat model/* | cksum)
 refused 1 "model already config.json --overwrite" "${pretrain[@]}" --steps 1 --output model
 [[ $(cat model/* | cksum) == "$before" ]] || wrong "a model was changed without --overwrite"
 expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite
 [[ $(cat model/* | cksum) != "$before" ]] || wrong "--overwrite should replace the model"
-[[ $(grep -c '^{"step":' model/metrics.jsonl) -eq 3 && ! -e model/unfinished-metrics.jsonl ]] || wrong "metrics.jsonl"
+[[ $(grep -c '^{"kind":"evaluation","step":' model/metrics.jsonl) -eq 3 && ! -e model/unfinished-metrics.jsonl &&
+  $(grep -c '^{"kind":"training","step":' model/metrics.jsonl) -eq 2 ]] || wrong "metrics.jsonl"
+grep --quiet "Finished: step 2 of 2" model/report.html && ! ls model/unfinished-* model/tensorboard 2>/dev/null || wrong "report.html"
+expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite --tensorboard
+[[ $(ls model/tensorboard | grep -c '^events.out.tfevents.[0-9]*\.') -eq 1 ]] || wrong "--tensorboard should write an event file"
+rm -r model/tensorboard
 loads model
 
 # --- bert_pretrain: what it says of texts and settings that make little sense, and why nothing can be scored

@@ -34,6 +34,7 @@ const std::vector<std::string> old_names{"config.json",
                                          "model-00002-of-00002.safetensors",
                                          "tokenizer.json",
                                          "metrics.jsonl",
+                                         "report.html",
                                          "added_tokens.json",  // before config.json in the alphabet
                                          training_record};
 
@@ -146,12 +147,13 @@ TEST_F(ModelExchangeTest, NamesOfAModelsFiles) {
        {"config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors", "pytorch_model.bin",
         "tokenizer.json", "added_tokens.json", "special_tokens_map.json", "model.safetensors.index.json",
         "pytorch_model.bin.index.json", "model-00001-of-00003.safetensors",
-        "pytorch_model-00001-of-00003.bin", "tf_model.h5", "modules.json", "metrics.jsonl", training_record})
+        "pytorch_model-00001-of-00003.bin", "tf_model.h5", "modules.json", "metrics.jsonl", "report.html",
+        training_record})
     EXPECT_TRUE(is_model_file(name)) << name;
   for (const char* name :
        {"pytorch_model-my-of-notes.bin", "model-1-of-3.safetensors", "model-00001-of-00003.safetensors.bak",
         "xmodel-00001-of-00003.safetensors", "model-0000a-of-00003.safetensors", "README.md", "vocab.txt~",
-        "model-00001-of-00003.bin", "unfinished-metrics.jsonl", ""})
+        "model-00001-of-00003.bin", "unfinished-metrics.jsonl", "unfinished-report.html", ""})
     EXPECT_FALSE(is_model_file(name)) << name;
 }
 

@@ -73,18 +73,19 @@ for signal in INT TERM HUP KILL INT+KILL; do
     esac
     for name in $(ls -A model); do
       case $name in
-        config.json | vocab.txt | tokenizer_config.json | model.safetensors | metrics.jsonl | bertie_training.json) ;;
+        config.json | vocab.txt | tokenizer_config.json | model.safetensors | metrics.jsonl | report.html | \
+          bertie_training.json) ;;
         unfinished)  # of it, a kill may have left anything
           count[aside]=$((count[aside] + 1))
           [[ $signal == INT+KILL ]] && continue
           [[ $signal != KILL ]] && loads model/unfinished && grep --quiet '"finished":false' model/unfinished/bertie_training.json &&
             grep --quiet "What is trained is in model/unfinished, a model directory" err || wrong "model/unfinished"
           ;;
-        unfinished-metrics.jsonl) [[ $signal == *KILL ]] || wrong "$name is left" ;;
+        unfinished-metrics.jsonl | unfinished-report.html) [[ $signal == *KILL ]] || wrong "$name is left" ;;
         *) wrong "$name is left" ;;
       esac
     done
-    for left in unfinished unfinished-metrics.jsonl; do
+    for left in unfinished unfinished-metrics.jsonl unfinished-report.html; do
       [[ -e model/$left ]] || continue
       "${pretrain[@]}" --steps 1 --output model --overwrite >out 2>err || wrong "$left blocks the next run"
       grep --quiet "^Note: model/$left is what " err || [[ $left == unfinished && ! -e model/$left ]] ||
