@@ -1,164 +1,48 @@
-// Pre-trains a BERT by masked language modeling and writes a model directory.
-#include <optional>
+// Pre-trains a BERT by masked language modeling, with or without next-sentence prediction, and writes a model
+// directory.
+#include <filesystem>
 
 #include "apps/held_out_report.h"
 #include "apps/model_folder.h"
 #include "apps/options.h"
+#include "apps/pretrain_options.h"
 #include "apps/program.h"
+#include "apps/progress.h"
 #include "apps/run_facts.h"
 #include "apps/run_log.h"
 #include "apps/text_report.h"
-#include "bertie/data/batches/corpus.h"
+#include "apps/training_text.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
 #include "bertie/models/bert_flops.h"
+#include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/training.h"
-#include "bertie/ops/loss.h"
-#include "bertie/ops/reduce.h"
 #include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
 
 namespace {
 
-// What is done where nothing is asked for. Larger models need lower rates and more text.
-struct Defaults {
-  const char* preset;
-  int64_t steps, batch_tokens;
-  double learning_rate;
-};
-constexpr Defaults preset_defaults[] = {{"tiny", 3000, 2048, 3e-3},
-                                        {"mini", 1500, 2048, 1e-3},
-                                        {"small", 4000, 4096, 5e-4},
-                                        {"medium", 10000, 4096, 3e-4},
-                                        {"base", 30000, 8192, 1e-4}};
+using Options = PretrainOptions;
 
-// Those of the smallest preset that is at least as large.
-const Defaults& defaults_of(const BertConfig& config) {
-  auto size = [](const BertConfig& c) { return c.num_hidden_layers * c.hidden_size * c.hidden_size; };
-  for (const Defaults& defaults : preset_defaults)
-    if (size(bert_preset(defaults.preset)) >= size(config)) return defaults;
-  return preset_defaults[std::size(preset_defaults) - 1];
+std::string cache_folder(const Options& o) {
+  namespace fs = std::filesystem;
+  if (!o.cache.empty()) return o.cache;
+  return (fs::absolute(o.output) / "").lexically_normal().parent_path().string() + "-cache";
 }
 
-std::string defaults_table() {
-  std::string text =
-      "Defaults per preset (with --config: of the next larger one):\n  preset   steps  batch-tokens  "
-      "learning-rate\n";
-  for (const Defaults& d : preset_defaults)
-    text +=
-        fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
-  return text;
-}
-
-struct Options {
-  std::vector<std::string> corpus, unscored;
-  FactTable given;  // what the command line says
-  std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
-  bool cased = false, overwrite = false, tensorboard = false;
-  int64_t seed = 1;
-  int64_t max_length = 128;
-  // Without a value: the preset's.
-  std::optional<std::string> write_corpus;
-  std::optional<int32_t> vocab_size, alphabet;
-  std::optional<int64_t> steps, epochs, batch_tokens, warmup;
-  std::optional<double> learning_rate, dropout;
-  double weight_decay = 0.01;
-};
-
-void declare(CLI::App& app, Options& o) {
-  auto positive = integer_in(1, int64_t{1} << 30);
-  WordPieceTrainerOptions trainer;
-  take_brackets(app.add_option("--corpus", o.corpus,
-                               "Text files: a line is a unit of text, a blank line ends a document; '-' is "
-                               "standard input (default: a text of a small language whose best possible "
-                               "score is known)")
-                    ->check(check_file_name));
-  app.add_option("--held-out", o.held_out,
-                 "Text file to evaluate on (default: every 20th document or line of the corpus)")
-      ->check(check_file_name);
-  auto* vocab = app.add_option("--vocab", o.vocab,
-                               "vocab.txt to use (default: trained from the corpus; the default text has its "
-                               "own)")
-                    ->check(check_file_name);
-  app.add_option("--vocab-size", o.vocab_size,
-                 fmt::format("Entries of a trained vocabulary (default: {})", trainer.size))
-      ->transform(integer_in(100, 1'000'000))
-      ->excludes(vocab);
-  app.add_option("--alphabet", o.alphabet,
-                 fmt::format("Different characters of a trained vocabulary, the most frequent ones; words "
-                             "with others become [UNK] (default: {})",
-                             trainer.alphabet_limit))
-      ->transform(integer_in(1, 1'114'112))
-      ->excludes(vocab);
-  app.add_flag("--cased", o.cased, "Keep upper case and accents");
-  auto* preset = app.add_option("--preset", o.preset, "The model's size")
-                     ->check(CLI::IsMember(bert_preset_names()))
-                     ->capture_default_str();
-  app.add_option("--config", o.config,
-                 "config.json that describes the model, in place of --preset; its vocab_size becomes the "
-                 "vocabulary's")
-      ->check(check_file_name)
-      ->excludes(preset);
-  auto* steps = app.add_option("--steps", o.steps, "Updates of the weights (default: the preset's)")
-                    ->transform(positive);
-  app.add_option("--epochs", o.epochs, "Passes over the corpus, in place of --steps")
-      ->transform(positive)
-      ->excludes(steps);
-  app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step (default: the preset's)")
-      ->transform(integer_in(1, 1 << 20));
-  app.add_option("--max-length", o.max_length, "Tokens per sequence; longer lines are split")
-      ->transform(integer_in(3, 65'536))
-      ->capture_default_str();
-  app.add_option("--learning-rate", o.learning_rate,
-                 "Largest learning rate; it falls linearly to zero (default: the preset's)")
-      ->check(number_in(0, 1e3));
-  app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
-      ->transform(integer_in(0, int64_t{1} << 40));
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm")
-      ->check(number_in(0, 1e3))
-      ->capture_default_str();
-  app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
-      ->check(number_in(0, 0.999));
-  take_brackets(
-      app.add_option("--unscored", o.unscored, "Words that are neither masked nor scored, e.g. '<' unk '>'"));
-  app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
-      ->transform(integer_in(0, int64_t{1} << 62))
-      ->capture_default_str();
-  app.add_option("--output", o.output, "Model directory to write")
-      ->check(check_folder_name)
-      ->capture_default_str();
-  app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
-  app.add_flag("--tensorboard", o.tensorboard,
-               "Write TensorBoard's event files, too, into the folder tensorboard of the output");
-  auto* write_corpus =
-      app.add_option("--write-corpus", o.write_corpus,
-                     "Write the default text to this file, replacing it, and do nothing else")
-          ->check(check_file_name);
-  for (CLI::Option* option : app.get_options())
-    if (option != write_corpus && option != app.get_help_ptr()) write_corpus->excludes(option);
-  app.footer(defaults_table());
-}
-
-Corpus read_text(const Options& o) {
-  Corpus corpus;
-  if (o.corpus.empty())
-    add_text(corpus, "the default text", language_text());
-  else
-    corpus = read_corpus(o.corpus);
-  return corpus;
-}
-
-Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
+Vocabulary vocabulary_for(const Options& o, const Corpus& corpus, const HeldOutRule& rule,
                           const WordSplitterOptions& words) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
   if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
   WordPieceTrainerOptions trainer;
   trainer.size = o.vocab_size.value_or(trainer.size);
   trainer.alphabet_limit = o.alphabet.value_or(trainer.alphabet_limit);
-  return train_wordpiece(count_words(lines, words), trainer);
+  WordCounts counts = count_training_words(corpus, rule, words);
+  Progress stage("Making the vocabulary");
+  return train_wordpiece(counts, trainer);
 }
 
 std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary) {
@@ -171,166 +55,283 @@ std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary
   return scorable;
 }
 
-// True where the held-out lines are as language() makes them and masked word by word, so that the best
-// possible score is known.
-bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSplit& split,
-                 const MlmBatches& held_out) {
-  return o.corpus.empty() && o.held_out.empty() && o.unscored.empty() && !o.cased &&
-         vocabulary.tokens() == language_vocabulary().tokens() &&
-         held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
+// The text as a model of this tokenizer sees it.
+struct Text {
+  TokenizedLines training, held_out;
+  std::string fingerprint, held_out_fingerprint;
+  std::vector<bool> scorable;
+  bool is_language;  // held-out lines are as language() makes them and masked so that the best score is known
+};
+
+// Whole lines of the language, alone or in pairs, fit into a sequence.
+bool lines_fit(const Options& o) {
+  int64_t longest = language().longest();
+  return o.max_length >= (o.next_sentence ? 2 * longest + 3 : longest + 2);
 }
 
-// The training batches one after the other, pass after pass.
-class BatchStream {
+class TextReader {
  public:
-  explicit BatchStream(const MlmBatches& batches) : batches_(batches), plan_(batches.shuffled_pass(0)) {}
-  MaskedBatch next() {
-    if (position_ == plan_.size()) {
-      plan_ = batches_.shuffled_pass(++pass_);
-      position_ = 0;
+  explicit TextReader(const Options& o)
+      : o_(o),
+        cache_(cache_folder(o)),
+        corpus_(o.corpus.empty() ? text_corpus("the default text", language_text(), o.documents)
+                                 : read_training_text(o.corpus, o.documents, cache_)),
+        splits_(o.held_out.empty()) {
+    note_corpus(corpus_);
+    if (splits_)
+      rule_ = HeldOutRule(corpus_);
+    else
+      held_out_ = read_training_text(o.held_out, o.documents, cache_);
+    note_corpus(held_out_);
+  }
+
+  Tokenizer new_tokenizer() const {
+    TokenizerOptions options;
+    options.words.do_lower_case = !o_.cased;
+    return {vocabulary_for(o_, corpus_, rule_, options.words), options};
+  }
+
+  Text tokenize(const Tokenizer& tokenizer) const {
+    TokenStore store = tokenize_training_text(corpus_, tokenizer, cache_, o_.max_length, splits_);
+    Text text{store.training, store.held_out, store.fingerprint, "", {}, false};
+    if (!splits_) {
+      TokenStore held_out = tokenize_training_text(held_out_, tokenizer, cache_, o_.max_length, false);
+      text.held_out = held_out.training;
+      text.held_out_fingerprint = held_out.fingerprint;
     }
-    return batches_.batch(plan_[position_++], pass_);
+    const Vocabulary& vocabulary = tokenizer.vocabulary();
+    text.scorable = scorable_tokens(o_, vocabulary);
+    check_scorable("corpus", "the text to train on", text.training, text.scorable, vocabulary.unk_id());
+    check_scorable("held-out", "the held-out text", text.held_out, text.scorable, vocabulary.unk_id());
+    text.is_language = o_.corpus.empty() && splits_ && o_.unscored.empty() && !o_.cased && !o_.whole_words &&
+                       o_.documents == Documents::blank_lines &&
+                       o_.mask_probability == MaskingOptions::usual_probability && lines_fit(o_) &&
+                       vocabulary.tokens() == language_vocabulary().tokens();
+    report(text, vocabulary);
+    return text;
   }
 
  private:
-  const MlmBatches& batches_;
-  BatchPlan plan_;
-  int64_t pass_ = 0, position_ = 0;
+  void report(const Text& text, const Vocabulary& vocabulary) const {
+    message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}", corpus_.lines,
+            corpus_.documents, text.training.ids.size(), text.held_out.ids.size(), vocabulary.size());
+    double share = unknown_share(text.training, vocabulary.unk_id()),
+           held_out_share = unknown_share(text.held_out, vocabulary.unk_id());
+    message("[UNK]: {:.2f} % of the tokens to train on, {:.2f} % of those held out", 100 * share,
+            100 * held_out_share);
+    std::string advice = o_.vocab.empty() && o_.model.empty() ? "A larger --alphabet knows more characters"
+                                                              : "A vocabulary of this text would know it";
+    note_unknown("the text to train on", share, advice);
+    note_unknown("the held-out text", held_out_share, advice);
+    note_known_lines(text.training, text.held_out);
+    if (o_.corpus.empty() && !text.is_language)
+      message(
+          "Note: the best possible score is known only for the default text with its own vocabulary, whole "
+          "lines and all words scored");
+  }
+
+  const Options& o_;
+  std::string cache_;
+  Corpus corpus_, held_out_;
+  bool splits_;
+  HeldOutRule rule_;
 };
 
-double right_guesses(const Array& logits, const MaskedBatch& batch) {
-  Array best = argmax(logits);
-  double right = 0;
-  for (int64_t i = 0; i < best.size(); ++i)
-    right += best.data<int64_t>()[i] == batch.labels.data<int32_t>()[i];
-  return right;
+MlmBatches make_batches(const BertForMaskedLM*, const Options&, const Text&, const TokenizedLines& lines,
+                        const Vocabulary& vocabulary, Masking masking, int64_t batch_tokens, uint64_t seed) {
+  return {lines, vocabulary, std::move(masking), batch_tokens, seed};
+}
+PairBatches make_batches(const BertForPreTraining*, const Options& o, const Text& text,
+                         const TokenizedLines& lines, const Vocabulary& vocabulary, Masking masking,
+                         int64_t batch_tokens, uint64_t seed) {
+  PairOptions pairs;
+  pairs.max_length = o.max_length;
+  pairs.single_lines = text.is_language;  // whose best score is known of those
+  return {lines, vocabulary, std::move(masking), pairs, batch_tokens, seed};
 }
 
-BertConfig model_config(const Options& o, const Vocabulary& vocabulary) {
-  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
-  config.vocab_size = vocabulary.size();
-  if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
+TrainingOptions training_options(const Options& o, const PretrainDefaults& defaults, int64_t batch_tokens,
+                                 BatchSource& training) {
+  TrainingOptions options;
+  options.seconds = o.seconds.value_or(0);
+  if (!o.seconds)
+    options.steps = o.steps    ? *o.steps
+                    : o.epochs ? *o.epochs * training.begin_pass(0)
+                    : o.tokens ? (*o.tokens + batch_tokens - 1) / batch_tokens
+                               : defaults.steps;
+  double warmup = 0.05;
+  if (!o.seconds)
+    warmup = static_cast<double>(o.warmup.value_or(options.steps / 20)) / static_cast<double>(options.steps);
+  options.schedule = {o.learning_rate.value_or(defaults.learning_rate), warmup, o.decay};
+  options.max_gradient_norm = o.max_gradient_norm;
+  return options;
+}
+
+// What a resumed run must have in common with the one that it continues.
+std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
+                        int64_t batch_tokens, const Text& text) {
+  return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
+                {"mask_probability", o.mask_probability},
+                {"whole_words", o.whole_words},
+                {"unscored", o.unscored},
+                {"max_length", o.max_length},
+                {"text", text.fingerprint},
+                {"held_out_text", text.held_out_fingerprint},
+                {"steps", options.steps},
+                {"seconds", options.seconds},
+                {"batch_tokens", batch_tokens},
+                {"part_tokens", o.part_tokens.value_or(0)},
+                {"learning_rate", options.schedule.peak},
+                {"warmup", options.schedule.warmup},
+                {"decay", static_cast<int>(options.schedule.decay)},
+                {"weight_decay", o.weight_decay},
+                {"max_gradient_norm", o.max_gradient_norm},
+                {"seed", o.seed},
+                {"vocab_size", config.vocab_size},
+                {"hidden_size", config.hidden_size},
+                {"num_hidden_layers", config.num_hidden_layers},
+                {"num_attention_heads", config.num_attention_heads},
+                {"intermediate_size", config.intermediate_size},
+                {"hidden_act", config.hidden_act},
+                {"layer_norm_eps", config.layer_norm_eps},
+                {"hidden_dropout_prob", config.hidden_dropout_prob},
+                {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
+      .dump();
+}
+
+MeteredStep metered(const StepReport& step, const PretrainingObjective& objective, const BertConfig& config) {
+  const PretrainingSums& sums = objective.sums();
+  double flops = 0;
+  for (const MaskedBatch& part : objective.parts())
+    flops += mlm_training_flops(config, part.tokens.offsets, part.labels.size());
+  auto scored = static_cast<double>(sums.scored), right = static_cast<double>(sums.scored_right);
+  std::vector<Metric> metrics{{"loss", sums.mlm_loss, scored}, {"accuracy", right, scored}};
+  if (sums.pairs > 0) {
+    auto pairs = static_cast<double>(sums.pairs);
+    metrics = {{"loss", step.loss, 1},
+               {"mlm_loss", sums.mlm_loss, scored},
+               {"accuracy", right, scored},
+               {"nsp_loss", sums.nsp_loss, pairs},
+               {"nsp_accuracy", static_cast<double>(sums.pairs_right), pairs}};
+  }
+  return {step.step + 1, step.learning_rate, step.gradient_norm, static_cast<double>(sums.tokens), flops, metrics};
+}
+
+void note_settings(const Options& o, const TrainingOptions& options, int64_t batch_tokens, const Text& text) {
+  if (options.schedule.warmup > 1)
+    message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
+            o.warmup.value_or(0), options.schedule.peak);
+  if (auto tokens = static_cast<int64_t>(text.training.ids.size()); batch_tokens > tokens)
+    message("Note: a pass over the text has only {} tokens, so each step is a whole pass", tokens);
+}
+
+std::string checkpoint_folder(const Options& o) { return o.output + "/checkpoints"; }
+
+// Before any text is read. The checkpoints of another run are only removed where that was asked for.
+void check_checkpoints(const Options& o) {
+  if (!o.resume && !o.overwrite)
+    BERTIE_CHECK(!Checkpoints::any_in(checkpoint_folder(o)), "output",
+                 "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
+                 checkpoint_folder(o));
+}
+
+template <class Model>
+void train_model(const Options& o, const FactTable& given, const std::string& command, ModelFolder& folder,
+                 const Text& text, const Tokenizer& tokenizer, std::unique_ptr<Model> model,
+                 std::optional<int64_t> max_length) {
+  const BertConfig& config = model->config();
   BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
                "{} is over the model's {} positions", o.max_length, config.max_position_embeddings);
-  return config;
-}
-
-// The share of [UNK], and notes on what makes scores worth less.
-void report_texts(const Options& o, const TokenizedLines& training, const TokenizedLines& held_out,
-                  int32_t unk_id) {
-  double share = unknown_share(training, unk_id), held_out_share = unknown_share(held_out, unk_id);
-  message("[UNK]: {:.2f} % of the tokens to train on, {:.2f} % of those held out", 100 * share,
-          100 * held_out_share);
-  std::string advice =
-      o.vocab.empty() ? "A larger --alphabet knows more characters" : "A --vocab of this text would know it";
-  note_unknown("the text to train on", share, advice);
-  note_unknown("the held-out text", held_out_share, advice);
-  note_known_lines(training, held_out);
-}
-
-void pretrain(const Options& o) {
-  ModelFolder folder(o.output, o.overwrite);
-  std::optional<Progress> stage;
-  stage.emplace("Reading the text");
-  Corpus corpus = read_text(o), held_out_corpus;
-  if (!o.held_out.empty()) held_out_corpus = read_corpus({o.held_out});
-  stage.reset();
-  note_corpus(corpus);
-  note_corpus(held_out_corpus);
-  CorpusSplit split =
-      o.held_out.empty() ? split_corpus(corpus) : CorpusSplit{corpus.lines, held_out_corpus.lines};
-  TokenizerOptions tokenizer_options;
-  tokenizer_options.words.do_lower_case = !o.cased;
-  stage.emplace("Making the vocabulary");
-  Tokenizer tokenizer(vocabulary_for(o, split.training, tokenizer_options.words), tokenizer_options);
   const Vocabulary& vocabulary = tokenizer.vocabulary();
-  stage.emplace("Tokenizing the text");
-  TokenizedLines training_lines = tokenize_lines(tokenizer, split.training, o.max_length),
-                 held_out_lines = tokenize_lines(tokenizer, split.held_out, o.max_length);
-  stage.reset();
-  BertConfig config = model_config(o, vocabulary);
-
-  const Defaults& defaults = defaults_of(config);
+  const PretrainDefaults& defaults = defaults_of(config);
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
-  std::vector<bool> scorable = scorable_tokens(o, vocabulary);
-  check_scorable("corpus", "the text to train on", training_lines, scorable, vocabulary.unk_id());
-  check_scorable("held-out", "the held-out text", held_out_lines, scorable, vocabulary.unk_id());
-  MlmBatches training(std::move(training_lines), vocabulary, Masking(scorable, vocabulary.mask_id(), o.seed),
-                      batch_tokens, o.seed);
-  MlmBatches held_out(std::move(held_out_lines), vocabulary, Masking(scorable, vocabulary.mask_id(), 0), 4096,
-                      0);
-  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
-          corpus.lines.size(), corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(),
-          vocabulary.size());
-  report_texts(o, training.lines(), held_out.lines(), vocabulary.unk_id());
+  MaskingOptions masking{o.mask_probability, {}};
+  if (o.whole_words) masking.continues_word = continuing_tokens(vocabulary);
+  auto training = make_batches(model.get(), o, text, text.training, vocabulary,
+                               Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens,
+                               o.seed);
+  auto held_out = make_batches(model.get(), o, text, text.held_out, vocabulary,
+                               Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
-  BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
-  ParameterBlock parameters(model);
+  ParameterBlock parameters(*model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
-  TrainingOptions options;
-  options.steps = o.steps.value_or(o.epochs ? *o.epochs * training.shuffled_pass(0).size() : defaults.steps);
-  int64_t warmup = o.warmup.value_or(options.steps / 20);
-  options.schedule = {o.learning_rate.value_or(defaults.learning_rate),
-                      static_cast<double>(warmup) / static_cast<double>(options.steps),
-                      Schedule::Decay::linear};
-  message("Model: BERT with {} layers of {}, {} parameters; {} steps of {} tokens, learning rate {}",
-          config.num_hidden_layers, config.hidden_size, parameters.size(), options.steps, batch_tokens,
+  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
+  bool timed = options.seconds > 0;
+  message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
+          config.num_hidden_layers, config.hidden_size, parameters.size(),
+          timed ? duration(options.seconds) + " in steps" : fmt::format("{} steps", options.steps), batch_tokens,
           options.schedule.peak);
+  note_settings(o, options, batch_tokens, text);
 
-  if (warmup > options.steps)
-    message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
-            warmup, options.schedule.peak);
-  if (batch_tokens > training.tokens_per_pass())
-    message("Note: a pass over the text has only {} tokens, so each step is a whole pass",
-            training.tokens_per_pass());
+  PretrainingObjective::Options objective_options;
+  objective_options.seed = static_cast<uint64_t>(o.seed);
+  if (o.part_tokens) objective_options.max_part_tokens = *o.part_tokens;
+  PretrainingObjective objective(*model, training, objective_options);
+  Checkpoints checkpoints({.folder = checkpoint_folder(o),
+                           .configuration = settings_of(o, options, config, batch_tokens, text),
+                           .every_steps = o.checkpoint_steps,
+                           .every_seconds = 60 * o.checkpoint_minutes,
+                           .tell = [](const std::string& note) { message("Note: {}", note); }});
+  options.checkpoints = &checkpoints;
+  std::vector<Record> kept;
+  if (o.resume) {
+    if (std::optional<Checkpoint> checkpoint = checkpoints.latest()) {
+      options.start = checkpoints.restore(*checkpoint, parameters, optimizer, objective);
+      kept = folder.metrics_before(options.start.steps);
+      message("Continuing after step {}, from {}", options.start.steps, checkpoint->file.path);
+    } else {
+      message("There is no checkpoint in {} yet: the run begins", checkpoint_folder(o));
+    }
+  }
 
-  bool language = is_language(o, vocabulary, split, held_out);
-  if (o.corpus.empty() && !language)
-    message(
-        "Note: the best possible score is known only for the default text with its own vocabulary, whole "
-        "lines and all words scored");
-  HeldOutReport report(training.lines(), held_out, scorable, tokenizer, language);
+  HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
+                              text.is_language);
   double sgemm_gflops = measure_sgemm_gflops();
-  Record untrained = report.run(model, 0, false);
+  int64_t done = options.start.steps;
+  auto run = [&](bool ended) { return ModelFolder::Run{done, timed && ended ? done : options.steps}; };
+  std::optional<Record> untrained;
+  if (done == 0) untrained = report.run(*model, 0, false);
   folder.begin();
+  if (o.overwrite) checkpoints.remove_all();
   RunLog log(folder,
-             {"BERT, masked language modeling",
+             {o.next_sentence ? "BERT, masked words and next sentence" : "BERT, masked language modeling",
               options.steps,
-              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), o.given,
+              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), given,
                machine_facts(sgemm_gflops)}},
-             o.tensorboard);
-  log.add(untrained);
-  TrainingMeter meter(sgemm_gflops);
-  std::optional<Progress> progress(std::in_place, "Training", options.steps);
-  BatchStream stream(training);
-  MaskedBatch batch;
-  Tensor logits;
-  int64_t every = std::max<int64_t>(1, options.steps / 4);
-  LossOfStep objective([&](int64_t step) {
-    batch = stream.next();
-    logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
-    return cross_entropy(logits, batch.labels);
-  });
-  int64_t done = 0;
+             o.tensorboard, kept, done);
+  if (untrained) log.add(*untrained);
+  TrainingMeter meter(sgemm_gflops, kept);
+  // What is shown as done, and the next evaluation, are counted in steps, or in seconds where the run is.
+  auto length = timed ? static_cast<int64_t>(options.seconds) : options.steps;
+  auto progress = std::make_optional<Progress>(timed ? "Training (seconds)" : "Training", length);
+  int64_t evaluated = timed ? 4 * static_cast<int64_t>(options.start.seconds) / length : 0;
+  double recorded = options.start.seconds;
+  auto evaluation_due = [&](const StepReport& step) {
+    if (o.evaluate_steps) return done % *o.evaluate_steps == 0;
+    if (!timed) return done % std::max<int64_t>(1, options.steps / 4) == 0;
+    int64_t quarter = static_cast<int64_t>(4 * step.seconds / options.seconds);
+    return quarter < 4 && std::exchange(evaluated, quarter) < quarter;
+  };
+  auto record_due = [&](const StepReport& step) {
+    if (!timed) return is_record_due(done, options.steps);
+    bool due = step.seconds - recorded >= options.seconds / most_records;
+    if (due) recorded = step.seconds;
+    return due;
+  };
   auto after_step = [&](const StepReport& step) {
     done = step.step + 1;
-    auto scored = static_cast<double>(batch.labels.size());
-    meter.add(progress->worked(), {done,
-                                   step.learning_rate,
-                                   step.gradient_norm,
-                                   static_cast<double>(batch.tokens.tokens()),
-                                   mlm_training_flops(config, batch.tokens.offsets, batch.labels.size()),
-                                   {{"loss", step.loss * scored, scored},
-                                    {"accuracy", right_guesses(logits.array(), batch), scored}}});
-    logits = Tensor();
-    if (is_record_due(done, options.steps)) log.add(meter.record());
-    progress->update(done, [&] { return meter.progress(); });
-    if (done % every == 0 && done < options.steps && !interrupted()) {
+    meter.add(progress->worked(), metered(step, objective, config));
+    if (record_due(step)) log.add(meter.record());
+    progress->update(timed ? static_cast<int64_t>(step.seconds) : done, [&] { return meter.progress(); });
+    if (evaluation_due(step) && (timed || done < options.steps) && !interrupted()) {
       progress->pause();
-      log.add(report.run(model, done, false));
+      Record record = report.run(*model, done, false);
+      checkpoints.scored(record["held_out"]["loss"]);
+      log.add(record);
+      folder.sync_metrics();
       progress->resume();
     }
     return !interrupted();
@@ -339,15 +340,47 @@ void pretrain(const Options& o) {
     train(parameters, optimizer, options, objective, after_step);
   } catch (const std::exception&) {
     progress.reset();
-    if (done > 0) folder.rescue(model, tokenizer, {done, options.steps});
+    if (std::optional<int64_t> saved = checkpoints.saved_steps())
+      message("Note: the checkpoint of step {} is in {}", *saved, checkpoint_folder(o));
+    if (done > options.start.steps) {
+      ModelFolder::Run failed = run(false);
+      folder.rescue(*model, tokenizer, failed);
+    }
     throw;
   }
   double seconds = progress->elapsed();
   progress.reset();
-  message("{} steps in {} ({:.1f} s)", done, duration(seconds), seconds);
+  message("{} steps in {} ({:.1f} s)", done - options.start.steps, duration(seconds), seconds);
   if (!meter.empty()) log.add(meter.record());
-  result("{}", folder.save(model, tokenizer, {done, options.steps}));
-  log.add(report.run(model, done, true));
+  bool ended = !interrupted();
+  result("{}", folder.save(*model, tokenizer, run(ended), max_length));
+  if (!ended) message("To continue: {}", command);
+  log.add(report.run(*model, done, true));
+}
+
+template <class Model>
+void pretrain(const Options& o, const FactTable& given, const std::string& command) {
+  check_checkpoints(o);
+  ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoint_folder(o)));
+  TextReader reader(o);
+  if (!o.model.empty()) {
+    PretrainedOptions with_new_head;
+    with_new_head.allow_new_head = true;
+    Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
+    print_notes(pretrained.notes);
+    pretrained.model->train();
+    Text text = reader.tokenize(pretrained.tokenizer);
+    train_model(o, given, command, folder, text, pretrained.tokenizer, std::move(pretrained.model),
+                pretrained.max_length);
+    return;
+  }
+  Tokenizer tokenizer = reader.new_tokenizer();
+  Text text = reader.tokenize(tokenizer);
+  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
+  config.vocab_size = tokenizer.vocabulary().size();
+  if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
+  auto model = std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
+  train_model(o, given, command, folder, text, tokenizer, std::move(model), {});
 }
 
 }  // namespace
@@ -357,14 +390,21 @@ int main(int argc, char** argv) {
       "Pre-trains a BERT by masked language modeling and writes a model directory that transformers can "
       "load.\n\n"
       "  bert_pretrain --corpus mine.txt --output out\n"
-      "  bert_pretrain --corpus a.txt b.txt --preset small --epochs 10 --output out\n",
+      "  bert_pretrain --corpus texts/ --preset small --time 8h --output out\n"
+      "  bert_pretrain --corpus texts/ --preset small --time 8h --output out --resume\n"
+      "  bert_pretrain --corpus mine.txt --model other_bert --objective mlm+nsp --output out\n",
       "bert_pretrain"};
   Options options;
-  declare(app, options);
+  declare_pretrain_options(app, options);
+  std::string command = shell_command(argc, argv);
   return run_program(app, argc, argv, [&] {
-    options.given = given_options(app);
-    if (!options.write_corpus) return pretrain(options);
-    write_file_atomically(*options.write_corpus, language_text());
-    result("{}", *options.write_corpus);
+    if (options.write_corpus) {
+      write_file_atomically(*options.write_corpus, language_text());
+      return result("{}", *options.write_corpus);
+    }
+    FactTable given = given_options(app);
+    if (!options.resume) command += " --resume";
+    options.next_sentence ? pretrain<BertForPreTraining>(options, given, command)
+                          : pretrain<BertForMaskedLM>(options, given, command);
   });
 }

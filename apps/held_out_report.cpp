@@ -1,7 +1,5 @@
 #include "apps/held_out_report.h"
 
-#include <nlohmann/json.hpp>
-
 #include "apps/language_report.h"
 #include "apps/program.h"
 #include "apps/progress.h"
@@ -9,9 +7,7 @@
 namespace bertie {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json to_json(const MlmScore& score) {
+Record to_json(const MlmScore& score) {
   return {{"loss", score.loss},
           {"accuracy", score.accuracy},
           {"scored", score.scored},
@@ -19,48 +15,90 @@ Json to_json(const MlmScore& score) {
           {"hidden", score.hidden}};
 }
 
-MlmScore evaluate_visibly(const BertForMaskedLM& model, std::span<const MaskedBatch> batches,
-                          int32_t mask_id) {
+// Under the names of the training records: with pairs "loss" is the sum of both.
+Record to_json(const PretrainingScore& score) {
+  Record record = to_json(score.mlm);
+  if (score.next_sentence.pairs == 0) return record;
+  record["mlm_loss"] = score.mlm.loss;
+  record["nsp_loss"] = score.next_sentence.loss;
+  record["nsp_accuracy"] = score.next_sentence.accuracy;
+  record["pairs"] = score.next_sentence.pairs;
+  record["loss"] = score.mlm.loss + score.next_sentence.loss;
+  return record;
+}
+
+PretrainingScore score_of(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
+                          const std::function<void(int64_t)>& after_batch) {
+  return {evaluate(model, batches, mask_id, after_batch), {}};
+}
+PretrainingScore score_of(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
+                          int32_t mask_id, const std::function<void(int64_t)>& after_batch) {
+  return evaluate(model, batches, mask_id, after_batch);
+}
+
+template <class Model>
+PretrainingScore evaluate_visibly(const Model& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
   Progress progress("Evaluating", static_cast<int64_t>(batches.size()));
-  return evaluate(model, batches, mask_id, [&](int64_t done) { progress.update(done); });
+  return score_of(model, batches, mask_id, [&](int64_t done) { progress.update(done); });
+}
+
+std::string coverage(std::span<const MaskedBatch> batches, const PairBatches&) {
+  int64_t scored = 0;
+  size_t pairs = 0;
+  for (const MaskedBatch& batch : batches) {
+    scored += batch.labels.size();
+    pairs += batch.tokens.sequences.size();
+  }
+  return fmt::format("{} positions in {} pairs of segments", scored, pairs);
 }
 
 }  // namespace
 
-HeldOutReport::HeldOutReport(const TokenizedLines& training, const MlmBatches& held_out,
-                             const std::vector<bool>& scorable, const Tokenizer& tokenizer, bool is_language)
+template <class Model>
+HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const TokenizedLines& lines,
+                                    Batches& held_out, const std::vector<bool>& scorable,
+                                    const Tokenizer& tokenizer, bool is_language)
     : held_out_(held_out),
       tokenizer_(tokenizer),
       is_language_(is_language),
       mask_id_(tokenizer.vocabulary().mask_id()),
       batches_(evaluation_batches(held_out, 5000)),
-      control_(with_foreign_context(batches_, held_out.lines(), mask_id_)),
       unigram_(training, scorable),
       unigram_score_(unigram_.evaluate(batches_, mask_id_)) {
+  if constexpr (std::is_same_v<Model, BertForMaskedLM>)
+    control_ = with_foreign_context(batches_, lines, mask_id_);
   message("Scored of the held-out text: {}", coverage(batches_, held_out));
 }
 
-Json HeldOutReport::run(BertForMaskedLM& model, int64_t step, bool last) {
+template <class Model>
+Record HeldOutReport<Model>::run(Model& model, int64_t step, bool last) {
   model.eval();
-  MlmScore score = evaluate_visibly(model, batches_, mask_id_);
+  PretrainingScore score = evaluate_visibly(model, batches_, mask_id_);
+  const MlmScore& mlm = score.mlm;
   message(
       "Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} "
       "positions",
-      step, score.loss, unigram_score_.loss, score.accuracy, unigram_score_.accuracy, score.scored);
-  Json record{{"kind", "evaluation"},
-              {"step", step},
-              {"held_out", to_json(score)},
-              {"unigram", to_json(unigram_score_)}};
+      step, mlm.loss, unigram_score_.loss, mlm.accuracy, unigram_score_.accuracy, mlm.scored);
+  if (const NextSentenceScore& next = score.next_sentence; next.pairs > 0)
+    message("  next sentence: loss {:.4f} (a coin {:.4f}), accuracy {:.3f}, {} pairs", next.loss, std::log(2.0),
+            next.accuracy, next.pairs);
+  Record unigram = to_json(unigram_score_);
+  if (score.next_sentence.pairs > 0) {  // its loss isn't that of both
+    unigram["mlm_loss"] = unigram_score_.loss;
+    unigram.erase("loss");
+  }
+  Record record{{"kind", "evaluation"}, {"step", step}, {"held_out", to_json(score)}, {"unigram", unigram}};
   if (interrupted()) last = false;  // what follows takes its time
   if (last && is_language_)
     compare_with_best(model, record);
   else if (last && !control_.empty())
-    run_control(model, score, record);
+    run_control(model, mlm, record);
   model.train();
   return record;
 }
 
-void HeldOutReport::compare_with_best(const BertForMaskedLM& model, Json& record) {
+template <class Model>
+void HeldOutReport<Model>::compare_with_best(const Model& model, Record& record) {
   message("Comparing with the best possible predictions");
   std::optional<Progress> progress(std::in_place, "Comparing", 100);
   LanguageScores scores =
@@ -69,12 +107,13 @@ void HeldOutReport::compare_with_best(const BertForMaskedLM& model, Json& record
   progress.reset();
   message("{} scored positions in {:.1f} s", scores.all().positions, took);
   print_message(language_table(scores));
-  print_message(filled_masks(model, tokenizer_));
+  if constexpr (std::is_same_v<Model, BertForMaskedLM>) print_message(filled_masks(model, tokenizer_));
   record["language"] = bertie::to_json(scores);
 }
 
-void HeldOutReport::run_control(const BertForMaskedLM& model, const MlmScore& score, Json& record) {
-  MlmScore control = evaluate_visibly(model, control_, mask_id_),
+template <class Model>
+void HeldOutReport<Model>::run_control(const Model& model, const MlmScore& score, Record& record) {
+  MlmScore control = evaluate_visibly(model, control_, mask_id_).mlm,
            unigram = unigram_.evaluate(control_, mask_id_);
   message(
       "  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: "
@@ -83,5 +122,8 @@ void HeldOutReport::run_control(const BertForMaskedLM& model, const MlmScore& sc
   record["foreign_context"] = to_json(control);
   record["foreign_context_unigram"] = to_json(unigram);
 }
+
+template class HeldOutReport<BertForMaskedLM>;
+template class HeldOutReport<BertForPreTraining>;
 
 }  // namespace bertie

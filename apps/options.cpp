@@ -164,6 +164,20 @@ std::string number_text(int64_t value) {
   return fmt::format("{}", value);
 }
 
+// A number, perhaps with one of these letters behind it, which stands for a factor.
+bool with_unit(std::string text, const std::vector<std::pair<char, double>>& units, double& value) {
+  double factor = 1;
+  for (auto [letter, of_letter] : units) {
+    if (text.empty() || text.back() != letter) continue;
+    text.pop_back();
+    factor = of_letter;
+    break;
+  }
+  if (!CLI::detail::lexical_cast(text, value)) return false;
+  value *= factor;
+  return true;
+}
+
 CLI::Validator needs_name(const char* kind) {
   return CLI::Validator([](std::string& name) { return name.empty() ? "needs a name" : ""; }, kind);
 }
@@ -200,8 +214,8 @@ CLI::Validator integer_in(int64_t low, int64_t high) {
         auto [stop, problem] = std::from_chars(text.data(), end, value);
         bool whole = problem == std::errc() && stop == end;
         double real = 0;  // 1e3
-        if (!whole && CLI::detail::lexical_cast(text, real) && std::abs(real) <= 0x1p53 &&
-            real == std::floor(real)) {
+        if (!whole && with_unit(text, {{'k', 1e3}, {'M', 1e6}, {'G', 1e9}}, real) &&
+            std::abs(real) <= 0x1p53 && real == std::floor(real)) {
           value = static_cast<int64_t>(real);
           whole = true;
         }
@@ -212,6 +226,21 @@ CLI::Validator integer_in(int64_t low, int64_t high) {
         return std::string();
       },
       "N");
+}
+
+CLI::Validator duration_in(double low_seconds, double high_seconds) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        double value = 0;
+        bool valid = !text.empty() && std::isalpha(static_cast<unsigned char>(text.back())) &&
+                     with_unit(text, {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}}, value) &&
+                     value >= low_seconds && value <= high_seconds;
+        if (!valid)
+          return fmt::format("{} is not a time of at least {:g} s, as 30s, 90m, 8h or 2d", text, low_seconds);
+        text = fmt::format("{}", value);
+        return std::string();
+      },
+      "TIME");
 }
 
 CLI::Validator number_in(double low, double high) {

@@ -16,8 +16,12 @@ std::optional<int> parse_options(CLI::App& app, int argc, char** argv);
 // empty one is most likely an unset variable of a shell.
 extern const CLI::Validator check_file_name, check_folder_name;
 
-// For CLI::Option::transform(): a whole number in this range, which may be written as 1e3.
+// For CLI::Option::transform(): a whole number in this range, which may be written as 1e3, or as 5k, 100M or
+// 2G, thousands, millions and billions.
 CLI::Validator integer_in(int64_t low, int64_t high);
+
+// For CLI::Option::transform(): a time in this range, as 30s, 90m, 8h or 2d; becomes seconds.
+CLI::Validator duration_in(double low_seconds, double high_seconds);
 
 // For CLI::Option::check(): like CLI::Range, but NaN isn't within.
 CLI::Validator number_in(double low, double high);

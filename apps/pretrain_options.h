@@ -1,0 +1,63 @@
+// What bert_pretrain can be asked for, and what it does where nothing is asked.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bertie/data/batches/corpus.h"
+#include "bertie/data/batches/masking.h"
+#include "bertie/models/bert_config.h"
+#include "bertie/nn/schedule.h"
+
+namespace CLI {
+class App;
+}
+
+namespace bertie {
+
+struct PretrainOptions {
+  std::vector<std::string> corpus, held_out, unscored;
+  Documents documents = Documents::blank_lines;
+  std::string cache;
+  std::string vocab;
+  std::optional<int32_t> vocab_size, alphabet;
+  bool cased = false;
+
+  std::string preset = "mini", config, model;
+  std::optional<double> dropout;
+
+  bool next_sentence = false;
+  double mask_probability = MaskingOptions::usual_probability;
+  bool whole_words = false;
+  int64_t max_length = 128;
+
+  // The length of the run: one of these, or the preset's number of steps.
+  std::optional<int64_t> steps, epochs, tokens;
+  std::optional<double> seconds;
+  std::optional<int64_t> batch_tokens, part_tokens, warmup;
+  std::optional<double> learning_rate;
+  Schedule::Decay decay = Schedule::Decay::linear;
+  double weight_decay = 0.01, max_gradient_norm = 1;
+  int64_t seed = 1;
+
+  std::string output = "bertie-model";
+  bool overwrite = false, resume = false, tensorboard = false;
+  std::optional<int64_t> evaluate_steps;
+  int64_t checkpoint_steps = 0;
+  double checkpoint_minutes = 10;
+  std::optional<std::string> write_corpus;
+};
+
+void declare_pretrain_options(CLI::App& app, PretrainOptions& options);
+
+// What is done where nothing is asked for. Larger models need lower rates and more text.
+struct PretrainDefaults {
+  const char* preset;
+  int64_t steps, batch_tokens;
+  double learning_rate;
+};
+// Those of the smallest preset that is at least as large.
+const PretrainDefaults& defaults_of(const BertConfig& config);
+
+}  // namespace bertie
