@@ -152,6 +152,10 @@ std::vector<int64_t> Checkpoints::steps_there() const {
 }
 
 std::optional<Checkpoint> Checkpoints::latest() const {
+  std::error_code error;  // a run that can't see its checkpoints must not begin anew
+  fs::directory_iterator folder(options_.folder, error);
+  BERTIE_CHECK(!error || error == std::errc::no_such_file_or_directory, "checkpoints",
+               "can't read the folder {}: {}", options_.folder, error.message());
   for (int64_t steps : steps_there()) {
     try {
       return read_checkpoint(path_of(steps));

@@ -286,6 +286,12 @@ TEST_F(CheckpointTest, RefusesAnotherModelOrOptimizer) {
             "[checkpoint] " + path("02") + ": 'first_moment' must be f64 [26], but is f64 [2]");
 }
 
+TEST_F(CheckpointTest, SaysWhereItCannotLook) {
+  std::ofstream(folder_ / "checkpoints") << "a file";
+  EXPECT_EQ(message_of([&] { Checkpoints(with()).latest(); }),
+            "[checkpoints] can't read the folder " + (folder_ / "checkpoints") + ": Not a directory");
+}
+
 TEST_F(CheckpointTest, RefusesOtherFiles) {
   std::string file = folder_ / "a.safetensors";
   write_safetensors(file, {{"weights", block_.values()}}, {});

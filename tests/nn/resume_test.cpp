@@ -157,6 +157,37 @@ TEST(Accumulation, EqualsTheLargeBatch) {
   }
 }
 
+// Every three seconds, of a clock that stops at a resume.
+TEST(Resume, SavesByTheClock) {
+  TemporaryFolder folder;
+  double now = 50;
+  std::vector<std::optional<int64_t>> saved;
+  auto run = [&](int64_t until) {
+    Training training(folder.path());
+    Checkpoints checkpoints({.folder = folder.path(), .every_seconds = 3});
+    training.options.checkpoints = &checkpoints;
+    training.options.clock = [&] { return now; };
+    if (std::optional<Checkpoint> checkpoint = checkpoints.latest())
+      training.options.start =
+          checkpoints.restore(*checkpoint, training.block, training.optimizer, training.objective);
+    train(training.block, training.optimizer, training.options, training.objective,
+          [&](const StepReport& report) {
+            saved.push_back(checkpoints.saved_steps());
+            now += 1;
+            return report.step + 1 < until;
+          });
+    EXPECT_EQ(checkpoints.saved_steps(), until);
+  };
+  run(5);
+  EXPECT_EQ(saved, (std::vector<std::optional<int64_t>>{{}, {}, {}, 3, 3}));
+  EXPECT_EQ(Checkpoints({.folder = folder.path()}).latest()->position.seconds, 5);
+  now = 1000;
+  saved.clear();
+  run(10);
+  EXPECT_EQ(saved, (std::vector<std::optional<int64_t>>{5, 5, 5, 8, 8}));
+  EXPECT_EQ(Checkpoints({.folder = folder.path()}).latest()->position.seconds, 10);
+}
+
 // The disk is full for a while: told each time, the checkpoint before stays, and later ones are saved.
 TEST(Resume, GoesOnWhereTheDiskIsFull) {
   TemporaryFolder folder;
