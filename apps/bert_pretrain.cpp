@@ -1,4 +1,5 @@
 // Pre-trains a BERT by masked language modeling and writes a model directory.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -8,7 +9,7 @@
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/text_report.h"
-#include "bertie/data/batches/corpus.h"
+#include "apps/training_text.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
@@ -53,8 +54,9 @@ std::string defaults_table() {
 }
 
 struct Options {
-  std::vector<std::string> corpus, unscored;
-  std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
+  std::vector<std::string> corpus, held_out, unscored;
+  Documents documents = Documents::blank_lines;
+  std::string cache, vocab, preset = "mini", config, output = "bertie-model";
   bool cased = false, overwrite = false;
   int64_t seed = 1;
   int64_t max_length = 128;
@@ -69,14 +71,20 @@ struct Options {
 void declare(CLI::App& app, Options& o) {
   auto positive = integer_in(1, int64_t{1} << 30);
   WordPieceTrainerOptions trainer;
-  take_brackets(app.add_option("--corpus", o.corpus,
-                               "Text files: a line is a unit of text, a blank line ends a document; '-' is "
-                               "standard input (default: a text of a small language whose best possible "
-                               "score is known)")
-                    ->check(check_file_name));
-  app.add_option("--held-out", o.held_out,
-                 "Text file to evaluate on (default: every 20th document or line of the corpus)")
-      ->check(check_file_name);
+  take_brackets(
+      app.add_option("--corpus", o.corpus,
+                     std::string(text_paths_help) +
+                         " (default: a text of a small language whose best possible score is known)")
+          ->check(check_file_name));
+  take_brackets(
+      app.add_option("--held-out", o.held_out,
+                     "Text to evaluate on, as --corpus (default: every 20th document or line of the corpus)")
+          ->check(check_file_name));
+  add_documents_option(app, o.documents);
+  app.add_option("--cache", o.cache,
+                 "Folder of tokenized text, used again while nothing changed (default: --output with -cache "
+                 "behind it)")
+      ->check(check_folder_name);
   auto* vocab = app.add_option("--vocab", o.vocab,
                                "vocab.txt to use (default: trained from the corpus; the default text has its "
                                "own)")
@@ -138,23 +146,22 @@ void declare(CLI::App& app, Options& o) {
   app.footer(defaults_table());
 }
 
-Corpus read_text(const Options& o) {
-  Corpus corpus;
-  if (o.corpus.empty())
-    add_text(corpus, "the default text", language_text());
-  else
-    corpus = read_corpus(o.corpus);
-  return corpus;
+std::string cache_folder(const Options& o) {
+  namespace fs = std::filesystem;
+  if (!o.cache.empty()) return o.cache;
+  return (fs::absolute(o.output) / "").lexically_normal().parent_path().string() + "-cache";
 }
 
-Vocabulary vocabulary_for(const Options& o, std::span<const std::string_view> lines,
+Vocabulary vocabulary_for(const Options& o, const Corpus& corpus, const HeldOutRule& rule,
                           const WordSplitterOptions& words) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
   if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
   WordPieceTrainerOptions trainer;
   trainer.size = o.vocab_size.value_or(trainer.size);
   trainer.alphabet_limit = o.alphabet.value_or(trainer.alphabet_limit);
-  return train_wordpiece(count_words(lines, words), trainer);
+  WordCounts counts = count_training_words(corpus, rule, words);
+  Progress stage("Making the vocabulary");
+  return train_wordpiece(counts, trainer);
 }
 
 std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary) {
@@ -169,11 +176,10 @@ std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary
 
 // True where the held-out lines are as language() makes them and masked word by word, so that the best
 // possible score is known.
-bool is_language(const Options& o, const Vocabulary& vocabulary, const CorpusSplit& split,
-                 const MlmBatches& held_out) {
+bool is_language(const Options& o, const Vocabulary& vocabulary) {
   return o.corpus.empty() && o.held_out.empty() && o.unscored.empty() && !o.cased &&
          vocabulary.tokens() == language_vocabulary().tokens() &&
-         held_out.lines().size() == static_cast<int64_t>(split.held_out.size());  // none is cut
+         o.max_length >= language().longest() + 2;  // no line is cut
 }
 
 // metrics.jsonl: an object per evaluation.
@@ -254,24 +260,23 @@ void report_texts(const Options& o, const TokenizedLines& training, const Tokeni
 
 void pretrain(const Options& o) {
   ModelFolder folder(o.output, o.overwrite);
-  std::optional<Progress> stage;
-  stage.emplace("Reading the text");
-  Corpus corpus = read_text(o), held_out_corpus;
-  if (!o.held_out.empty()) held_out_corpus = read_corpus({o.held_out});
-  stage.reset();
+  std::string cache = cache_folder(o);
+  Corpus corpus = o.corpus.empty() ? text_corpus("the default text", language_text(), o.documents)
+                                   : read_training_text(o.corpus, o.documents, cache);
   note_corpus(corpus);
+  bool splits = o.held_out.empty();
+  Corpus held_out_corpus;
+  if (!splits) held_out_corpus = read_training_text(o.held_out, o.documents, cache);
   note_corpus(held_out_corpus);
-  CorpusSplit split =
-      o.held_out.empty() ? split_corpus(corpus) : CorpusSplit{corpus.lines, held_out_corpus.lines};
+  HeldOutRule rule = splits ? HeldOutRule(corpus) : HeldOutRule();
   TokenizerOptions tokenizer_options;
   tokenizer_options.words.do_lower_case = !o.cased;
-  stage.emplace("Making the vocabulary");
-  Tokenizer tokenizer(vocabulary_for(o, split.training, tokenizer_options.words), tokenizer_options);
+  Tokenizer tokenizer(vocabulary_for(o, corpus, rule, tokenizer_options.words), tokenizer_options);
   const Vocabulary& vocabulary = tokenizer.vocabulary();
-  stage.emplace("Tokenizing the text");
-  TokenizedLines training_lines = tokenize_lines(tokenizer, split.training, o.max_length),
-                 held_out_lines = tokenize_lines(tokenizer, split.held_out, o.max_length);
-  stage.reset();
+  auto [training_lines, held_out_lines, fingerprint] =
+      tokenize_training_text(corpus, tokenizer, cache, o.max_length, splits);
+  if (!splits)
+    held_out_lines = tokenize_training_text(held_out_corpus, tokenizer, cache, o.max_length, false).training;
   BertConfig config = model_config(o, vocabulary);
 
   const Defaults& defaults = defaults_of(config);
@@ -283,9 +288,8 @@ void pretrain(const Options& o) {
                       batch_tokens, o.seed);
   MlmBatches held_out(std::move(held_out_lines), vocabulary, Masking(scorable, vocabulary.mask_id(), 0), 4096,
                       0);
-  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
-          corpus.lines.size(), corpus.documents(), training.tokens_per_pass(), held_out.tokens_per_pass(),
-          vocabulary.size());
+  message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}", corpus.lines,
+          corpus.documents, training.tokens_per_pass(), held_out.tokens_per_pass(), vocabulary.size());
   report_texts(o, training.lines(), held_out.lines(), vocabulary.unk_id());
 
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, o.seed));
@@ -309,7 +313,7 @@ void pretrain(const Options& o) {
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass",
             training.tokens_per_pass());
 
-  bool language = is_language(o, vocabulary, split, held_out);
+  bool language = is_language(o, vocabulary);
   if (o.corpus.empty() && !language)
     message(
         "Note: the best possible score is known only for the default text with its own vocabulary, whole "
