@@ -24,16 +24,18 @@ int64_t count(const TokenizedLines& lines, int32_t id) {
 }  // namespace
 
 void note_corpus(const Corpus& corpus) {
-  if (corpus.replaced > 0)
+  auto first = std::find_if(corpus.sources.begin(), corpus.sources.end(),
+                            [](const CorpusSource& source) { return source.replaced > 0; });
+  if (first != corpus.sources.end())
     message("Note: {} invalid UTF-8 sequences are read as U+FFFD, the first in {}, line {}", corpus.replaced,
-            shown(corpus.first_replaced_source), corpus.first_replaced_line);
+            shown(first->name), first->first_replaced_line);
   std::set<std::string> seen, told;
-  for (const std::string& source : corpus.sources) {
+  for (const CorpusSource& source : corpus.sources) {
     std::error_code error;  // of what is no file
-    std::string file = std::filesystem::canonical(source, error).string();
-    if (error) file = source;
+    std::string file = std::filesystem::canonical(source.name, error).string();
+    if (error) file = source.name;
     if (!seen.insert(file).second && told.insert(file).second)
-      message("Note: {} is given twice, so its text counts twice", shown(source));
+      message("Note: {} is given twice, so its text counts twice", shown(source.name));
   }
 }
 

@@ -1,15 +1,16 @@
 // The tokenizer on its own: trains vocabularies, turns text into ids and ids into text.
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/options.h"
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/text_report.h"
+#include "apps/training_text.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
-#include "bertie/data/batches/corpus.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/files/line_blocks.h"
 #include "bertie/data/tokenizer/tokenizer_config.h"
@@ -69,19 +70,17 @@ void train(const Options& o) {
   { AtomicFile probe(o.output); }  // finds out now whether it can be written
   TokenizerOptions options;
   options.words.do_lower_case = !o.cased;
-  std::optional<Progress> stage(std::in_place, "Reading the text");
-  Corpus corpus = read_corpus(o.corpus);
-  stage.reset();
+  Corpus corpus =
+      read_training_text(o.corpus, Documents::blank_lines, std::filesystem::temp_directory_path().string());
   note_corpus(corpus);
-  stage.emplace("Counting the words");
-  WordCounts counts = count_words(corpus.lines, options.words);
-  stage.emplace("Making the vocabulary");
+  WordCounts counts = count_training_words(corpus, HeldOutRule(), options.words);
+  std::optional<Progress> stage(std::in_place, "Making the vocabulary");
   Vocabulary vocabulary = train_wordpiece(counts, o.trainer);
   vocabulary.write(o.output);
   double share = unknown_share(counts, Tokenizer(vocabulary, options));
   stage.reset();
   message("{}: {} entries from {} lines with {} distinct words; [UNK]: {:.2f} % of the tokens", o.output,
-          vocabulary.size(), corpus.lines.size(), counts.size(), 100 * share);
+          vocabulary.size(), corpus.lines, counts.size(), 100 * share);
   note_unknown("the text", share, "A larger --alphabet knows more characters");
 }
 
@@ -232,7 +231,7 @@ int main(int argc, char** argv) {
   app.fallthrough();  // --threads may follow the command
 
   CLI::App* train_command = app.add_subcommand("train", "Trains a vocabulary on text");
-  take_brackets(train_command->add_option("--input", o.corpus, "Text files, UTF-8; '-' is standard input"))
+  take_brackets(train_command->add_option("--input", o.corpus, text_paths_help))
       ->check(check_file_name)
       ->required();
   train_command->add_option("--size", o.trainer.size, "Entries, special tokens and characters included")

@@ -8,7 +8,8 @@
 #include <fstream>
 #include <functional>
 
-#include "bertie/data/batches/corpus.h"
+#include "bertie/data/batches/corpus_reader.h"
+#include "bertie/data/batches/corpus_words.h"
 #include "bertie/data/batches/tokenized_lines.h"
 #include "bertie/data/files/line_blocks.h"
 #include "bertie/data/files/safetensors.h"
@@ -82,7 +83,8 @@ void tokenize(const fs::path& folder) {
   write(folder / "vocab.txt", vocabulary_of(10));
   Tokenizer tokenizer(Vocabulary::read(folder / "vocab.txt"));
   Corpus corpus = read_corpus({folder / "text"});
-  tokenize_lines(tokenizer, corpus.lines, 128);
+  LineTokenizer lines(tokenizer, 128);
+  for (CorpusReader reader(corpus); reader.next();) lines.tokenize(reader.lines());
 }
 
 void write_text(const fs::path& folder, const std::string& text) { write(folder / "text", text); }
@@ -209,13 +211,13 @@ std::vector<Reader> readers() {
        },
        [](const fs::path& f) {
          Corpus text = read_corpus({f / "text"});
-         train_wordpiece(count_words(text.lines, {}), {.size = 300});
+         train_wordpiece(count_words(text, {}, {}).take(), {.size = 300});
        }},
       {"words: one long one", 200'000,
        [](const fs::path& f, int64_t n) { write_text(f, repeated(n / 8, "abcabdac")); },
        [](const fs::path& f) {
          Corpus text = read_corpus({f / "text"});
-         train_wordpiece(count_words(text.lines, {}), {.size = 100});
+         train_wordpiece(count_words(text, {}, {}).take(), {.size = 100});
        }},
   };
 }

@@ -4,13 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "bench/program.h"
 #include "bertie/autograd/threads.h"
-#include "bertie/data/batches/corpus.h"
+#include "bertie/data/batches/corpus_reader.h"
 #include "bertie/data/batches/tokenized_lines.h"
 
 using namespace bertie;
@@ -23,12 +24,16 @@ class Bench {
  public:
   Bench(const std::string& vocabulary, const std::vector<std::string>& files)
       : tokenizer_(Vocabulary::read(vocabulary)), corpus_(read_corpus(files)) {
-    for (std::string_view line : corpus_.lines) bytes_ += static_cast<int64_t>(line.size()) + 1;
+    for (CorpusReader reader(corpus_); reader.next();)
+      for (std::string_view line : reader.lines()) {
+        bytes_ += static_cast<int64_t>(line.size()) + 1;
+        lines_.push_back(texts_.emplace_back(line));
+      }
   }
 
   double run() {  // seconds
     auto begin = std::chrono::steady_clock::now();
-    TokenizedLines lines = tokenize_lines(tokenizer_, corpus_.lines, std::numeric_limits<int64_t>::max());
+    TokenizedLines lines = tokenize_lines(tokenizer_, lines_, std::numeric_limits<int64_t>::max());
     std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     tokens_ = static_cast<int64_t>(lines.ids.size());
     seconds_.push_back(seconds.count());
@@ -39,7 +44,7 @@ class Bench {
     BERTIE_CHECK(!seconds_.empty(), "tokenize", "the input ended before the first \"go\"");
     auto middle = seconds_.begin() + static_cast<int64_t>(seconds_.size() / 2);
     std::nth_element(seconds_.begin(), middle, seconds_.end());
-    return {{"lines", corpus_.lines.size()},
+    return {{"lines", corpus_.lines},
             {"bytes", bytes_},
             {"tokens", tokens_},
             {"seconds", *middle},
@@ -49,6 +54,8 @@ class Bench {
  private:
   Tokenizer tokenizer_;
   Corpus corpus_;
+  std::deque<std::string> texts_;
+  std::vector<std::string_view> lines_;  // all of them, in texts_
   int64_t bytes_ = 0, tokens_ = 0;
   std::vector<double> seconds_;
 };

@@ -16,6 +16,24 @@ int64_t length_of(const TokenizedLines& lines, int64_t sequence) {
   return static_cast<int64_t>(lines[sequence].size()) + 2;
 }
 
+// Of millions of sequences, so nothing is kept of each but its place. length(order, i): that of order[i].
+template <class Length>
+BatchPlan plan_by_budget(std::vector<int64_t> order, const Length& length, int64_t batch_tokens) {
+  BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  BatchPlan plan{std::move(order), {0}};
+  int64_t tokens = 0;
+  for (size_t i = 0; i < plan.order.size(); i++) {
+    int64_t more = length(plan.order, i);
+    if (tokens > 0 && more > batch_tokens - tokens) {
+      plan.offsets.push_back(static_cast<int64_t>(i));
+      tokens = 0;
+    }
+    tokens += more;
+  }
+  if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
+  return plan;
+}
+
 }  // namespace
 
 std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int64_t pass) {
@@ -25,28 +43,23 @@ std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int
 }
 
 BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens) {
-  BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
   BERTIE_CHECK(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
                lengths.size());
-  BatchPlan plan{std::move(order), {0}};
-  int64_t tokens = 0;
-  for (size_t i = 0; i < lengths.size(); i++) {
-    BERTIE_CHECK(lengths[i] >= 1, "batch", "a sequence must have at least one token, number {} has {}",
-                 plan.order[i], lengths[i]);
-    if (tokens > 0 && lengths[i] > batch_tokens - tokens) {
-      plan.offsets.push_back(static_cast<int64_t>(i));
-      tokens = 0;
-    }
-    tokens += lengths[i];
-  }
-  if (tokens > 0) plan.offsets.push_back(static_cast<int64_t>(plan.order.size()));
-  return plan;
+  return plan_by_budget(
+      std::move(order),
+      [&](const std::vector<int64_t>& sequences, size_t i) {
+        BERTIE_CHECK(lengths[i] >= 1, "batch", "a sequence must have at least one token, number {} has {}",
+                     sequences[i], lengths[i]);
+        return lengths[i];
+      },
+      batch_tokens);
 }
 
 BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens) {
-  std::vector<int64_t> lengths;
-  for (int64_t sequence : order) lengths.push_back(length_of(lines, sequence));
-  return plan_batches(std::move(order), lengths, batch_tokens);
+  return plan_by_budget(
+      std::move(order),
+      [&](const std::vector<int64_t>& sequences, size_t i) { return length_of(lines, sequences[i]); },
+      batch_tokens);
 }
 
 TokenBatch make_batch(const TokenizedLines& lines, std::span<const int64_t> sequences,

@@ -20,6 +20,7 @@ MlmBatches::MlmBatches(TokenizedLines lines, const Vocabulary& vocabulary, Maski
       batch_tokens_(batch_tokens),
       seed_(seed) {
   BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
+  usable_.reserve(static_cast<size_t>(lines_.size()));
   for (int64_t sequence = 0; sequence < lines_.size(); sequence++) {
     std::span<const int32_t> ids = lines_[sequence];
     auto scorable =

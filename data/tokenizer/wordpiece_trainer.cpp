@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <map>
 #include <unordered_map>
 
 #include "bertie/autograd/error.h"
@@ -250,24 +251,98 @@ std::vector<std::string> Trainer::train() {
 
 }  // namespace
 
-WordCounts count_words(std::span<const std::string_view> texts, const WordSplitterOptions& options) {
+struct WordCounter::Shard {
+  CountMap counts;
+  size_t weight = 0;
+
+  // A long word counts as several.
+  static size_t weight_of(const std::string& word) { return 1 + word.size() / 64; }
+  void add(const std::string& word, int64_t count) {
+    auto [known, is_new] = counts.try_emplace(word, 0);
+    known->second += count;
+    if (is_new) weight += weight_of(word);
+  }
+};
+
+WordCounter::WordCounter(const WordSplitterOptions& options, size_t most_words)
+    : options_(options), most_words_(most_words), shards_(64) {}
+
+WordCounter::~WordCounter() = default;
+WordCounter::WordCounter(WordCounter&&) noexcept = default;
+WordCounter& WordCounter::operator=(WordCounter&&) noexcept = default;
+
+// First each task counts the words of some texts, then each counts together those of a shard.
+void WordCounter::add(std::span<const std::string_view> texts) {
   constexpr int64_t max_parts = 64;
   auto count = static_cast<int64_t>(texts.size());
   int64_t grain = std::max<int64_t>(1, (count + max_parts - 1) / max_parts);
-  std::vector<CountMap> parts((count + grain - 1) / grain);
+  using Entries = std::vector<const CountMap::value_type*>;
+  struct Part {
+    CountMap counts;
+    std::vector<Entries> of_shard;
+  };
+  std::vector<Part> parts((count + grain - 1) / grain);
   parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
     CountingSink sink;
-    for (int64_t i = begin; i < end; ++i) WordSplitter<CountingSink>(options, sink).split(texts[i]);
-    parts[begin / grain] = std::move(sink.counts);
+    for (int64_t i = begin; i < end; ++i) WordSplitter<CountingSink>(options_, sink).split(texts[i]);
+    Part& part = parts[begin / grain];
+    part.counts = std::move(sink.counts);
+    part.of_shard.resize(shards_.size());
+    for (const auto& entry : part.counts)
+      part.of_shard[StringHash()(entry.first) % shards_.size()].push_back(&entry);
   });
-  CountMap total;
-  for (CountMap& part : parts) {
-    for (const auto& [word, count] : part) total[word] += count;
-    part = CountMap();
+  parallel_tasks(static_cast<int64_t>(shards_.size()), [&](int64_t s) {
+    for (const Part& part : parts)
+      for (const auto* entry : part.of_shard[s]) shards_[s].add(entry->first, entry->second);
+  });
+  size_t weight = 0;
+  for (const Shard& shard : shards_) weight += shard.weight;
+  if (weight > most_words_) leave_out_rare_ones();
+}
+
+void WordCounter::leave_out_rare_ones() {
+  std::map<int64_t, size_t> with_count;
+  size_t left = 0;
+  for (const Shard& shard : shards_) {
+    for (const auto& [word, count] : shard.counts) with_count[count] += Shard::weight_of(word);
+    left += shard.weight;
   }
-  WordCounts result(total.begin(), total.end());
+  int64_t rarest = 0;  // that go
+  for (auto [count, weight] : with_count) {
+    if (left <= most_words_ / 2) break;
+    rarest = count;
+    left -= weight;
+  }
+  parallel_tasks(static_cast<int64_t>(shards_.size()), [&](int64_t s) {
+    std::erase_if(shards_[s].counts, [&](const auto& entry) {
+      bool goes = entry.second <= rarest;
+      if (goes) shards_[s].weight -= Shard::weight_of(entry.first);
+      return goes;
+    });
+  });
+  left_out_ = std::max(left_out_, rarest);
+}
+
+WordCounts WordCounter::take() {
+  WordCounts result;
+  size_t words = 0;
+  for (const Shard& shard : shards_) words += shard.counts.size();
+  result.reserve(words);
+  for (Shard& shard : shards_) {
+    while (!shard.counts.empty()) {
+      auto node = shard.counts.extract(shard.counts.begin());
+      result.emplace_back(std::move(node.key()), node.mapped());
+    }
+    shard = Shard();
+  }
   std::sort(result.begin(), result.end());
   return result;
+}
+
+WordCounts count_words(std::span<const std::string_view> texts, const WordSplitterOptions& options) {
+  WordCounter counter(options);
+  counter.add(texts);
+  return counter.take();
 }
 
 Vocabulary train_wordpiece(const WordCounts& words, const WordPieceTrainerOptions& options) {

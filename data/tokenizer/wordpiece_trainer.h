@@ -18,8 +18,32 @@ namespace bertie {
 // Distinct words and how often each occurs, sorted by word.
 using WordCounts = std::vector<std::pair<std::string, int64_t>>;
 
-// Counts the words that the tokenizer would see in the texts; special tokens are ordinary characters here. In
+// Counts the words that the tokenizer would see in texts; special tokens are ordinary characters here. In
 // parallel, with the same result on any number of threads.
+class WordCounter {
+ public:
+  // Memory is bounded: whenever there are more different words than `most_words` after a block, the rarest
+  // go, until at most half are left. (One takes about 120 bytes here and 200 in the training; one of more
+  // than 64 counts as several. A gigabyte of English has some two million.)
+  explicit WordCounter(const WordSplitterOptions& options, size_t most_words = 2'500'000);
+  ~WordCounter();
+  WordCounter(WordCounter&&) noexcept;
+  WordCounter& operator=(WordCounter&&) noexcept;
+
+  void add(std::span<const std::string_view> texts);  // a block
+  // The words that went away occurred, between two times when some went, at most so often; 0: all are there.
+  int64_t left_out() const { return left_out_; }
+  WordCounts take();  // nothing is left here
+
+ private:
+  struct Shard;
+  void leave_out_rare_ones();
+
+  WordSplitterOptions options_;
+  size_t most_words_;
+  std::vector<Shard> shards_;  // each has the words of some hashes
+  int64_t left_out_ = 0;
+};
 WordCounts count_words(std::span<const std::string_view> texts, const WordSplitterOptions& options);
 
 struct WordPieceTrainerOptions {

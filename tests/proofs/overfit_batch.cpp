@@ -12,6 +12,7 @@
 #include "bertie/models/mlm_evaluation.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/training.h"
+#include "tests/corpus_lines.h"
 
 using namespace bertie;
 
@@ -21,7 +22,7 @@ namespace {
 MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
   constexpr int64_t sequences = 8, length = 126;  // [CLS] and [SEP] make 128
   TokenVectors lines;
-  for (std::string_view line : corpus.lines) {
+  for (std::string_view line : CorpusLines(corpus).lines) {
     if (static_cast<int64_t>(lines.ids.size()) >= sequences * length) break;
     tokenizer.append_ids(line, lines.ids);
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -102,6 +103,26 @@ TEST(Batching, ShufflesAnewForEachPass) {
   EXPECT_EQ(orders.size(), 64u);
   std::sort(first.begin(), first.end());
   EXPECT_EQ(first, order);
+}
+
+// As a gigabyte of text has: an order and what it takes to cut it into batches are 16 bytes a line at most.
+TEST(Batching, MillionsOfLines) {
+  constexpr int64_t count = 5'000'000;
+  TokenVectors vectors;
+  std::vector<int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t i = 0; i < count; i++) vectors.offsets.push_back(vectors.offsets.back() + 1 + i % 3);
+  vectors.ids.resize(static_cast<size_t>(vectors.offsets.back()));
+  TokenizedLines lines(std::move(vectors));
+  auto begin = std::chrono::steady_clock::now();
+  BatchPlan plan = plan_batches(lines, shuffled(std::move(order), 1, 0), 2048);
+  std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  RecordProperty("seconds", std::to_string(seconds.count()));  // --gtest_output=json: shows it
+  EXPECT_LE((plan.order.capacity() + plan.offsets.capacity()) * sizeof(int64_t), 16 * count);
+  EXPECT_EQ(plan.offsets.back(), count);
+  std::vector<bool> seen(count);
+  for (int64_t sequence : plan.order) seen[sequence] = true;
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), true), count);
 }
 
 // All 6 permutations of 3 come equally often.

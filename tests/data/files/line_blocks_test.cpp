@@ -68,6 +68,43 @@ TEST(LineBlocks, LinesOfAnyLength) {
   EXPECT_TRUE(lines_of(contents) == expected);
 }
 
+// Parts of at most 10 bytes: behind white space, or between characters, or, in what is no UTF-8, anywhere.
+TEST(LineBlocks, LongerLinesComeInParts) {
+  TemporaryFolder folder;
+  Lines expected = {"one two ",
+                    "three four",
+                    "0123456789",
+                    "5",
+                    "",
+                    "äöüäö",
+                    "üa",
+                    "€€€",
+                    "€€",
+                    "a ",
+                    "bcdefghijk",
+                    "lm",
+                    "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+                    "\x80",
+                    "end"};
+  std::vector<int64_t> numbers = {1, 1, 2, 3, 4, 5, 5, 6, 6, 7, 7, 7, 8, 8, 9};
+  std::string contents;
+  for (size_t i = 0; i < expected.size(); ++i)
+    contents += expected[i] + (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] ? "" : "\n");
+  std::ofstream(folder / "text", std::ios::binary) << contents;
+  for (size_t block : {2, 7, 10, 64, 1 << 20}) {
+    LineBlocks blocks(folder / "text", {block, 10});
+    Lines lines;
+    for (auto next = blocks.next(); !next.empty(); next = blocks.next()) {
+      for (size_t i = 0; i < next.size(); ++i)
+        EXPECT_EQ(blocks.first_number() + static_cast<int64_t>(i), numbers.at(lines.size() + i));
+      lines.insert(lines.end(), next.begin(), next.end());
+      bool goes_on = lines.size() < numbers.size() && numbers[lines.size()] == numbers[lines.size() - 1];
+      EXPECT_EQ(blocks.last_goes_on(), goes_on) << lines.size();
+    }
+    EXPECT_EQ(lines, expected) << block;
+  }
+}
+
 TEST(LineBlocks, APipesLinesComeAsTheyAreWritten) {
   TemporaryFolder folder;
   std::string path = folder / "pipe";

@@ -51,17 +51,17 @@ Prediction prediction(const double* p, int64_t words, int32_t truth, int32_t sho
 // Of each line of the held-out text's first batches.
 const std::vector<Scored>& scored_lines() {
   static const std::vector<Scored> all = [] {
-    CorpusSplit split = split_corpus(language_corpus());
+    std::vector<std::string_view> held_out = held_out_language_lines();
     const Vocabulary& vocabulary = language_tokenizer().vocabulary();
-    MlmBatches batches(tokenize_lines(language_tokenizer(), split.held_out, language().longest() + 2),
-                       vocabulary, Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1), 2048, 1);
+    MlmBatches batches(tokenize_lines(language_tokenizer(), held_out, language().longest() + 2), vocabulary,
+                       Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1), 2048, 1);
     // The lines of one document aren't independent: what they are about is drawn once.
     auto document_of = [&](int64_t line) {
-      auto place =
-          std::lower_bound(language_corpus().lines.begin(), language_corpus().lines.end(),
-                           split.held_out[line], [](auto a, auto b) { return a.data() < b.data(); }) -
-          language_corpus().lines.begin();
-      const auto& offsets = language_corpus().document_offsets;
+      const auto& lines = language_lines().lines;
+      auto place = std::find_if(lines.begin(), lines.end(),
+                                [&](auto other) { return other.data() == held_out[line].data(); }) -
+                   lines.begin();
+      const auto& offsets = language_lines().document_offsets;
       return std::upper_bound(offsets.begin(), offsets.end(), place) - offsets.begin();
     };
     WordPosterior posterior(language());

@@ -34,24 +34,25 @@ TEST(LanguageText, TheVocabularyIsTheSpecialTokensAndTheWords) {
 
 TEST(LanguageText, TheTextIsAsciiAndACorpusOfDocuments) {
   std::string text = language_text();
-  EXPECT_TRUE(text ==
-              *language_corpus().texts[0]);  // the same again; EXPECT_EQ would print a difference for hours
+  EXPECT_TRUE(
+      text ==
+      *language_corpus().sources[0].text);  // the same again; EXPECT_EQ would print a difference for hours
   EXPECT_TRUE(
       std::all_of(text.begin(), text.end(), [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
   EXPECT_EQ(text.find("  "), std::string::npos);
   EXPECT_EQ(text.find(" \n"), std::string::npos);
   EXPECT_EQ(language_corpus().replaced, 0);
-  EXPECT_GE(language_corpus().documents(), 20);  // so that whole documents are held out
-  EXPECT_GT(static_cast<int64_t>(language_corpus().lines.size()), 2 * language_corpus().documents());
+  EXPECT_GE(language_corpus().documents, 20);  // so that whole documents are held out
+  EXPECT_GT(language_corpus().lines, 2 * language_corpus().documents);
 }
 
 TEST(LanguageText, EveryWordOfTheTextIsOneToken) {
   const TokenizedLines& lines = tokenized_language();
-  ASSERT_EQ(lines.size(), static_cast<int64_t>(language_corpus().lines.size()));  // none is cut
+  ASSERT_EQ(lines.size(), language_corpus().lines);  // none is cut
   int32_t lowest = *std::min_element(lines.ids.begin(), lines.ids.end());
   EXPECT_EQ(lowest, first_word_id);  // no [UNK]
   for (int64_t i = 0; i < lines.size(); i++) {
-    std::string_view line = language_corpus().lines[i];
+    std::string_view line = language_lines().lines[i];
     int64_t words = 1 + std::count(line.begin(), line.end(), ' ');
     int64_t punctuation = std::count_if(line.begin(), line.end(), [](char c) {
       return std::string_view(".,?").find(c) != std::string_view::npos;
@@ -64,7 +65,7 @@ TEST(LanguageText, EveryWordOfTheTextIsOneToken) {
 // within one only words that have one anyway.
 TEST(LanguageText, IsWrittenAsEnglishIs) {
   const TokenizedLines& lines = tokenized_language();
-  ASSERT_EQ(lines.size(), static_cast<int64_t>(language_corpus().lines.size()));
+  ASSERT_EQ(lines.size(), language_corpus().lines);
   for (int64_t i = 0; i < lines.size(); i += every_line) {
     std::string expected;
     for (int32_t id : lines[i]) {
@@ -74,7 +75,7 @@ TEST(LanguageText, IsWrittenAsEnglishIs) {
       if (!expected.empty() && word != "." && word != "?" && word != ",") expected += ' ';
       expected += word;
     }
-    ASSERT_EQ(language_corpus().lines[i], expected);
+    ASSERT_EQ(language_lines().lines[i], expected);
   }
 }
 
@@ -96,14 +97,14 @@ TEST(LanguageText, LinesOfADocumentShareItsTopic) {
       }
     }
   }
-  const Corpus& corpus = language_corpus();
-  ASSERT_EQ(corpus.documents(), 1600);
+  ASSERT_EQ(language_corpus().documents, 1600);
+  const std::vector<int64_t>& offsets = language_lines().document_offsets;
   std::vector<int64_t> documents_with(topics);
   double own = 0, all = 0;
   int64_t same_as_before = 0;
   size_t before = topics;
-  for (int64_t d = 0; d < corpus.documents(); d++) {
-    ASSERT_EQ(corpus.document_offsets[d + 1] - corpus.document_offsets[d], 10);
+  for (int64_t d = 0; d < language_corpus().documents; d++) {
+    ASSERT_EQ(offsets[d + 1] - offsets[d], 10);
     std::vector<double> counts(topics);
     for (int64_t line = 10 * d; line < 10 * (d + 1); line++) {
       for (int32_t id : tokenized_language()[line]) {
@@ -163,7 +164,7 @@ TEST(LanguageText, EveryLineOfTheTextIsALineOfTheLanguage) {
   for (int64_t i = 0; i < lines.size(); i += lines.size() / 50) {
     Words words;
     for (int32_t id : lines[i]) words.push_back(id - first_word_id);
-    EXPECT_EQ(automaton.parse(words).size(), words.size()) << language_corpus().lines[i];
+    EXPECT_EQ(automaton.parse(words).size(), words.size()) << language_lines().lines[i];
   }
 }
 
@@ -178,11 +179,11 @@ TEST(LanguageText, FewerThan1PercentOfTheHeldOutSentencesAreInTheTrainingText) {
       }
     }
   };
-  CorpusSplit split = split_corpus(language_corpus());
+  std::vector<std::string_view> training = language_lines().part(HeldOutRule(language_corpus()), false);
   std::unordered_set<std::string_view> known;
-  for_each_sentence(split.training, [&](std::string_view sentence) { known.insert(sentence); });
+  for_each_sentence(training, [&](std::string_view sentence) { known.insert(sentence); });
   int64_t sentences = 0, seen = 0;
-  for_each_sentence(split.held_out, [&](std::string_view sentence) {
+  for_each_sentence(held_out_language_lines(), [&](std::string_view sentence) {
     sentences++;
     seen += known.contains(sentence);
   });

@@ -47,6 +47,55 @@ TEST(WordPieceTrainer, SameCountsOnAnyNumberOfThreads) {
   EXPECT_EQ(one.size(), 900u);
 }
 
+TEST(WordPieceTrainer, BlocksOfTextCountAsAllOfIt) {
+  Random random(8);
+  std::string text;
+  for (int i = 0; i < 20000; ++i)
+    text += fmt::format("w{}{}", random.below(3000), random.below(8) ? " " : "\n");
+  std::vector<std::string_view> lines = lines_of(text);
+  WordCounts all = count_words(lines, {});
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+  std::map<std::string, int64_t> simple;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = text.find_first_of(" \n", at);
+    ++simple[text.substr(at, end - at)];
+    at = end + 1;
+  }
+  EXPECT_EQ(all, WordCounts(simple.begin(), simple.end()));
+  for (size_t block : {99, 1000}) {
+    WordCounter counter({});
+    for (size_t at = 0; at < lines.size(); at += block)
+      counter.add(std::span(lines).subspan(at, std::min(block, lines.size() - at)));
+    EXPECT_EQ(counter.left_out(), 0);
+    EXPECT_EQ(counter.take(), all) << block;
+    EXPECT_TRUE(counter.take().empty());
+  }
+}
+
+// 30 words come three times in each block, 10 twice in the first one, and others once.
+TEST(WordPieceTrainer, MemoryForWordsIsBounded) {
+  WordCounter counter({}, 100);
+  std::string rare;
+  for (int i = 0; i < 10; ++i) rare += fmt::format("twice{} twice{} ", i, i);
+  int64_t number = 0;
+  for (int block = 0; block < 50; ++block) {
+    std::string text = block == 0 ? rare : "";
+    for (int i = 0; i < 30; ++i) text += fmt::format("often{} often{} often{} once{} ", i, i, i, number++);
+    std::string_view line = text;
+    counter.add({&line, 1});
+    EXPECT_EQ(counter.left_out(), block < 2 ? 0 : 1);
+  }
+  WordCounts counts = counter.take();
+  EXPECT_LE(counts.size(), 100u);
+  int64_t often = 0, twice = 0;
+  for (const auto& [word, count] : counts) {
+    if (word.starts_with("often")) often += count == 150;
+    twice += word.starts_with("twice");
+  }
+  EXPECT_EQ(often, 30);
+  EXPECT_EQ(twice, 10);
+}
+
 TEST(WordPieceTrainer, VocabularyIsThatOfTokenizers) {
   std::ifstream file(BERTIE_SOURCE_DIR "/tests/data/tokenizer/reference/tokenizer.json");
   auto training = nlohmann::json::parse(file)["training"];

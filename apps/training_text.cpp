@@ -1,0 +1,89 @@
+#include "apps/training_text.h"
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "apps/options.h"
+#include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/text_report.h"
+
+namespace bertie {
+namespace {
+
+// Shows megabytes of how many, as soon as they are known.
+class TextProgress {
+ public:
+  explicit TextProgress(std::string what) : what_(std::move(what)) {}
+  CorpusProgress callback() {
+    return [this](int64_t done, int64_t total) {
+      constexpr int64_t megabyte = 1'000'000;
+      if (!shown_) shown_.emplace(what_ + ", MB", total / megabyte);
+      shown_->update(done / megabyte);
+    };
+  }
+
+ private:
+  std::string what_;
+  std::optional<Progress> shown_;
+};
+
+}  // namespace
+
+const char* const text_paths_help =
+    "Text files (also .gz), folders, patterns, or '-', standard input; of .jsonl files each line is an "
+    "object "
+    "with a document as its \"text\"";
+
+CLI::Option* add_documents_option(CLI::App& app, Documents& documents) {
+  std::map<std::string, Documents> names;
+  for (Documents ends : {Documents::blank_lines, Documents::lines, Documents::files})
+    names.emplace(name_of(ends), ends);
+  return app
+      .add_option_function<std::string>(
+          "--documents", [&documents, names](const std::string& name) { documents = names.at(name); },
+          "What ends a document: blank lines (and files), each line, or files alone (default: blank-lines)")
+      ->check(CLI::IsMember({"blank-lines", "lines", "files"}));
+}
+
+Corpus read_training_text(const std::vector<std::string>& paths, Documents documents,
+                          const std::string& cache) {
+  std::error_code error;
+  std::filesystem::create_directories(cache, error);
+  BERTIE_CHECK(!error, "cache", "can't make the folder '{}': {}", cache, error.message());
+  TextProgress progress("Reading the text");
+  Corpus corpus =
+      read_corpus(paths, {documents, cache, known_sources(cache, documents), progress.callback()});
+  return corpus;
+}
+
+WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_out,
+                                const WordSplitterOptions& words) {
+  std::optional<TextProgress> progress(std::in_place, "Counting the words");
+  WordCounter counter = count_words(corpus, held_out, words, progress->callback());
+  progress.reset();
+  if (counter.left_out() > 0)
+    message(
+        "Note: there are more different words than there is room for: those that came only {} were left out",
+        counter.left_out() == 1 ? "once" : fmt::format("{} times", counter.left_out()));
+  return counter.take();
+}
+
+TokenStore tokenize_training_text(const Corpus& corpus, const Tokenizer& tokenizer, const std::string& cache,
+                                  int64_t max_length, bool hold_out) {
+  std::string notes;
+  TokenStore store;
+  {
+    TextProgress progress("Tokenizing the text");
+    store = tokenize_corpus(
+        corpus, tokenizer, cache,
+        {max_length, hold_out, progress.callback(), [&](const std::string& note) { notes = note; }});
+  }
+  if (!notes.empty()) message("Note: {}", notes);
+  return store;
+}
+
+}  // namespace bertie
