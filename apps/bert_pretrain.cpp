@@ -63,6 +63,11 @@ struct Text {
   bool is_language;  // held-out lines are as language() makes them and masked so that the best score is known
 };
 
+// With [CLS] and [SEP].
+int64_t tokens_of(const TokenizedLines& lines) {
+  return static_cast<int64_t>(lines.ids.size()) + 2 * lines.size();
+}
+
 // Whole lines of the language, alone or in pairs, fit into a sequence.
 bool lines_fit(const Options& o) {
   int64_t longest = language().longest();
@@ -88,7 +93,7 @@ class TextReader {
   Tokenizer new_tokenizer() const {
     TokenizerOptions options;
     options.words.do_lower_case = !o_.cased;
-    return {vocabulary_for(o_, corpus_, rule_, options.words), options};
+    return Tokenizer(vocabulary_for(o_, corpus_, rule_, options.words), options);
   }
 
   Text tokenize(const Tokenizer& tokenizer) const {
@@ -113,8 +118,9 @@ class TextReader {
 
  private:
   void report(const Text& text, const Vocabulary& vocabulary) const {
-    message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}", corpus_.lines,
-            corpus_.documents, text.training.ids.size(), text.held_out.ids.size(), vocabulary.size());
+    message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
+            corpus_.lines, corpus_.documents, text.training.ids.size(), text.held_out.ids.size(),
+            vocabulary.size());
     double share = unknown_share(text.training, vocabulary.unk_id()),
            held_out_share = unknown_share(text.held_out, vocabulary.unk_id());
     message("[UNK]: {:.2f} % of the tokens to train on, {:.2f} % of those held out", 100 * share,
@@ -214,14 +220,15 @@ MeteredStep metered(const StepReport& step, const PretrainingObjective& objectiv
                {"nsp_loss", sums.nsp_loss, pairs},
                {"nsp_accuracy", static_cast<double>(sums.pairs_right), pairs}};
   }
-  return {step.step + 1, step.learning_rate, step.gradient_norm, static_cast<double>(sums.tokens), flops, metrics};
+  return {step.step + 1, step.learning_rate, step.gradient_norm, static_cast<double>(sums.tokens), flops,
+          metrics};
 }
 
 void note_settings(const Options& o, const TrainingOptions& options, int64_t batch_tokens, const Text& text) {
   if (options.schedule.warmup > 1)
     message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
             o.warmup.value_or(0), options.schedule.peak);
-  if (auto tokens = static_cast<int64_t>(text.training.ids.size()); batch_tokens > tokens)
+  if (int64_t tokens = tokens_of(text.training); batch_tokens > tokens)
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass", tokens);
 }
 
@@ -247,9 +254,9 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
   MaskingOptions masking{o.mask_probability, {}};
   if (o.whole_words) masking.continues_word = continuing_tokens(vocabulary);
-  auto training = make_batches(model.get(), o, text, text.training, vocabulary,
-                               Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens,
-                               o.seed);
+  auto training =
+      make_batches(model.get(), o, text, text.training, vocabulary,
+                   Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens, o.seed);
   auto held_out = make_batches(model.get(), o, text, text.held_out, vocabulary,
                                Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
@@ -262,8 +269,8 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   bool timed = options.seconds > 0;
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters.size(),
-          timed ? duration(options.seconds) + " in steps" : fmt::format("{} steps", options.steps), batch_tokens,
-          options.schedule.peak);
+          timed ? duration(options.seconds) + " in steps" : fmt::format("{} steps", options.steps),
+          batch_tokens, options.schedule.peak);
   note_settings(o, options, batch_tokens, text);
 
   PretrainingObjective::Options objective_options;
@@ -290,8 +297,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
                               text.is_language);
   double sgemm_gflops = measure_sgemm_gflops();
-  int64_t done = options.start.steps;
-  auto run = [&](bool ended) { return ModelFolder::Run{done, timed && ended ? done : options.steps}; };
+  int64_t done = options.start.steps, planned = options.steps;
   std::optional<Record> untrained;
   if (done == 0) untrained = report.run(*model, 0, false);
   folder.begin();
@@ -323,6 +329,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   };
   auto after_step = [&](const StepReport& step) {
     done = step.step + 1;
+    if (timed) planned = static_cast<int64_t>(static_cast<double>(done) * options.seconds / step.seconds) + 1;
     meter.add(progress->worked(), metered(step, objective, config));
     if (record_due(step)) log.add(meter.record());
     progress->update(timed ? static_cast<int64_t>(step.seconds) : done, [&] { return meter.progress(); });
@@ -342,19 +349,16 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
     progress.reset();
     if (std::optional<int64_t> saved = checkpoints.saved_steps())
       message("Note: the checkpoint of step {} is in {}", *saved, checkpoint_folder(o));
-    if (done > options.start.steps) {
-      ModelFolder::Run failed = run(false);
-      folder.rescue(*model, tokenizer, failed);
-    }
+    if (done > options.start.steps) folder.rescue(*model, tokenizer, {done, planned});
     throw;
   }
   double seconds = progress->elapsed();
   progress.reset();
   message("{} steps in {} ({:.1f} s)", done - options.start.steps, duration(seconds), seconds);
   if (!meter.empty()) log.add(meter.record());
-  bool ended = !interrupted();
-  result("{}", folder.save(*model, tokenizer, run(ended), max_length));
-  if (!ended) message("To continue: {}", command);
+  if (timed && !interrupted()) planned = done;
+  result("{}", folder.save(*model, tokenizer, {done, planned}, max_length));
+  if (done < planned) message("To continue: {}", command);
   log.add(report.run(*model, done, true));
 }
 
@@ -367,7 +371,7 @@ void pretrain(const Options& o, const FactTable& given, const std::string& comma
     PretrainedOptions with_new_head;
     with_new_head.allow_new_head = true;
     Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
-    print_notes(pretrained.notes);
+    for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
     pretrained.model->train();
     Text text = reader.tokenize(pretrained.tokenizer);
     train_model(o, given, command, folder, text, pretrained.tokenizer, std::move(pretrained.model),

@@ -9,7 +9,6 @@
 namespace bertie {
 namespace {
 
-constexpr int64_t most_records = 2000;
 constexpr size_t fixed_values = 3;  // tokens, flops, gradient norm; then a sum and a count for each metric
 
 // The last of these, or null.

@@ -23,7 +23,9 @@ std::vector<Record> read_metrics(const std::string& path);
 // What a run that is resumed after so many steps keeps of them.
 std::vector<Record> up_to_step(const std::vector<Record>& records, int64_t step);
 
-// True after each of at most 2,000 of the run's steps, evenly: when to write a training record.
+constexpr int64_t most_records = 2000;  // of kind training in a run
+
+// True after each of at most so many of the run's steps, evenly: when to write a training record.
 bool is_record_due(int64_t done, int64_t steps);
 
 // A mean, as a sum and the number of what it is over: {"accuracy", right, scored}. One of an objective of

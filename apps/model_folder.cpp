@@ -33,6 +33,14 @@ bool is_unfinished(const std::string& name) {
                            name.find_first_not_of("0123456789", first.size() + 1) == std::string::npos);
 }
 
+// Of the training record in a folder; below 0: there is none.
+int64_t steps_of(const std::string& folder) {
+  std::ifstream file(folder + "/" + training_record);
+  nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
+  bool there = record.is_object() && record.contains("steps") && record["steps"].is_number_integer();
+  return there ? record["steps"].get<int64_t>() : -1;
+}
+
 // ", step 12 of 1000" of a run that didn't reach its end, and nothing of another one.
 std::string progress_of(const std::string& folder) {
   std::ifstream file(folder + "/" + training_record);
@@ -59,7 +67,8 @@ bool reached_its_end(const ModelFolder::Run& run) { return run.steps >= run.plan
 
 }  // namespace
 
-ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {
+ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
+    : path_(std::move(path)), overwrite_(overwrite || resume), resume_(resume) {
   std::error_code error;
   made_ = fs::create_directories(path_, error);
   BERTIE_CHECK(!error, "output", "can't make the folder {}: {}", path_, error.message());
@@ -69,7 +78,7 @@ ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(pat
     AtomicFile probe(path_ + "/" + name);  // without commit(): finds out whether it can be written
   finish_exchange(path_);
   std::vector<std::string> there = model_files_in(path_);
-  if (!there.empty() && !overwrite) {
+  if (!there.empty() && !overwrite_) {
     size_t count = there.size();
     there.resize(std::min<size_t>(count, 5));
     fail("output", "a model's files are in {} already ({}{}{}); --overwrite replaces them", path_,
@@ -81,7 +90,7 @@ ModelFolder::ModelFolder(std::string path, bool overwrite) : path_(std::move(pat
                  "another folder",
                  path_);
   check_replaceable(path_);
-  if (fs::exists(path_ + "/" + unfinished_metrics))
+  if (!resume_ && fs::exists(path_ + "/" + unfinished_metrics))
     message("Note: {}/{} is what a killed run left; this run's take its place", path_, unfinished_metrics);
   for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
     std::string place = path_ + "/" + entry.path().filename().string();
@@ -119,6 +128,21 @@ void ModelFolder::reserve(int64_t weight_bytes) {
   BERTIE_CHECK(result == 0 || errno == EOPNOTSUPP || errno == EINTR, "output",
                "{} has no room for the model, which needs {} bytes: {}", path_, bytes,
                std::generic_category().message(errno));
+}
+
+std::vector<Record> ModelFolder::metrics_before(int64_t steps) const {
+  std::string path = path_ + "/" + unfinished_metrics;
+  for (int i = 0; !fs::exists(path); ++i) {
+    std::string place = i == 0 ? path_ : path_ + "/" + unfinished(i);
+    if (i > 0 && !fs::exists(place)) break;
+    if (steps_of(place) == steps) path = place + "/metrics.jsonl";
+  }
+  try {
+    return up_to_step(read_metrics(path), steps);
+  } catch (const Error& error) {
+    message("Note: the metrics of the run so far are lost: {}", error.what());
+    return {};
+  }
 }
 
 void ModelFolder::begin() {

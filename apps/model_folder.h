@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/metrics.h"
 #include "apps/program.h"
 #include "bertie/data/files/folder_lock.h"
 #include "bertie/models/pretrained.h"
@@ -24,9 +25,9 @@ class ModelFolder {
   // To be made before any text is read: makes the folder, keeps other programs from writing a model to it as
   // long as this lives, completes or removes what a killed program left, and finds out what would fail at the
   // end. Throws where the folder can't be made or written, where another program writes to it, where a file's
-  // place is taken by something else than a file, and, unless `overwrite`, where any file of a model's is
-  // there. Tells what interrupted runs left.
-  ModelFolder(std::string path, bool overwrite);
+  // place is taken by something else than a file, and, unless `overwrite` or `resume`, where any file of a
+  // model's is there: a run that is resumed was allowed to replace it. Tells what interrupted runs left.
+  explicit ModelFolder(std::string path, bool overwrite, bool resume = false);
   // Removes metrics and report of a run that trained nothing, and the folder, if this made it and it is
   // empty.
   ~ModelFolder();
@@ -34,6 +35,10 @@ class ModelFolder {
   ModelFolder& operator=(const ModelFolder&) = delete;
 
   const std::string& path() const { return path_; }
+
+  // The records of a run that is resumed after so many steps: from unfinished_metrics, or, where it was saved
+  // then, from beside that model. None, which is told, where there are none or they can't be read.
+  std::vector<Record> metrics_before(int64_t steps) const;
 
   // Takes the room of a model with weights of so many bytes until it is saved, so that the disk can't be full
   // then. Throws where there is less. (A file system without fallocate() is only asked how much it has.)
@@ -84,7 +89,7 @@ class ModelFolder {
   void release();
 
   std::string path_, metrics_, report_, saved_in_;
-  bool overwrite_, made_ = false, keep_metrics_ = false;
+  bool overwrite_, resume_, made_ = false, keep_metrics_ = false;
   bool appendable_ = false;  // the file has all lines but the new one
   bool told_ = false;        // that they can't be written
   std::optional<FolderLock> lock_;

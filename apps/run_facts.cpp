@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "apps/line_chart.h"
+#include "apps/progress.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/threads.h"
@@ -57,10 +58,11 @@ FactTable model_facts(const BertConfig& config, int64_t parameters) {
 FactTable training_facts(const TrainingOptions& options, int64_t batch_tokens) {
   constexpr const char* decays[] = {"constant", "linear", "cosine"};
   return {"Training",
-          {{"Steps", std::to_string(options.steps)},
+          {{options.seconds > 0 ? "Time" : "Steps",
+            options.seconds > 0 ? duration(options.seconds) : std::to_string(options.steps)},
            {"Tokens per step", std::to_string(batch_tokens)},
            {"Largest learning rate", short_number(options.schedule.peak)},
-           {"Warm-up", fmt::format("{} steps", options.schedule.warmup_steps)},
+           {"Warm-up", fmt::format("{:.3g} % of the run", 100 * options.schedule.warmup)},
            {"Decay", decays[static_cast<int>(options.schedule.decay)]},
            {"Clipping at", fmt::format("gradient norm {:g}", options.max_gradient_norm)}}};
 }

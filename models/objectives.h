@@ -40,6 +40,7 @@ class PretrainingObjective : public Objective {
   int64_t begin_step(int64_t step) override;
   Tensor loss(int64_t part) override;
 
+  const std::vector<MaskedBatch>& parts() const { return parts_; }  // of the step that has begun
   // Of the parts whose loss() was asked for since begin_step().
   const PretrainingSums& sums() const { return sums_; }
   // Where the batch of the step that has begun lies in the data.

@@ -37,6 +37,19 @@ std::optional<int64_t> steps_of(std::string_view name, bool more_follows = false
   return {};
 }
 
+std::string name_of(int64_t steps) { return fmt::format("{}{:09}{}", prefix, steps, suffix); }
+
+std::vector<int64_t> steps_in(const std::string& folder) {
+  std::vector<int64_t> steps;
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    std::string name = entry.path().filename().string();
+    if (std::optional<int64_t> found = steps_of(name); found && name == name_of(*found))
+      steps.push_back(*found);
+  }
+  return steps;
+}
+
 // CRC-32 in pieces, so that all threads work at it.
 uLong crc_of(uLong crc, const Array& array) {
   constexpr int64_t piece = 1 << 22;
@@ -135,18 +148,12 @@ Checkpoints::Checkpoints(CheckpointOptions options) : options_(std::move(options
                "can't be due every {} steps or {} seconds", options_.every_steps, options_.every_seconds);
 }
 
-std::string Checkpoints::path_of(int64_t steps) const {
-  return fmt::format("{}/{}{:09}{}", options_.folder, prefix, steps, suffix);
-}
+std::string Checkpoints::path_of(int64_t steps) const { return options_.folder + "/" + name_of(steps); }
+
+bool Checkpoints::any_in(const std::string& folder) { return !steps_in(folder).empty(); }
 
 std::vector<int64_t> Checkpoints::steps_there() const {
-  std::vector<int64_t> steps;
-  std::error_code none;
-  for (const fs::directory_entry& entry : fs::directory_iterator(options_.folder, none)) {
-    std::string name = entry.path().filename().string();
-    if (std::optional<int64_t> found = steps_of(name); found && path_of(*found).ends_with("/" + name))
-      steps.push_back(*found);
-  }
+  std::vector<int64_t> steps = steps_in(options_.folder);
   std::sort(steps.rbegin(), steps.rend());
   return steps;
 }

@@ -46,6 +46,7 @@ struct CheckpointOptions {
 class Checkpoints {
  public:
   explicit Checkpoints(CheckpointOptions options);
+  static bool any_in(const std::string& folder);  // a file of such a name
 
   // The newest that can be read: tells of damaged ones, and takes the one before. None where there is none.
   std::optional<Checkpoint> latest() const;
