@@ -55,7 +55,7 @@ std::string defaults_table() {
 struct Options {
   std::vector<std::string> corpus, unscored;
   std::string held_out, vocab, preset = "mini", config, output = "bertie-model";
-  bool cased = false, overwrite = false;
+  bool cased = false, overwrite = false, resume = false;
   int64_t seed = 1;
   int64_t max_length = 128;
   // Without a value: the preset's.
@@ -64,6 +64,8 @@ struct Options {
   std::optional<int64_t> steps, epochs, batch_tokens, warmup;
   std::optional<double> learning_rate, dropout;
   double weight_decay = 0.01;
+  int64_t checkpoint_steps = 0;
+  double checkpoint_minutes = 10;
 };
 
 void declare(CLI::App& app, Options& o) {
@@ -128,7 +130,17 @@ void declare(CLI::App& app, Options& o) {
   app.add_option("--output", o.output, "Model directory to write")
       ->check(check_folder_name)
       ->capture_default_str();
-  app.add_flag("--overwrite", o.overwrite, "Replace a model that is there already");
+  app.add_option("--checkpoint-steps", o.checkpoint_steps, "Save a checkpoint after so many steps; 0: never")
+      ->transform(integer_in(0, int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
+                 "Save a checkpoint after so many minutes; 0: never")
+      ->check(number_in(0, 1e6))
+      ->capture_default_str();
+  auto* resume = app.add_flag("--resume", o.resume,
+                              "Continue from the newest checkpoint in OUTPUT/checkpoints, if there is one");
+  app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
+      ->excludes(resume);
   auto* write_corpus =
       app.add_option("--write-corpus", o.write_corpus,
                      "Write the default text to this file, replacing it, and do nothing else")
@@ -202,12 +214,64 @@ class BatchStream {
     }
     return batches_.batch(plan_[position_++], pass_);
   }
+  std::string state() const { return Json{{"pass", pass_}, {"position", position_}}.dump(); }
+  void restore(const std::string& state) {
+    Json json = Json::parse(state, nullptr, false);
+    auto number = [&](const char* key) {
+      return json.is_object() && json.contains(key) && json[key].is_number_integer()
+                 ? json[key].get<int64_t>()
+                 : -1;
+    };
+    int64_t pass = number("pass"), position = number("position");
+    BatchPlan plan = batches_.shuffled_pass(std::max<int64_t>(0, pass));
+    BERTIE_CHECK(pass >= 0 && position >= 0 && position <= plan.size(), "resume",
+                 "the checkpoint's place in the text isn't within it: {}", state);
+    pass_ = pass;
+    position_ = position;
+    plan_ = std::move(plan);
+  }
 
  private:
   const MlmBatches& batches_;
   BatchPlan plan_;
   int64_t pass_ = 0, position_ = 0;
 };
+
+// The loss of a step, with the place in the text as its state.
+class MlmSteps : public LossOfStep {
+ public:
+  MlmSteps(BatchStream& stream, std::function<Tensor(int64_t step)> loss_of)
+      : LossOfStep(std::move(loss_of)), stream_(stream) {}
+  std::string state() const override { return stream_.state(); }
+  void restore(const std::string& state) override { stream_.restore(state); }
+
+ private:
+  BatchStream& stream_;
+};
+
+// What a resumed run must have in common with the one that it continues.
+std::string settings(const Options& o, const TrainingOptions& options, const BertConfig& config,
+                     int64_t batch_tokens, const MlmBatches& training) {
+  return Json{{"steps", options.steps},
+              {"learning_rate", options.schedule.peak},
+              {"warmup", options.schedule.warmup},
+              {"weight_decay", o.weight_decay},
+              {"batch_tokens", batch_tokens},
+              {"max_length", o.max_length},
+              {"cased", o.cased},
+              {"unscored", o.unscored},
+              {"seed", o.seed},
+              {"lines", training.lines().size()},
+              {"tokens", training.tokens_per_pass()},
+              {"vocab_size", config.vocab_size},
+              {"hidden_size", config.hidden_size},
+              {"num_hidden_layers", config.num_hidden_layers},
+              {"num_attention_heads", config.num_attention_heads},
+              {"intermediate_size", config.intermediate_size},
+              {"hidden_dropout_prob", config.hidden_dropout_prob},
+              {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
+      .dump();
+}
 
 // Loss, masked accuracy and speed of the last steps.
 class Meter {
@@ -253,7 +317,7 @@ void report_texts(const Options& o, const TokenizedLines& training, const Tokeni
 }
 
 void pretrain(const Options& o) {
-  ModelFolder folder(o.output, o.overwrite);
+  ModelFolder folder(o.output, o.overwrite || o.resume);
   std::optional<Progress> stage;
   stage.emplace("Reading the text");
   Corpus corpus = read_text(o), held_out_corpus;
@@ -318,14 +382,13 @@ void pretrain(const Options& o) {
         "lines and all words scored");
   HeldOutReport report(training.lines(), held_out, scorable, tokenizer, language);
   Metrics metrics(folder);
-  metrics.add(report.run(model, 0, false));
   Meter meter;
-  std::optional<Progress> progress(std::in_place, "Training", options.steps);
+  std::optional<Progress> progress;
   BatchStream stream(training);
   MaskedBatch batch;
   Tensor logits;
   int64_t every = std::max<int64_t>(1, options.steps / 4);
-  LossOfStep objective([&](int64_t step) {
+  MlmSteps objective(stream, [&](int64_t step) {
     batch = stream.next();
     logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
     return cross_entropy(logits, batch.labels);
@@ -343,6 +406,25 @@ void pretrain(const Options& o) {
     }
     return !interrupted();
   };
+  Checkpoints checkpoints({.folder = o.output + "/checkpoints",
+                           .configuration = settings(o, options, config, batch_tokens, training),
+                           .every_steps = o.checkpoint_steps,
+                           .every_seconds = 60 * o.checkpoint_minutes,
+                           .tell = [](const std::string& text) { message("Note: {}", text); }});
+  options.checkpoints = &checkpoints;
+  if (o.overwrite) checkpoints.remove_all();
+  if (std::optional<Checkpoint> checkpoint = checkpoints.latest()) {
+    BERTIE_CHECK(o.resume, "output",
+                 "{} is there already: --resume continues from it, --overwrite removes it",
+                 checkpoint->file.path);
+    options.start = checkpoints.restore(*checkpoint, parameters, optimizer, objective);
+    done = options.start.steps;
+    message("Continuing at step {} of {}, from {}", done, options.steps, checkpoint->file.path);
+  } else if (o.resume) {
+    message("There is no checkpoint in {}/checkpoints yet: the run begins", o.output);
+  }
+  metrics.add(report.run(model, done, false));
+  progress.emplace("Training", options.steps);
   folder.begin();
   try {
     train(parameters, optimizer, options, objective, after_step);
