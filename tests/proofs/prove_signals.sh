@@ -73,7 +73,7 @@ for signal in INT TERM HUP KILL INT+KILL; do
     esac
     for name in $(ls -A model); do
       case $name in
-        config.json | vocab.txt | tokenizer_config.json | model.safetensors | metrics.jsonl | bertie_training.json) ;;
+        config.json | vocab.txt | tokenizer_config.json | model.safetensors | metrics.jsonl | bertie_training.json | checkpoints) ;;
         unfinished)  # of it, a kill may have left anything
           count[aside]=$((count[aside] + 1))
           [[ $signal == INT+KILL ]] && continue
