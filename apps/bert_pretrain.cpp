@@ -364,8 +364,8 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
 
 template <class Model>
 void pretrain(const Options& o, const FactTable& given, const std::string& command) {
-  check_checkpoints(o);
   ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoint_folder(o)));
+  check_checkpoints(o);
   TextReader reader(o);
   if (!o.model.empty()) {
     PretrainedOptions with_new_head;

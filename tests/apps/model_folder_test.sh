@@ -38,8 +38,8 @@ ends() {
 holds() {  # folder, names …
   local folder=$1
   shift
-  [[ $(ls -A "$folder" | LC_ALL=C sort | tr '\n' ' ') == "$(printf '%s\n' "$@" | LC_ALL=C sort | tr '\n' ' ')" ]] ||
-    wrong "$folder should hold $*, not $(ls -A "$folder")"
+  [[ $(ls -A --ignore=checkpoints "$folder" | LC_ALL=C sort | tr '\n' ' ') == "$(printf '%s\n' "$@" | LC_ALL=C sort | tr '\n' ' ')" ]] ||
+    wrong "$folder should hold $*, not $(ls -A --ignore=checkpoints "$folder")"
 }
 sum() { cat "$1"/{config.json,vocab.txt,tokenizer_config.json,model.safetensors,metrics.jsonl,report.html,bertie_training.json} | cksum; }
 unchanged() { [[ $(sum old) == "$before" ]] || wrong "the finished model was changed: $*"; }

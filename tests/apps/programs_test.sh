@@ -89,7 +89,8 @@ expect 0 bert_pretrain --corpus invalid.txt --preset tiny --batch-tokens 64 --vo
 grep "UTF-8" err | grep --quiet "invalid.txt, line 7" || wrong "invalid UTF-8 should be reported with file and line"
 [[ $(cat out) == model ]] || wrong "bert_pretrain should print the folder of the model"
 [[ -z $(ls -A model | grep -v -x -e config.json -e vocab.txt -e tokenizer_config.json -e model.safetensors \
-  -e metrics.jsonl -e report.html -e bertie_training.json) ]] || wrong "unexpected files in the model's folder: $(ls -A model)"
+  -e metrics.jsonl -e report.html -e bertie_training.json -e checkpoints) ]] ||
+  wrong "unexpected files in the model's folder: $(ls -A model)"
 before=$(cat model/* | cksum)
 refused 1 "model already config.json --overwrite" "${pretrain[@]}" --steps 1 --output model
 [[ $(cat model/* | cksum) == "$before" ]] || wrong "a model was changed without --overwrite"

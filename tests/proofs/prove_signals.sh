@@ -74,7 +74,7 @@ for signal in INT TERM HUP KILL INT+KILL; do
     for name in $(ls -A model); do
       case $name in
         config.json | vocab.txt | tokenizer_config.json | model.safetensors | metrics.jsonl | report.html | \
-          bertie_training.json) ;;
+          bertie_training.json | checkpoints) ;;
         unfinished)  # of it, a kill may have left anything
           count[aside]=$((count[aside] + 1))
           [[ $signal == INT+KILL ]] && continue
