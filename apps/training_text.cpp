@@ -1,7 +1,6 @@
 #include "apps/training_text.h"
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,13 +50,8 @@ CLI::Option* add_documents_option(CLI::App& app, Documents& documents) {
 
 Corpus read_training_text(const std::vector<std::string>& paths, Documents documents,
                           const std::string& cache) {
-  std::error_code error;
-  std::filesystem::create_directories(cache, error);
-  BERTIE_CHECK(!error, "cache", "can't make the folder '{}': {}", cache, error.message());
   TextProgress progress("Reading the text");
-  Corpus corpus =
-      read_corpus(paths, {documents, cache, known_sources(cache, documents), progress.callback()});
-  return corpus;
+  return read_corpus(paths, {documents, cache, known_sources(cache, documents), progress.callback()});
 }
 
 WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_out,

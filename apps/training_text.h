@@ -20,8 +20,8 @@ extern const char* const text_paths_help;
 // --documents.
 CLI::Option* add_documents_option(CLI::App& app, Documents& documents);
 
-// Makes the folder where there is none: what comes through pipes is stored there, and what its stores know of
-// unchanged files isn't read again.
+// What comes through pipes is stored in the cache, and what its stores know of unchanged files isn't read
+// again.
 Corpus read_training_text(const std::vector<std::string>& paths, Documents documents,
                           const std::string& cache);
 

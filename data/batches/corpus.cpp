@@ -69,6 +69,8 @@ std::vector<std::string> files_of(const std::string& path) {
 class PipeStore {
  public:
   explicit PipeStore(const std::string& folder) : name_(folder + "/pipe-XXXXXX") {
+    std::error_code ignored;  // mkostemp() tells
+    fs::create_directories(folder, ignored);
     descriptor_ = ::mkostemp(name_.data(), O_CLOEXEC);
     if (descriptor_ < 0) fail_with(errno);
     ::unlink(name_.c_str());

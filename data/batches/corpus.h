@@ -45,7 +45,8 @@ using CorpusProgress = std::function<void(int64_t done, int64_t total)>;
 
 struct CorpusOptions {
   Documents documents = Documents::blank_lines;
-  // Where the text of pipes and of standard input is stored, under no name, so that it can be read again.
+  // Where the text of pipes and of standard input is stored, under no name, so that it can be read again;
+  // made where it is needed.
   std::string pipe_folder = ".";
   // Files that were read before, by their paths: one that is unchanged isn't read again.
   std::map<std::string, CorpusSource> known = {};

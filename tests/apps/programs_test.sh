@@ -138,6 +138,35 @@ expect 0 bert_pretrain --corpus '[draft]' '[a,b]' --corpus corpus.txt --unscored
 grep --quiet "^Text: 108 lines" err || wrong "three files should have 108 lines"
 refused 1 "[unscored] '[zebra]'" "${pretrain[@]}" --unscored cat '[zebra]' --output refused
 
+# --- text in folders, compressed and as JSON lines, whose tokens are used again
+mkdir -p texts/more
+cp corpus.txt texts
+gzip -c corpus.txt >texts/more/b.gz
+printf '{"text": "the cat sat .\\nthe dog ran ."}\n' >texts/c.jsonl
+texts=(bert_pretrain --corpus texts --preset tiny --batch-tokens 64 --vocab-size 100 --steps 1 --cache cache)
+expect 0 "${texts[@]}" --output texts-model
+grep --quiet "^Text: 74 lines in 3 documents" err || wrong "a folder of three files"
+cp texts-model/model.safetensors before
+stamp=$(stat --format %y cache/*/manifest.json)
+expect 0 "${texts[@]}" --output texts-model --overwrite
+[[ $(stat --format %y cache/*/manifest.json) == "$stamp" ]] || wrong "the tokens should be used again"
+cmp before texts-model/model.safetensors || wrong "tokens that are used again should train the same model"
+expect 0 "${texts[@]}" --output texts-model --overwrite --documents lines
+grep --quiet "^Text: 74 lines in 73 documents" err || wrong "each line should be a document, and each object"
+[[ $(ls cache | wc -l) -eq 2 ]] || wrong "there should be two stores of tokens"
+truncate --size -4 cache/*/training.ids
+expect 0 "${texts[@]}" --output texts-model --overwrite
+grep --quiet "^Note: .*training.ids.*tokenized again" err || wrong "a damaged store should be told"
+cmp before texts-model/model.safetensors || wrong "a store that is made anew should train the same model"
+expect 0 wordpiece train --input 'texts/*' --size 100 --output folder-vocab.txt
+grep --quiet "from 74 lines" err || wrong "a pattern should stand for its files"
+echo '{"txt": "a"}' >>texts/c.jsonl
+refused 1 "line 2 texts/c.jsonl 'text'" "${texts[@]}" --output refused
+head --bytes 60 texts/more/b.gz >broken.gz
+refused 1 "broken.gz breaks off" "${pretrain[@]}" --corpus broken.gz --output refused
+refused 1 "pattern nothing*" "${texts[@]:0:1}" --corpus 'nothing*' --output refused
+refused 2 "--documents" "${pretrain[@]}" --documents paragraphs --output refused
+
 # --- the default text: the report at the end knows the best possible score; left out under the sanitizers, being long
 expect 0 bert_pretrain --write-corpus text.txt
 [[ $(cat out) == text.txt && $(wc -l <text.txt) -gt 10000 ]] || wrong "--write-corpus should write the default text"
