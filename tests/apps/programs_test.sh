@@ -262,8 +262,8 @@ if command -v script >/dev/null; then
       --preset tiny --batch-tokens 64 --vocab-size 100 --steps 400 --output terminal --overwrite" typescript >out 2>err </dev/null ||
       wrong "bert_pretrain on a terminal ended with status $?"
     # What follows a return that clears the line, without other messages.
-    grep -a -o $'\r\033\\[K[^\r\033]*' typescript | cut -c 5- | grep -E '^(\[[#.]|Evaluating|[0-9]+/400)' >lines
-    grep --quiet "/400  loss" lines || wrong "no progress line on a terminal of $columns columns"
+    grep -a -o $'\r\033\\[K[^\r\033]*' typescript | cut -c 5- | grep -E '^(\[[#.]|Evaluating|[0-9]+% )' >lines
+    grep --quiet -E "^(\[[#.]+\]  )?[0-9]+% .* left +loss [0-9.]+ [0-9]+%" lines || wrong "no progress line on a terminal of $columns columns"
     ! grep --quiet -E ".{$columns}" lines || wrong "a progress line is wider than $columns columns"
   done
 fi
