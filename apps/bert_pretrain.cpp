@@ -296,15 +296,17 @@ void pretrain(const Options& o) {
   AdamW optimizer(parameters, adam);
   TrainingOptions options;
   options.steps = o.steps.value_or(o.epochs ? *o.epochs * training.shuffled_pass(0).size() : defaults.steps);
-  options.schedule = {o.learning_rate.value_or(defaults.learning_rate), o.warmup.value_or(options.steps / 20),
-                      options.steps, Schedule::Decay::linear};
+  int64_t warmup = o.warmup.value_or(options.steps / 20);
+  options.schedule = {o.learning_rate.value_or(defaults.learning_rate),
+                      static_cast<double>(warmup) / static_cast<double>(options.steps),
+                      Schedule::Decay::linear};
   message("Model: BERT with {} layers of {}, {} parameters; {} steps of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters.size(), options.steps, batch_tokens,
           options.schedule.peak);
 
-  if (options.schedule.warmup_steps > options.steps)
+  if (warmup > options.steps)
     message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
-            options.schedule.warmup_steps, options.schedule.peak);
+            warmup, options.schedule.peak);
   if (batch_tokens > training.tokens_per_pass())
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass",
             training.tokens_per_pass());
@@ -323,11 +325,11 @@ void pretrain(const Options& o) {
   MaskedBatch batch;
   Tensor logits;
   int64_t every = std::max<int64_t>(1, options.steps / 4);
-  auto loss_of = [&](int64_t step) {
+  LossOfStep objective([&](int64_t step) {
     batch = stream.next();
     logits = model.logits(bert_input(batch.tokens, o.seed, static_cast<uint64_t>(step)), batch.scored_rows);
     return cross_entropy(logits, batch.labels);
-  };
+  });
   int64_t done = 0;
   auto after_step = [&](const StepReport& step) {
     done = step.step + 1;
@@ -343,7 +345,7 @@ void pretrain(const Options& o) {
   };
   folder.begin();
   try {
-    train(parameters, optimizer, options, loss_of, after_step);
+    train(parameters, optimizer, options, objective, after_step);
   } catch (const std::exception&) {
     progress.reset();
     if (done > 0) folder.rescue(model, tokenizer, {done, options.steps});

@@ -58,18 +58,16 @@ int main(int argc, char** argv) {
     SGD optimizer(parameters);
     TrainingOptions options;
     options.steps = 100;  // epochs: all pairs are one batch
-    options.schedule = {0.1, 0, 100, Schedule::Decay::constant};
+    options.schedule = {0.1, 0, Schedule::Decay::constant};
     options.max_gradient_norm = 0;
 
     Array inputs = Array::from(std::vector<int32_t>(ids.begin(), ids.end() - 1));
     Array targets = Array::from(std::vector<int32_t>(ids.begin() + 1, ids.end()));
-    train(
-        parameters, optimizer, options,
-        [&](int64_t) { return cross_entropy(model.forward(inputs), targets); },
-        [&](const StepReport& report) {
-          if ((report.step + 1) % 10 == 0) result("Epoch {}, Loss: {:.4f}", report.step + 1, report.loss);
-          return true;
-        });
+    LossOfStep objective([&](int64_t) { return cross_entropy(model.forward(inputs), targets); });
+    train(parameters, optimizer, options, objective, [&](const StepReport& report) {
+      if ((report.step + 1) % 10 == 0) result("Epoch {}, Loss: {:.4f}", report.step + 1, report.loss);
+      return true;
+    });
 
     NoGrad no_grad;
     auto last = std::find(vocabulary.begin(), vocabulary.end(), prompt_words.back()) - vocabulary.begin();

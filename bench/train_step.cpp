@@ -127,15 +127,15 @@ class TrainStep {
       if (operation) *operation += elapsed;
       if (!node.is_parameter) operation = &seconds.backward_by_operation[node.op];
     };
-    auto loss_of = [&](int64_t) {
+    LossOfStep objective([&](int64_t) {
       Tensor loss = model_.loss(model_.logits(input_, rows_), labels_);
       seconds.forward = lap();
       return loss;
-    };
+    });
     TrainingOptions training{.steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}};
     ++input_.pass.step;
     train(
-        parameters_, optimizer_, training, loss_of, [](const StepReport&) { return true; }, hooks);
+        parameters_, optimizer_, training, objective, [](const StepReport&) { return true; }, hooks);
     seconds.update = lap();
     return seconds;
   }

@@ -90,25 +90,23 @@ int main() {
   CharacterGpt model(Initializer::normal(0.05, 1));
   ParameterBlock parameters(model);
   AdamW optimizer(parameters, {.weight_decay = 0.01});
-  TrainingOptions options{.steps = 401, .schedule = {.peak = 4e-3, .warmup_steps = 20, .total_steps = 401}};
-  train(
-      parameters, optimizer, options,
-      [&](int64_t step) {
-        Random random(1, static_cast<uint64_t>(step));
-        Batch batch, next;
-        for (int64_t n = 0; n < sequences; ++n) {
-          size_t begin = random.below(text.size() - context);
-          batch.add(text.substr(begin, context));
-          next.add(text.substr(begin + 1, context));
-        }
-        return cross_entropy(model.logits(Array::from(batch.ids), Array::from(batch.positions), batch.pass),
-                             Array::from(next.ids));
-      },
-      [](const StepReport& report) {
-        if (report.step % 100 == 0)
-          std::printf("step %3d: loss %.2f\n", static_cast<int>(report.step), report.loss);
-        return true;
-      });
+  TrainingOptions options{.steps = 401, .schedule = {.peak = 4e-3, .warmup = 0.05}};
+  LossOfStep objective([&](int64_t step) {
+    Random random(1, static_cast<uint64_t>(step));
+    Batch batch, next;
+    for (int64_t n = 0; n < sequences; ++n) {
+      size_t begin = random.below(text.size() - context);
+      batch.add(text.substr(begin, context));
+      next.add(text.substr(begin + 1, context));
+    }
+    return cross_entropy(model.logits(Array::from(batch.ids), Array::from(batch.positions), batch.pass),
+                         Array::from(next.ids));
+  });
+  train(parameters, optimizer, options, objective, [](const StepReport& report) {
+    if (report.step % 100 == 0)
+      std::printf("step %3d: loss %.2f\n", static_cast<int>(report.step), report.loss);
+    return true;
+  });
 
   NoGrad no_grad;
   std::string sample = "They bake";

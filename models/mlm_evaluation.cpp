@@ -9,6 +9,8 @@
 namespace bertie {
 namespace {
 
+constexpr int64_t max_passes = 64;  // a few lines give no more information, however often they are masked
+
 // Adds up scores, then divides.
 class Sums {
  public:
@@ -37,6 +39,27 @@ bool is_hidden(const MaskedBatch& batch, int64_t i, int32_t mask_id) {
   return batch.tokens.ids.data<int32_t>()[batch.scored_rows.data<int64_t>()[i]] == mask_id;
 }
 
+// For each row of log p [R, C], which the label there names: f(row, −log p(label), is it the largest).
+template <class F>
+void for_each_label(const Array& log_p, const Array& labels, F&& f) {
+  int64_t classes = log_p.shape()[1];
+  dispatch("evaluate", log_p.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    for (int64_t i = 0; i < labels.size(); ++i) {
+      const T* row = log_p.data<T>() + i * classes;
+      int32_t label = labels.data<int32_t>()[i];
+      bool right = std::max_element(row, row + classes) - row == label;
+      f(i, -static_cast<double>(row[label]), right);
+    }
+  });
+}
+
+void add_words(Sums& sums, const MaskedBatch& batch, const Array& log_p, int32_t mask_id) {
+  for_each_label(log_p, batch.labels, [&](int64_t i, double loss, bool right) {
+    sums.add(is_hidden(batch, i, mask_id), loss, right);
+  });
+}
+
 }  // namespace
 
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) {
@@ -50,20 +73,37 @@ MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> bat
   Sums sums;
   int64_t done = 0;
   for (const MaskedBatch& batch : batches) {
-    Array log_p = log_probabilities(model, batch);
-    int64_t words = log_p.shape()[1];
-    dispatch("evaluate", log_p.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      for (int64_t i = 0; i < batch.labels.size(); ++i) {
-        const T* row = log_p.data<T>() + i * words;
-        int32_t label = batch.labels.data<int32_t>()[i];
-        bool right = std::max_element(row, row + words) - row == label;
-        sums.add(is_hidden(batch, i, mask_id), -static_cast<double>(row[label]), right);
-      }
-    });
+    add_words(sums, batch, log_probabilities(model, batch), mask_id);
     if (after_batch) after_batch(++done);
   }
   return sums.mean();
+}
+
+PretrainingScore evaluate(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
+                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch) {
+  BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
+  NoGrad no_grad;
+  Sums words;
+  NextSentenceScore next;
+  int64_t done = 0;
+  for (const MaskedBatch& batch : batches) {
+    BERTIE_CHECK(static_cast<bool>(batch.next_sentence_labels), "evaluate",
+                 "next-sentence prediction needs pairs of segments, batch {} has none", done);
+    auto logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
+    add_words(words, batch, log_softmax(logits.prediction_logits).array(), mask_id);
+    for_each_label(log_softmax(logits.seq_relationship_logits).array(), batch.next_sentence_labels,
+                   [&](int64_t, double loss, bool right) {
+                     ++next.pairs;
+                     next.loss += loss;
+                     next.accuracy += right;
+                   });
+    ++done;
+    if (after_batch) after_batch(done);
+  }
+  auto pairs = static_cast<double>(std::max<int64_t>(next.pairs, 1));
+  next.loss /= pairs;
+  next.accuracy /= pairs;
+  return {words.mean(), next};
 }
 
 UnigramModel::UnigramModel(const TokenizedLines& training, const std::vector<bool>& ordinary)
@@ -87,8 +127,18 @@ MlmScore UnigramModel::evaluate(std::span<const MaskedBatch> batches, int32_t ma
   return sums.mean();
 }
 
+std::vector<MaskedBatch> evaluation_batches(BatchSource& held_out, int64_t scored) {
+  std::vector<MaskedBatch> batches;
+  int64_t found = 0;
+  for (int64_t pass = 0; found < scored && pass < max_passes; ++pass)
+    for (int64_t b = 0, count = held_out.begin_pass(pass); b < count && found < scored; ++b) {
+      batches.push_back(held_out.batch(b));
+      found += batches.back().labels.size();
+    }
+  return batches;
+}
+
 std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored) {
-  constexpr int64_t max_passes = 64;  // a few lines give no more information, however often they are masked
   std::vector<MaskedBatch> batches;
   int64_t found = 0;
   auto add_pass = [&](const BatchPlan& plan, int64_t pass) {
@@ -98,7 +148,8 @@ std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t 
     }
   };
   auto all = static_cast<double>(held_out.sequences());
-  double per_sequence = Masking::scored * static_cast<double>(held_out.scorable_tokens()) / all;
+  double per_sequence =
+      held_out.masking().probability() * static_cast<double>(held_out.scorable_tokens()) / all;
   // How many positions of a sequence are scored is chance: where they are too few, a few more are drawn.
   for (double wanted = static_cast<double>(scored) / per_sequence; wanted <= 0.5 * all; wanted *= 1.05) {
     add_pass(held_out.spread_pass(std::max<int64_t>(1, std::llround(wanted))), 0);

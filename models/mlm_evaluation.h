@@ -1,4 +1,5 @@
-// How good is a masked language model? Scores on fixed maskings of held-out text, beside what needs no model.
+// How good is a masked language model, and how well does it tell the next sentence? Scores on fixed maskings
+// of held-out text, beside what needs no model.
 #pragma once
 #include <functional>
 #include <span>
@@ -18,12 +19,27 @@ struct MlmScore {
   double accuracy = 0;               // share of scored positions where the true word has the largest p
 };
 
+// Whether segment B follows A: mean −log p(true label) in nats, and the share of pairs where that has the
+// larger p.
+struct NextSentenceScore {
+  int64_t pairs = 0;
+  double loss = 0, accuracy = 0;
+};
+
+struct PretrainingScore {
+  MlmScore mlm;
+  NextSentenceScore next_sentence;
+};
+
 // log p [M, V] of every word at the scored positions of a batch. The model must be in eval mode.
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch);
 
 // The model must be in eval mode. `after_batch` is told how many batches are done.
 MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
                   const std::function<void(int64_t done)>& after_batch = {});
+// The same of batches with next_sentence_labels, which the model is scored on, too.
+PretrainingScore evaluate(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
+                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch = {});
 
 // p(word) = (its count in the training text + 1) / (number of tokens + number of ordinary words).
 class UnigramModel {
@@ -41,6 +57,10 @@ class UnigramModel {
 // share: sequences drawn evenly from all of it (MlmBatches::spread_pass), or, where half of it wouldn't be
 // enough, all, in as many whole passes (maskings number 0, 1, …) as it takes, at most 64.
 std::vector<MaskedBatch> evaluation_batches(const MlmBatches& held_out, int64_t scored);
+
+// Batches of at least `scored` scored positions, fixed ones, of any source: the first of pass 0, then those
+// of pass 1, …, at most 64. Where passes are shuffled, as those of pairs are, they come from all of the text.
+std::vector<MaskedBatch> evaluation_batches(BatchSource& held_out, int64_t scored);
 
 // How much of the held-out text they score: "5012 positions in 1301 of 40000 sequences", "960 positions in
 // all 12 sequences, masked 64 times".

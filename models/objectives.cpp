@@ -1,5 +1,7 @@
 #include "bertie/models/objectives.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -95,6 +97,14 @@ void PretrainingObjective::restore(const std::string& state) {
   };
   start_ = {number("pass"), number("batch")};
   stream_.reset();
+}
+
+std::string PretrainingObjective::data_of(int64_t part) const {
+  constexpr size_t shown = 4;
+  std::span<const int64_t> numbers = parts_.at(part).tokens.sequences;
+  std::string more = numbers.size() > shown ? fmt::format(", …: {} in all", numbers.size()) : "";
+  return fmt::format("batch {} of pass {}, sequences {}{}", step_position_.batch, step_position_.pass,
+                     fmt::join(numbers.first(std::min(shown, numbers.size())), ", "), more);
 }
 
 }  // namespace bertie

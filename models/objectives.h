@@ -47,8 +47,10 @@ class PretrainingObjective : public Objective {
 
   // The place in the data of the next step's batch, as text, and how to continue there: the batches that
   // follow are those of an undisturbed run. Throws where the text is none that state() gave.
-  std::string state() const;
-  void restore(const std::string& state);
+  std::string state() const override;
+  void restore(const std::string& state) override;
+
+  std::string data_of(int64_t part) const override;
 
  private:
   PretrainingObjective(BatchSource& source, const Options& options) : source_(source), options_(options) {}

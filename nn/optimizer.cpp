@@ -37,6 +37,11 @@ SGD::SGD(ParameterBlock& parameters, double momentum) : Optimizer(parameters, 0)
   if (momentum > 0) velocity_ = Array::zeros({parameters.size()}, parameters.dtype());
 }
 
+std::vector<NamedArray> SGD::state() const {
+  if (momentum_ == 0) return {};
+  return {{"velocity", velocity_}};
+}
+
 void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double) {
   dispatch("sgd", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -63,6 +68,10 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
                options.weight_decay);
   first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
   second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
+}
+
+std::vector<NamedArray> AdamW::state() const {
+  return {{"first_moment", first_moment_}, {"second_moment", second_moment_}};
 }
 
 void AdamW::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,

@@ -1,7 +1,9 @@
 // Optimizers: one pass over parameters, gradients and moments.
 #pragma once
 #include <memory>
+#include <vector>
 
+#include "bertie/data/files/safetensors.h"
 #include "bertie/nn/parameter_block.h"
 
 namespace bertie {
@@ -13,6 +15,11 @@ class Optimizer {
   // naming them, where the loss didn't reach some parameters.
   void step(double learning_rate, double gradient_scale = 1);
   int64_t steps_done() const { return steps_; }
+
+  // What the next step depends on beside the parameters: arrays of the block's size and type, by name. They
+  // are the optimizer's own, so writing into them and continue_from() take up the state of another one.
+  virtual std::vector<NamedArray> state() const = 0;
+  void continue_from(int64_t steps_done) { steps_ = steps_done; }
 
  protected:
   // `parameters` must outlive the optimizer.
@@ -34,6 +41,7 @@ class Optimizer {
 class SGD : public Optimizer {
  public:
   SGD(ParameterBlock& parameters, double momentum = 0);
+  std::vector<NamedArray> state() const override;
 
  private:
   void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
@@ -56,6 +64,7 @@ struct AdamOptions {
 class AdamW : public Optimizer {
  public:
   AdamW(ParameterBlock& parameters, const AdamOptions& options);
+  std::vector<NamedArray> state() const override;
 
  private:
   void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,

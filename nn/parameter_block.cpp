@@ -8,6 +8,25 @@
 
 namespace bertie {
 
+namespace {
+
+double norm(const Array& block) {
+  constexpr int64_t chunk = 1 << 16;
+  std::vector<double> partial((block.size() + chunk - 1) / chunk);
+  dispatch("norm", block.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* values = block.data<T>();
+    parallel_ranges(block.size(), chunk, [&](int64_t begin, int64_t end) {
+      partial[begin / chunk] = accumulate_kernels<T>().sum_of_squares(values + begin, end - begin);
+    });
+  });
+  double sum = 0;
+  for (double part : partial) sum += part;
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
 ParameterBlock::ParameterBlock(Module& model) {
   std::vector<Parameter> parameters = model.parameters();
   BERTIE_CHECK(!parameters.empty(), "parameter_block", "the model has no parameters");
@@ -53,19 +72,10 @@ void ParameterBlock::check_reached(const char* who) const {
 
 double ParameterBlock::gradient_norm() const {
   check_reached("gradient_norm");
-  constexpr int64_t chunk = 1 << 16;
-  std::vector<double> partial((size() + chunk - 1) / chunk);
-  dispatch("gradient_norm", dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const T* g = gradients_.data<T>();
-    parallel_ranges(size(), chunk, [&](int64_t begin, int64_t end) {
-      partial[begin / chunk] = accumulate_kernels<T>().sum_of_squares(g + begin, end - begin);
-    });
-  });
-  double sum = 0;
-  for (double part : partial) sum += part;
-  return std::sqrt(sum);
+  return norm(gradients_);
 }
+
+double ParameterBlock::value_norm() const { return norm(values_); }
 
 double clip_factor(double norm, double max_norm) { return std::min(1.0, max_norm / (norm + 1e-6)); }
 

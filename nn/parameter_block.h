@@ -25,7 +25,8 @@ class ParameterBlock {
 
   int64_t size() const { return values_.size(); }  // elements
   DType dtype() const { return values_.dtype(); }
-  Array& values() { return values_; }                    // [size]
+  Array& values() { return values_; }  // [size]
+  const Array& values() const { return values_; }
   const Array& gradients() const { return gradients_; }  // [size]
   const std::vector<Segment>& segments() const { return segments_; }
 
@@ -35,6 +36,7 @@ class ParameterBlock {
   void check_reached(const char* who) const;
   // √Σ g² over all elements, added in a fixed order, after check_reached().
   double gradient_norm() const;
+  double value_norm() const;  // √Σ θ², finite only where all elements are
 
  private:
   Array values_, gradients_;

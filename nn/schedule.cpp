@@ -7,13 +7,15 @@
 
 namespace bertie {
 
-double Schedule::rate(int64_t step) const {
-  BERTIE_CHECK(step >= 0 && warmup_steps >= 0 && total_steps >= 0, "schedule", "steps can't be negative");
-  if (step < warmup_steps) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
+double Schedule::rate(double begin, double end, double length) const {
+  BERTIE_CHECK(begin >= 0 && begin <= end && length > 0, "schedule",
+               "a step must go forward within a run longer than 0, got {} … {} of {}", begin, end, length);
+  BERTIE_CHECK(warmup >= 0, "schedule", "the warm-up must be a share ≥ 0, got {}", warmup);
+  double rise = warmup * length;
+  if (begin < rise) return peak * std::min(1.0, end / rise);
   if (decay == Decay::constant) return peak;
-  if (step >= total_steps) return 0;
-  double left = static_cast<double>(total_steps - step) /
-                static_cast<double>(std::max<int64_t>(1, total_steps - warmup_steps));
+  if (begin >= length) return 0;
+  double left = (length - begin) / (length - rise);
   return decay == Decay::linear ? peak * left : peak * 0.5 * (1 - std::cos(M_PI * left));
 }
 

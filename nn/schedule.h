@@ -1,20 +1,20 @@
 #pragma once
-#include <cstdint>
 
 namespace bertie {
 
 // The learning rate over a run: it rises linearly to `peak` over the warm-up, then stays, or falls to zero at
-// total_steps linearly or along a half cosine (Loshchilov & Hutter, 2017). No step has rate 0: the first has
-// peak / warmup_steps, the last of a linear one peak / (total_steps − warmup_steps).
+// the run's end, linearly or along a half cosine (Loshchilov & Hutter, 2017). No step has rate 0: of N steps,
+// W of them warm-up, the first has peak / W, the last of a linear fall peak / (N − W).
 struct Schedule {
   enum class Decay { constant, linear, cosine };
 
   double peak = 0;
-  int64_t warmup_steps = 0;
-  int64_t total_steps = 0;
+  double warmup = 0;  // its share of the run; more than 1: the run ends before it
   Decay decay = Decay::linear;
 
-  double rate(int64_t step) const;  // of step 0, 1, …
+  // Of the step that takes a run of `length` from `begin` to `end`: step n of N is rate(n, n + 1, N). A run
+  // may as well be measured in seconds.
+  double rate(double begin, double end, double length) const;
 };
 
 }  // namespace bertie

@@ -1,34 +1,104 @@
 #include "bertie/nn/training.h"
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <deque>
 
 namespace bertie {
+namespace {
+
+constexpr const char* advice = "a lower learning rate may help";
+
+double without_sign_of_nan(double value) { return std::isnan(value) ? std::abs(value) : value; }
+
+// " (lines 4 and 17, lines 2 and 9)", of all parts; empty where the objective doesn't tell.
+std::string data_of(const Objective& objective, int64_t begin, int64_t end) {
+  Listing data("; ");
+  for (int64_t part = begin; part < end; ++part)
+    if (std::string text = objective.data_of(part); !text.empty()) data.add(shown(text));
+  return data.empty() ? "" : " (" + data.str().substr(2) + ")";
+}
+
+// Adds the gradients of all parts up. Returns the sum of their losses.
+double backward_step(Objective& objective, int64_t step, int64_t parts, const BackwardHooks& hooks) {
+  double sum = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    Tensor loss = objective.loss(part);
+    double value = loss.item();
+    BERTIE_CHECK(std::isfinite(value), "train", "the loss of step {}{} is {}{}: {}", step,
+                 parts > 1 ? fmt::format(", part {} of {},", part + 1, parts) : "",
+                 without_sign_of_nan(value), data_of(objective, part, part + 1), advice);
+    sum += value;
+    backward(loss, hooks);
+  }
+  return sum;
+}
+
+// How long the last steps took.
+class RecentSteps {
+ public:
+  void add(double seconds) {
+    seconds_.push_back(seconds);
+    if (seconds_.size() > 10) seconds_.pop_front();
+  }
+  double longest() const {
+    return seconds_.empty() ? 0 : *std::max_element(seconds_.begin(), seconds_.end());
+  }
+
+ private:
+  std::deque<double> seconds_;
+};
+
+}  // namespace
+
+double monotonic_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
-              const std::function<Tensor(int64_t step)>& loss_of,
-              const std::function<bool(const StepReport&)>& after_step, const BackwardHooks& hooks) {
-  const Schedule& schedule = options.schedule;
-  BERTIE_CHECK(schedule.decay == Schedule::Decay::constant || schedule.total_steps >= options.steps, "train",
-               "the learning rate falls to 0 at step {} of {}", schedule.total_steps, options.steps);
-  for (int64_t step = 0; step < options.steps; ++step) {
+              Objective& objective, const std::function<bool(const StepReport&)>& after_step,
+              const BackwardHooks& hooks) {
+  BERTIE_CHECK(options.steps >= 0 && options.seconds >= 0 && (options.steps > 0) != (options.seconds > 0),
+               "train", "a run must be of either steps or seconds, got {} and {}", options.steps,
+               options.seconds);
+  bool timed = options.seconds > 0;
+  double clock_at_start = options.clock();
+  auto elapsed = [&] { return options.start.seconds + (options.clock() - clock_at_start); };
+  RecentSteps recent;
+  int64_t step = options.start.steps;
+  Checkpoints* checkpoints = options.checkpoints;
+  auto save = [&] {
+    // A square that overflowed in the optimizer shows here only.
+    BERTIE_CHECK(std::isfinite(parameters.value_norm()), "train",
+                 "the weights aren't finite after step {}: {}", step - 1, advice);
+    checkpoints->save(parameters, optimizer, objective, {step, elapsed()});
+  };
+  bool goes_on = true;
+  while (goes_on) {
+    double begin = elapsed();
+    if (timed ? begin >= options.seconds || begin + recent.longest() > options.seconds
+              : step >= options.steps)
+      break;
     parameters.zero_grad();
-    double value;
-    {
-      Tensor loss = loss_of(step);
-      value = loss.item();
-      BERTIE_CHECK(std::isfinite(value), "train", "the loss of step {} is {}: a lower learning rate may help",
-                   step, value);
-      backward(loss, hooks);
-    }
+    int64_t parts = objective.begin_step(step);
+    BERTIE_CHECK(parts >= 1, "train", "a step must have a part, step {} has {}", step, parts);
+    double loss = backward_step(objective, step, parts, hooks);
     double norm = parameters.gradient_norm();
-    BERTIE_CHECK(std::isfinite(norm), "train",
-                 "the gradient of step {} is {}: a lower learning rate may help", step, norm);
+    BERTIE_CHECK(std::isfinite(norm), "train", "the gradient of step {} is {}{}: {}", step,
+                 without_sign_of_nan(norm), data_of(objective, 0, parts), advice);
     double scale = options.max_gradient_norm > 0 ? clip_factor(norm, options.max_gradient_norm) : 1;
-    double rate = schedule.rate(step);
+    double rate = timed ? options.schedule.rate(begin, elapsed(), options.seconds)
+                        : options.schedule.rate(step, step + 1, options.steps);
     optimizer.step(rate, scale);
-    if (!after_step({step, value, rate, norm})) return step + 1;
+    double end = elapsed();
+    recent.add(end - begin);
+    goes_on = after_step({step, loss, rate, norm, parts, end});
+    ++step;
+    if (checkpoints && checkpoints->due({step, elapsed()})) save();
   }
-  return options.steps;
+  if (checkpoints && checkpoints->saved_steps() != step) save();
+  return step;
 }
 
 }  // namespace bertie

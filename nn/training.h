@@ -1,17 +1,32 @@
-// The training loop. It knows nothing of what is trained.
+// The one loop for everything that trains. It knows nothing of what is trained.
 #pragma once
 #include <functional>
 
 #include "bertie/autograd/backward.h"
+#include "bertie/nn/checkpoint.h"
+#include "bertie/nn/objective.h"
 #include "bertie/nn/optimizer.h"
 #include "bertie/nn/schedule.h"
 
 namespace bertie {
 
+double monotonic_seconds();  // of a clock that nobody sets, since some moment
+
 struct TrainingOptions {
+  // The run's length, from its first beginning on: a number of steps, or a time, of which the other stays 0.
+  // The schedule follows the one that is given. Where that is time, evaluations and checkpoints take of it,
+  // too; no step begins that would end after it, judged by the longest of the last ten; and so the same run
+  // may come out differently on another day.
   int64_t steps = 0;
-  Schedule schedule;
+  double seconds = 0;
+  Schedule schedule = {};
   double max_gradient_norm = 1;  // 0: gradients are not clipped
+
+  // Where the run is saved, as it asks for and at the end of the run; nullptr: nowhere. What can't be saved
+  // is told, and the run goes on.
+  Checkpoints* checkpoints = nullptr;
+  TrainingPosition start = {};  // of a run that is resumed: what Checkpoints::restore() returned
+  std::function<double()> clock = monotonic_seconds;
 };
 
 struct StepReport {
@@ -19,13 +34,18 @@ struct StepReport {
   double loss;
   double learning_rate;
   double gradient_norm;  // before clipping
+  int64_t parts;         // that the batch was cut into
+  double seconds;        // of training at the step's end, those before a resume included
 };
 
-// For each step: loss_of(step) builds the graph of the step's loss; backward; clip; update. Then after_step,
-// which ends the run by returning false. `hooks` watch the backward passes. Returns the number of steps done.
-// Throws when a loss or a gradient isn't finite, or where the schedule ends before the steps do.
+// For each step the objective begins it, then for each of its parts: loss; backward, which adds to the
+// gradients. Then clip, update, and after_step, which ends the run by returning false. `hooks` watch the
+// backward passes. Returns the number of steps done, those before a resume included.
+//
+// Throws, naming the step, its part and data, when a loss or a gradient isn't finite: the weights are those
+// of the step before, and nothing is saved.
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
-              const std::function<Tensor(int64_t step)>& loss_of,
-              const std::function<bool(const StepReport&)>& after_step, const BackwardHooks& hooks = {});
+              Objective& objective, const std::function<bool(const StepReport&)>& after_step,
+              const BackwardHooks& hooks = {});
 
 }  // namespace bertie

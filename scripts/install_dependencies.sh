@@ -8,7 +8,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libopenblas-dev libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-          libutf8proc-dev)
+          libutf8proc-dev zlib1g-dev)
 for set in "$@"; do
   case $set in
     test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev patch) ;;

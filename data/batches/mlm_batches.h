@@ -25,6 +25,7 @@ class MlmBatches : public BatchSource {
   MaskedBatch batch(std::span<const int64_t> sequences, int64_t pass) const;
 
   const TokenizedLines& lines() const { return lines_; }
+  const Masking& masking() const { return masking_; }
   int64_t sequences() const { return static_cast<int64_t>(usable_.size()); }  // that can be scored
   int64_t tokens_per_pass() const { return tokens_; }           // of these; [CLS] and [SEP] counted
   int64_t scorable_tokens() const { return scorable_tokens_; }  // those that may be scored

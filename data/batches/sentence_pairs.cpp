@@ -20,14 +20,12 @@ void check_options(const PairOptions& options) {
                "short_seq_prob must be in 0 … 1, got {}", options.short_seq_prob);
 }
 
-void check_documents(std::span<const int64_t> offsets, int64_t lines) {
+void check_documents(const TokenizedLines& lines) {
+  std::span<const int64_t> offsets = lines.document_offsets;
   BERTIE_CHECK(offsets.size() >= 3, "pairs",
                "next-sentence prediction needs at least two documents, whose sentences can be told apart; "
                "there {}",
                offsets.size() == 2 ? "is 1" : "are 0");
-  BERTIE_CHECK(offsets.front() >= 0 && offsets.back() <= lines, "pairs",
-               "documents must lie within {} lines, they are lines {} … {}", lines, offsets.front(),
-               offsets.back() - 1);
   bool several_lines = false;
   for (size_t d = 1; d < offsets.size(); ++d) {
     BERTIE_CHECK(offsets[d] > offsets[d - 1], "pairs", "a document must have lines, number {} has none",
@@ -46,10 +44,9 @@ struct Segment {
 
 class Planner {
  public:
-  Planner(const TokenizedLines& lines, std::span<const int64_t> offsets, const PairOptions& options,
-          Random random)
+  Planner(const TokenizedLines& lines, const PairOptions& options, Random random)
       : lines_(lines),
-        offsets_(offsets),
+        offsets_(lines.document_offsets),
         options_(options),
         random_(random),
         max_tokens_(options.max_length - 3) {}
@@ -171,19 +168,17 @@ int32_t* append(const TokenizedLines& lines, int64_t line, int64_t skip, int64_t
 
 }  // namespace
 
-std::vector<SentencePair> plan_pairs(const TokenizedLines& lines, std::span<const int64_t> document_offsets,
-                                     const PairOptions& options, uint64_t seed, int64_t pass) {
+std::vector<SentencePair> plan_pairs(const TokenizedLines& lines, const PairOptions& options, uint64_t seed,
+                                     int64_t pass) {
   check_options(options);
-  check_documents(document_offsets, lines.size());
+  check_documents(lines);
   Random random(mix(seed, static_cast<uint64_t>(pass)), pair_stream);
-  return Planner(lines, document_offsets, options, random).plan();
+  return Planner(lines, options, random).plan();
 }
 
-PairBatches::PairBatches(const TokenizedLines& lines, std::span<const int64_t> document_offsets,
-                         const Vocabulary& vocabulary, Masking masking, const PairOptions& options,
-                         int64_t batch_tokens, uint64_t seed)
-    : lines_(lines),
-      document_offsets_(document_offsets),
+PairBatches::PairBatches(TokenizedLines lines, const Vocabulary& vocabulary, Masking masking,
+                         const PairOptions& options, int64_t batch_tokens, uint64_t seed)
+    : lines_(std::move(lines)),
       vocabulary_(vocabulary),
       masking_(std::move(masking)),
       options_(options),
@@ -191,13 +186,13 @@ PairBatches::PairBatches(const TokenizedLines& lines, std::span<const int64_t> d
       seed_(seed) {
   BERTIE_CHECK(batch_tokens >= 1, "batch", "the tokens of a batch must be at least 1, got {}", batch_tokens);
   check_options(options);
-  check_documents(document_offsets, lines.size());
+  check_documents(lines_);
 }
 
 int64_t PairBatches::begin_pass(int64_t pass) {
   pass_ = pass;
   pairs_ = {};  // their memory is needed no more
-  pairs_ = plan_pairs(lines_, document_offsets_, options_, seed_, pass);
+  pairs_ = plan_pairs(lines_, options_, seed_, pass);
   std::vector<int64_t> order(pairs_.size()), lengths(pairs_.size());
   std::iota(order.begin(), order.end(), 0);
   order = shuffled(std::move(order), seed_, pass);

@@ -1,7 +1,6 @@
 // Pairs of segments for next-sentence prediction (Devlin et al., "BERT", 2019, sections 3.1 and A.2).
 #pragma once
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "bertie/data/batches/batch_source.h"
@@ -36,21 +35,19 @@ struct SentencePair {
 // counts for "follows" instead; some 64 at most are left over. (Of documents of few lines, or of long lines,
 // far more than half would be random there.) Only where most documents have a single line can't that be had.
 //
-// Document d is lines [document_offsets[d], document_offsets[d + 1]). Throws where there are fewer than two
-// documents, none has two lines, one has none, or a line has no token; or on a bad option.
-std::vector<SentencePair> plan_pairs(const TokenizedLines& lines, std::span<const int64_t> document_offsets,
-                                     const PairOptions& options, uint64_t seed, int64_t pass);
+// Throws where the lines are fewer than two documents, none has two lines, one has none, or a line has no
+// token; or on a bad option.
+std::vector<SentencePair> plan_pairs(const TokenizedLines& lines, const PairOptions& options, uint64_t seed,
+                                     int64_t pass);
 
 // Masked batches of such pairs, with token_type_ids and next_sentence_labels, filled by a budget of tokens in
 // an order of its own for each pass. A sequence's number is its pair's place in plan_pairs(). A batch in
 // which no token can be scored has no scored rows.
 class PairBatches : public BatchSource {
  public:
-  // Throws where batch_tokens is below 1 and where plan_pairs() does. Lines, offsets and vocabulary must
-  // outlive this.
-  PairBatches(const TokenizedLines& lines, std::span<const int64_t> document_offsets,
-              const Vocabulary& vocabulary, Masking masking, const PairOptions& options, int64_t batch_tokens,
-              uint64_t seed);
+  // Throws where batch_tokens is below 1 and where plan_pairs() does. The vocabulary must outlive this.
+  PairBatches(TokenizedLines lines, const Vocabulary& vocabulary, Masking masking, const PairOptions& options,
+              int64_t batch_tokens, uint64_t seed);
 
   int64_t begin_pass(int64_t pass) override;
   MaskedBatch batch(int64_t index) const override;
@@ -59,8 +56,7 @@ class PairBatches : public BatchSource {
   const std::vector<SentencePair>& pairs() const { return pairs_; }
 
  private:
-  const TokenizedLines& lines_;
-  std::span<const int64_t> document_offsets_;
+  TokenizedLines lines_;
   const Vocabulary& vocabulary_;
   Masking masking_;
   PairOptions options_;

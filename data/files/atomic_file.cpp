@@ -59,6 +59,20 @@ int sync_folder(const std::string& folder) {
   return error == EINVAL ? 0 : error;  // EINVAL: a file system that can't flush folders
 }
 
+// A temporary that nobody has locked is of a program that was killed.
+void remove_left_behind(const std::string& path) {
+  std::error_code ignored;
+  std::string prefix = std::filesystem::path(path).filename().string() + temporary_infix;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path), ignored)) {
+    std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix) || !is_number_pair(std::string_view(name).substr(prefix.size()))) continue;
+    int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+    ::close(descriptor);
+  }
+}
+
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (path_.empty()) fail_with(ENOENT);
   struct stat status;
@@ -67,7 +81,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     // Renaming onto a device or a pipe would replace it.
     BERTIE_CHECK(S_ISREG(status.st_mode), "write", "can replace only regular files, and '{}' is none", path_);
   }
-  remove_left_behind();
+  remove_left_behind(path_);
   descriptor_ = ::open(folder_of(path_).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
   if (descriptor_ >= 0 && ::access(link_to(descriptor_).c_str(), F_OK) != 0) discard();  // /proc isn't there
   if (descriptor_ < 0) open_temporary();
@@ -90,20 +104,6 @@ void AtomicFile::open_temporary() {
     fail_with(error);
   }
   ::flock(descriptor_, LOCK_EX | LOCK_NB);  // says that somebody is at work on it
-}
-
-// A temporary that nobody has locked is of a program that was killed.
-void AtomicFile::remove_left_behind() const {
-  std::error_code ignored;
-  std::string prefix = std::filesystem::path(path_).filename().string() + temporary_infix;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_of(path_), ignored)) {
-    std::string name = entry.path().filename().string();
-    if (!name.starts_with(prefix) || !is_number_pair(std::string_view(name).substr(prefix.size()))) continue;
-    int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (descriptor < 0) continue;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
-    ::close(descriptor);
-  }
 }
 
 AtomicFile::~AtomicFile() { discard(); }

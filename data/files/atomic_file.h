@@ -30,7 +30,6 @@ class AtomicFile {
  private:
   std::string temporary_name() const;
   void open_temporary();
-  void remove_left_behind() const;
   void take_name();
   void flush();
   void discard() noexcept;
@@ -42,6 +41,10 @@ class AtomicFile {
   int64_t written_ = 0;    // bytes in all
   int descriptor_ = -1;
 };
+
+// Removes what killed programs left of files that were to become `path`. Each AtomicFile does so; a program
+// that writes no other of that name may want it, too.
+void remove_left_behind(const std::string& path);
 
 // Makes the names within a folder ("": the current one), new and old, survive a loss of power. Zero or the
 // error of the system.

@@ -13,12 +13,12 @@ namespace {
 constexpr int32_t unk = 1;
 
 TokenizedLines lines(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenizedLines result;
+  TokenVectors result;
   for (const auto& ids : sequences) {
     result.ids.insert(result.ids.end(), ids.begin(), ids.end());
     result.offsets.push_back(static_cast<int64_t>(result.ids.size()));
   }
-  return result;
+  return TokenizedLines(std::move(result));
 }
 
 template <class Body>

@@ -28,19 +28,17 @@ std::vector<double> train_a_bert(const std::string& text, int64_t steps) {
   BertForMaskedLM model(config, Initializer::normal(config.initializer_range, 1));
   ParameterBlock parameters(model);
   AdamW optimizer(parameters, {.weight_decay = 0.01});
-  TrainingOptions options{.steps = steps, .schedule = {.peak = 3e-3, .total_steps = steps}};
+  TrainingOptions options{.steps = steps, .schedule = {.peak = 3e-3}};
   std::vector<double> losses;
-  train(
-      parameters, optimizer, options,
-      [&](int64_t step) {
-        MaskedBatch batch = batches.batch(batches.shuffled_pass(step)[0], step);
-        BertInput input = bert_input(batch.tokens, 1, static_cast<uint64_t>(step));
-        return model.loss(model.logits(input, batch.scored_rows), batch.labels);
-      },
-      [&](const StepReport& report) {
-        losses.push_back(report.loss);
-        return true;
-      });
+  LossOfStep objective([&](int64_t step) {
+    MaskedBatch batch = batches.batch(batches.shuffled_pass(step)[0], step);
+    BertInput input = bert_input(batch.tokens, 1, static_cast<uint64_t>(step));
+    return model.loss(model.logits(input, batch.scored_rows), batch.labels);
+  });
+  train(parameters, optimizer, options, objective, [&](const StepReport& report) {
+    losses.push_back(report.loss);
+    return true;
+  });
   return losses;
 }
 

@@ -91,12 +91,11 @@ void compare_run(const std::string& name, const Schedule& schedule, double max_g
     options.schedule = schedule;
     options.max_gradient_norm = max_gradient_norm;
     std::vector<double> losses;
-    train(
-        parameters, *optimizer, options, [&](int64_t) { return bert.loss(); },
-        [&](const StepReport& report) {
-          losses.push_back(report.loss);
-          return true;
-        });
+    LossOfStep objective([&](int64_t) { return bert.loss(); });
+    train(parameters, *optimizer, options, objective, [&](const StepReport& report) {
+      losses.push_back(report.loss);
+      return true;
+    });
     std::vector<double> exact = numbers(bert.array("losses." + name + ".f64"));
     std::vector<double> single = numbers(bert.array("losses." + name + ".f32"));
     ASSERT_EQ(exact.size(), 30u);
@@ -108,12 +107,12 @@ void compare_run(const std::string& name, const Schedule& schedule, double max_g
 
 // The hyperparameters are those of tests/models/reference/bert_small/training.json.
 TEST(SmallBert, TrainsWithAdamAsPyTorchDoes) {
-  compare_run("adam", {1e-3, 0, 30, Schedule::Decay::constant}, 0,
+  compare_run("adam", {1e-3, 0, Schedule::Decay::constant}, 0,
               [](ParameterBlock& parameters) { return std::make_unique<Adam>(parameters); });
 }
 
 TEST(SmallBert, TrainsWithAdamWAsPyTorchDoes) {
-  compare_run("adamw", {2e-3, 5, 30, Schedule::Decay::linear}, 1, [](ParameterBlock& parameters) {
+  compare_run("adamw", {2e-3, 5.0 / 30, Schedule::Decay::linear}, 1, [](ParameterBlock& parameters) {
     AdamOptions options;
     options.weight_decay = 0.01;
     return std::make_unique<AdamW>(parameters, options);
@@ -121,7 +120,7 @@ TEST(SmallBert, TrainsWithAdamWAsPyTorchDoes) {
 }
 
 TEST(SmallBert, TrainsWithMomentumAsPyTorchDoes) {
-  compare_run("sgd", {1e-2, 0, 30, Schedule::Decay::constant}, 0,
+  compare_run("sgd", {1e-2, 0, Schedule::Decay::constant}, 0,
               [](ParameterBlock& parameters) { return std::make_unique<SGD>(parameters, 0.9); });
 }
 
@@ -134,18 +133,16 @@ TEST(NextWord, TrainsAsPyTorchDoes) {
     SGD optimizer(parameters);
     TrainingOptions options;
     options.steps = 100;
-    options.schedule = {0.1, 0, 100, Schedule::Decay::constant};
+    options.schedule = {0.1, 0, Schedule::Decay::constant};
     options.max_gradient_norm = 0;
     std::vector<double> losses;
-    train(
-        parameters, optimizer, options,
-        [&](int64_t) {
-          return cross_entropy(model.forward(*expected.find("inputs")), *expected.find("targets"));
-        },
-        [&](const StepReport& report) {
-          losses.push_back(report.loss);
-          return true;
-        });
+    LossOfStep objective([&](int64_t) {
+      return cross_entropy(model.forward(*expected.find("inputs")), *expected.find("targets"));
+    });
+    train(parameters, optimizer, options, objective, [&](const StepReport& report) {
+      losses.push_back(report.loss);
+      return true;
+    });
     ASSERT_EQ(losses.size(), 100u);
     EXPECT_LE(largest_difference(losses, numbers(*expected.find("losses.f64"))),
               type == DType::f64 ? 1e-12 : 1e-5);

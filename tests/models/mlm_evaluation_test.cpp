@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "bertie/data/batches/sentence_pairs.h"
 #include "tests/message_of.h"
 #include "tests/models/small_config.h"
 
@@ -21,12 +22,12 @@ const Vocabulary& vocabulary() {
 }
 
 TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenizedLines lines;
+  TokenVectors lines;
   for (const auto& sequence : sequences) {
     lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
     lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
   }
-  return lines;
+  return TokenizedLines(std::move(lines));
 }
 
 // `count` lines of 1 to 14 words.
@@ -48,8 +49,10 @@ MlmBatches batches_of(TokenizedLines lines, int64_t batch_tokens) {
 MaskedBatch batch_by_hand(const std::vector<std::vector<int32_t>>& shown, const std::vector<int64_t>& numbers,
                           const std::vector<int64_t>& rows, const std::vector<int32_t>& labels) {
   TokenizedLines packed = lines_of(shown);
-  return {
-      {Array::from(packed.ids), Array(), packed.offsets, numbers}, Array::from(rows), Array::from(labels)};
+  return {{Array::from(std::vector(packed.ids.begin(), packed.ids.end())), Array(),
+           std::vector(packed.offsets.begin(), packed.offsets.end()), numbers},
+          Array::from(rows),
+          Array::from(labels)};
 }
 
 std::unique_ptr<BertForMaskedLM> evaluated_model(DType type = DType::f64) {
@@ -103,6 +106,73 @@ TEST(MlmEvaluation, IsTheMeanOverAllScoredPositions) {
     EXPECT_NEAR(score.loss, loss / scored, 1e-6);
     EXPECT_NEAR(score.hidden_loss, hidden_loss / hidden, 1e-6);
     EXPECT_NEAR(score.accuracy, right / scored, 1e-12);
+  }
+}
+
+// From the logits: the words as above, by the MLM alone; the labels by their definition.
+TEST(MlmEvaluation, ScoresPairsAlso) {
+  TokenVectors vectors;
+  for (int i = 0; i < 60; ++i) {
+    for (int j = 0; j < 1 + i % 6; ++j) vectors.ids.push_back(5 + (i * 3 + j) % 7);
+    vectors.end_sequence();
+    if (i % 5 == 4) vectors.end_document();
+  }
+  PairBatches held_out(TokenizedLines(std::move(vectors)), vocabulary(),
+                       Masking(ordinary_tokens(vocabulary()), mask_id, 3), {.max_length = 16}, 60, 3);
+  std::vector<MaskedBatch> batches = evaluation_batches(held_out, 100);
+  int64_t positions = 0;
+  for (const MaskedBatch& batch : batches) {
+    EXPECT_LT(positions, 100);
+    positions += batch.labels.size();
+  }
+  EXPECT_GE(positions, 100);
+  held_out.begin_pass(0);
+  EXPECT_EQ(batches[0].tokens.ids.to_vector<int32_t>(), held_out.batch(0).tokens.ids.to_vector<int32_t>());
+
+  for (DType type : {DType::f64, DType::f32}) {
+    BertForPreTraining model(small_config(vocabulary().size()), Initializer::normal(0.4, 5, type));
+    EXPECT_EQ(message_of([&] { evaluate(model, batches, mask_id); }),
+              "[evaluate] the model must be in eval mode");
+    model.eval();
+    double loss = 0, right = 0, word_loss = 0, words_right = 0;
+    int64_t pairs = 0, told = 0;
+    for (const MaskedBatch& batch : batches) {
+      auto logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
+      const Array &z = logits.seq_relationship_logits.array(), &w = logits.prediction_logits.array();
+      for (int64_t n = 0; n < batch.next_sentence_labels.size(); ++n, ++pairs) {
+        auto label = static_cast<int64_t>(batch.next_sentence_labels.item(n));
+        double margin = z.item(2 * n + label) - z.item(2 * n + 1 - label);
+        loss += std::log1p(std::exp(-margin));
+        right += margin > 0;
+      }
+      for (int64_t m = 0; m < batch.labels.size(); ++m) {
+        double sum = 0, best = -INFINITY, own = w.item(m * 12 + static_cast<int64_t>(batch.labels.item(m)));
+        for (int64_t word = 0; word < 12; ++word) {
+          sum += std::exp(w.item(m * 12 + word));
+          best = std::max(best, w.item(m * 12 + word));
+        }
+        word_loss += std::log(sum) - own;
+        words_right += own == best;
+      }
+    }
+    EXPECT_GT(pairs, 20);
+    EXPECT_GT(right, 0);
+    EXPECT_LT(right, static_cast<double>(pairs));
+    PretrainingScore score =
+        evaluate(model, batches, mask_id, [&](int64_t done) { EXPECT_EQ(done, ++told); });
+    EXPECT_EQ(told, static_cast<int64_t>(batches.size()));
+    EXPECT_EQ(score.next_sentence.pairs, pairs);
+    EXPECT_NEAR(score.next_sentence.loss, loss / static_cast<double>(pairs), 1e-6);
+    EXPECT_NEAR(score.next_sentence.accuracy, right / static_cast<double>(pairs), 1e-12);
+    EXPECT_EQ(score.mlm.scored, positions);
+    EXPECT_NEAR(score.mlm.loss, word_loss / static_cast<double>(positions), 1e-6);
+    EXPECT_NEAR(score.mlm.accuracy, words_right / static_cast<double>(positions), 1e-12);
+    EXPECT_GT(score.mlm.hidden, positions / 2);
+    EXPECT_EQ(evaluate(model, {}, mask_id).next_sentence.pairs, 0);
+    batches[0].next_sentence_labels = Array();
+    EXPECT_EQ(message_of([&] { evaluate(model, batches, mask_id); }),
+              "[evaluate] next-sentence prediction needs pairs of segments, batch 0 has none");
+    batches = evaluation_batches(held_out, 100);
   }
 }
 

@@ -20,7 +20,7 @@ namespace {
 // The first 8 × 126 tokens of the text, cut into sequences without regard to lines.
 MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
   constexpr int64_t sequences = 8, length = 126;  // [CLS] and [SEP] make 128
-  TokenizedLines lines;
+  TokenVectors lines;
   for (std::string_view line : corpus.lines) {
     if (static_cast<int64_t>(lines.ids.size()) >= sequences * length) break;
     tokenizer.append_ids(line, lines.ids);
@@ -35,7 +35,7 @@ MaskedBatch first_batch(const Tokenizer& tokenizer, const Corpus& corpus) {
   }
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   return Masking(ordinary_tokens(vocabulary), vocabulary.mask_id(), 1)
-      .mask(make_batch(lines, all, vocabulary), 0);
+      .mask(make_batch(TokenizedLines(std::move(lines)), all, vocabulary), 0);
 }
 
 void run(const std::string& vocab, const std::string& corpus, const std::string& folder, int64_t steps) {
@@ -54,19 +54,17 @@ void run(const std::string& vocab, const std::string& corpus, const std::string&
   Adam optimizer(parameters);
   TrainingOptions options;
   options.steps = steps;
-  options.schedule = {1e-4, 0, steps, Schedule::Decay::constant};
+  options.schedule = {1e-4, 0, Schedule::Decay::constant};
   options.max_gradient_norm = 0;
   std::vector<double> losses;
-  train(
-      parameters, optimizer, options,
-      [&](int64_t) {
-        return model.loss(model.logits(bert_input(batch.tokens), batch.scored_rows), batch.labels);
-      },
-      [&](const StepReport& report) {
-        losses.push_back(report.loss);
-        std::fprintf(stderr, "step %lld  loss %.5f\n", static_cast<long long>(report.step), report.loss);
-        return true;
-      });
+  LossOfStep objective([&](int64_t) {
+    return model.loss(model.logits(bert_input(batch.tokens), batch.scored_rows), batch.labels);
+  });
+  train(parameters, optimizer, options, objective, [&](const StepReport& report) {
+    losses.push_back(report.loss);
+    std::fprintf(stderr, "step %lld  loss %.5f\n", static_cast<long long>(report.step), report.loss);
+    return true;
+  });
   write_file_atomically(folder + "/losses.json", nlohmann::json{{"losses", losses}}.dump() + "\n");
 }
 

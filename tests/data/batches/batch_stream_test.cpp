@@ -21,28 +21,21 @@ const Vocabulary& vocabulary() {
 
 // 120 lines of 1 to 20 tokens, in documents of 6.
 TokenizedLines ragged_lines() {
-  TokenizedLines lines;
+  TokenVectors lines;
   for (int i = 0; i < 120; ++i) {
     for (int j = 0; j < 1 + i * 7 % 20; ++j) lines.ids.push_back(5 + (i + j) % 4);
-    lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+    lines.end_sequence();
+    if (i % 6 == 5) lines.end_document();
   }
-  return lines;
-}
-
-std::vector<int64_t> documents_of_six() {
-  std::vector<int64_t> offsets;
-  for (int64_t line = 0; line <= 120; line += 6) offsets.push_back(line);
-  return offsets;
+  return TokenizedLines(std::move(lines));
 }
 
 struct Sources {
   Sources() : masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4) {
     sources.push_back(std::make_unique<MlmBatches>(lines, vocabulary(), masking, 100, 4));
-    sources.push_back(
-        std::make_unique<PairBatches>(lines, documents, vocabulary(), masking, PairOptions{40}, 100, 4));
+    sources.push_back(std::make_unique<PairBatches>(lines, vocabulary(), masking, PairOptions{40}, 100, 4));
   }
   TokenizedLines lines = ragged_lines();
-  std::vector<int64_t> documents = documents_of_six();
   Masking masking;
   std::vector<std::unique_ptr<BatchSource>> sources;
 };

@@ -21,12 +21,12 @@ const Vocabulary& vocabulary() {
 }
 
 TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenizedLines lines;
+  TokenVectors lines;
   for (const auto& sequence : sequences) {
     lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
     lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
   }
-  return lines;
+  return TokenizedLines(std::move(lines));
 }
 
 // `count` sequences of 1 to 20 ordinary tokens.

@@ -162,6 +162,61 @@ TEST(Masking, NoBatchWithoutAScoredToken) {
   expect_binomial(masks, trials, 0.8);
 }
 
+// Ids 15 … 24 continue words. Sequences of words of 1 to 4 pieces, some of which can't be scored.
+TEST(Masking, WholeWords) {
+  MaskingOptions options{0.15, std::vector<bool>(vocabulary_size)};
+  std::fill(options.continues_word.begin() + 15, options.continues_word.end(), true);
+  std::vector<bool> allowed = ordinary();
+  allowed[9] = allowed[18] = false;
+  Masking masking(allowed, mask_id, 5, options);
+  // Words: (piece at the beginning) 5 | 6+15 | 9 | 16+17+15 (after what isn't scored) | 7+20+21+22 | 18 | 19
+  // | 8.
+  const std::vector<int32_t> sequence{2, 24, 5, 6, 15, 9, 16, 17, 15, 3, 23, 7, 20, 21, 22, 18, 19, 8, 3};
+  const std::vector<std::vector<size_t>> words{{1},  {2}, {3, 4}, {6, 7, 8}, {10}, {11, 12, 13, 14},
+                                               {16}, {17}};
+  constexpr int count = 20'000;
+  TokenBatch clean = batch_of(std::vector(count, sequence));
+  MaskedBatch masked = masking.mask(clean, 1);
+  const int32_t* ids = masked.tokens.ids.data<int32_t>();
+  std::vector<bool> is_scored(clean.ids.size());
+  for (int64_t row : masked.scored_rows.to_vector<int64_t>()) is_scored[row] = true;
+  std::vector<int64_t> scored(words.size());
+  int64_t together = 0, pieces = 0, hidden = 0, both_hidden = 0, whole = 0;
+  for (int n = 0; n < count; ++n) {
+    size_t begin = n * sequence.size();
+    for (size_t w = 0; w < words.size(); ++w) {
+      for (size_t piece : words[w]) ASSERT_EQ(is_scored[begin + piece], is_scored[begin + words[w][0]]);
+      scored[w] += is_scored[begin + words[w][0]];
+    }
+    together += is_scored[begin + 2] && is_scored[begin + 3];  // two words
+    for (size_t piece : {0, 5, 9, 15, 18}) ASSERT_FALSE(is_scored[begin + piece]);
+    if (!is_scored[begin + 11]) continue;
+    ++whole;
+    both_hidden += ids[begin + 11] == mask_id && ids[begin + 12] == mask_id;
+    for (size_t piece : words[5]) {
+      ++pieces;
+      hidden += ids[begin + piece] == mask_id;
+    }
+  }
+  for (int64_t n : scored) expect_binomial(n, count, 0.15);
+  expect_binomial(together, count, 0.15 * 0.15);
+  expect_binomial(hidden, pieces, 0.8);
+  expect_binomial(both_hidden, whole, 0.8 * 0.8);  // each by a draw of its own
+  // A batch of one word, until it is scored.
+  for (int64_t n = 0; n < 50; ++n)
+    EXPECT_EQ(masking.mask(batch_of({{2, 7, 20, 21, 3}}, n), 0).scored_rows.to_vector<int64_t>(),
+              (std::vector<int64_t>{1, 2, 3}));
+}
+
+TEST(Masking, AnyProbability) {
+  for (double probability : {0.01, 0.4, 1.0}) {
+    Masking masking(ordinary(), mask_id, 2, {probability});
+    EXPECT_EQ(masking.probability(), probability);
+    expect_binomial(masking.mask(large_batch(1000), 0).labels.size(), 1000 * 95, probability);
+  }
+  EXPECT_EQ(Masking(ordinary(), mask_id, 2).probability(), 0.15);
+}
+
 TEST(Masking, Refusals) {
   Masking masking(ordinary(), mask_id, 1);
   EXPECT_EQ(message_of([&] {
@@ -180,6 +235,13 @@ TEST(Masking, Refusals) {
             "[masking] the id of [MASK] must be one of 25, got 25");
   EXPECT_EQ(message_of([] { Masking(std::vector<bool>(6), 4, 1); }),
             "[masking] a vocabulary must have ordinary tokens, all of these 6 are special");
+  for (double probability : {0.0099, 1.01, double{NAN}})
+    EXPECT_EQ(message_of([&] { Masking(ordinary(), 4, 1, {probability}); }),
+              fmt::format("[masking] the probability must be in 0.01 … 1, got {}", probability));
+  EXPECT_EQ(message_of([] {
+              Masking(ordinary(), 4, 1, {0.15, std::vector<bool>(24)});
+            }),
+            "[masking] continues_word must say it of each of 25 ids, got 24");
   TokenBatch lying = batch_of({{2, 9, 3}});
   lying.offsets.back() = 4;
   EXPECT_THROW(masking.mask(lying, 0), Error);
@@ -190,6 +252,8 @@ TEST(Masking, OrdinaryTokensOfAVocabulary) {
   Vocabulary vocabulary({"a", "[MASK]", "[PAD]", "##b", "[UNK]", "[CLS]", "[SEP]", "[unused1]"});
   EXPECT_EQ(ordinary_tokens(vocabulary),
             (std::vector<bool>{true, false, false, true, false, false, false, true}));
+  EXPECT_EQ(continuing_tokens(vocabulary),
+            (std::vector<bool>{false, false, false, true, false, false, false, false}));
 }
 
 }  // namespace

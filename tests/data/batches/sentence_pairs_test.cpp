@@ -30,19 +30,21 @@ Masking masking(uint64_t seed = 1) {
 // Documents of so many lines of so many tokens each.
 struct Text {
   explicit Text(const std::vector<std::vector<int>>& documents) {
+    TokenVectors vectors;
     for (const auto& document : documents) {
       for (int tokens : document) {
-        for (int i = 0; i < tokens; ++i) lines.ids.push_back(specials + next++ % 60'000);
-        lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+        for (int i = 0; i < tokens; ++i) vectors.ids.push_back(specials + next++ % 60'000);
+        vectors.end_sequence();
       }
-      offsets.push_back(lines.size());
+      vectors.end_document();
     }
+    lines = TokenizedLines(std::move(vectors));
   }
   int64_t document_of(int64_t line) const {
+    std::span<const int64_t> offsets = lines.document_offsets;
     return std::upper_bound(offsets.begin(), offsets.end(), line) - offsets.begin() - 1;
   }
   TokenizedLines lines;
-  std::vector<int64_t> offsets{0};
   int32_t next = 0;  // ids are all different, up to 60,000
 };
 
@@ -73,8 +75,8 @@ void check_pairs(const Text& text, const PairOptions& options, const std::vector
     int64_t a = first_token(text, pair.a_line, pair.a_skip), a_end = a + pair.a_size;
     int64_t b = first_token(text, pair.b_line, pair.b_skip), b_end = b + pair.b_size;
     int64_t a_document = text.document_of(pair.a_line), b_document = text.document_of(pair.b_line);
-    ASSERT_LE(a_end, text.lines.offsets[text.offsets[a_document + 1]]);
-    ASSERT_LE(b_end, text.lines.offsets[text.offsets[b_document + 1]]);
+    ASSERT_LE(a_end, text.lines.offsets[text.lines.document_offsets[a_document + 1]]);
+    ASSERT_LE(b_end, text.lines.offsets[text.lines.document_offsets[b_document + 1]]);
     if (pair.random) {
       ASSERT_NE(a_document, b_document);
     } else {
@@ -88,7 +90,7 @@ void check_pairs(const Text& text, const PairOptions& options, const std::vector
     if (!pair.random) {
       ASSERT_EQ(a_end, b);
     }
-    const std::vector<int64_t>& ends = text.lines.offsets;
+    std::span<const int64_t> ends = text.lines.offsets;
     ASSERT_TRUE(std::binary_search(ends.begin(), ends.end(), a_end));
     ASSERT_TRUE(std::binary_search(ends.begin(), ends.end(), b_end));
   }
@@ -111,7 +113,7 @@ TEST(SentencePairs, HalfOfTheLabelsAreRandom) {
   for (int64_t max_length : {16, 64, 128})
     for (int64_t pass = 0; pass < 12; ++pass) {
       PairOptions options{max_length};
-      std::vector<SentencePair> plan = plan_pairs(text.lines, text.offsets, options, 3, pass);
+      std::vector<SentencePair> plan = plan_pairs(text.lines, options, 3, pass);
       check_pairs(text, options, plan);
       pairs += static_cast<int64_t>(plan.size());
       random += count_random(plan);
@@ -127,7 +129,7 @@ TEST(SentencePairs, HalfOfTheLabelsAreRandomInShortDocuments) {
     for (bool single_lines : {false, true}) {
       Text text(std::vector(100'000 / lines, std::vector(lines, 9)));
       std::vector<SentencePair> plan =
-          plan_pairs(text.lines, text.offsets, {.max_length = 40, .single_lines = single_lines}, 8, 0);
+          plan_pairs(text.lines, {.max_length = 40, .single_lines = single_lines}, 8, 0);
       EXPECT_GT(plan.size(), 30'000u);
       expect_half_random(plan);
     }
@@ -144,7 +146,7 @@ TEST(SentencePairs, SingleLinesServeOnceAsA) {
   for (int64_t pass = 0; pass < 4; ++pass) {
     std::set<int64_t> seen;
     for (const SentencePair& pair :
-         plan_pairs(text.lines, text.offsets, {.max_length = 64, .single_lines = true}, 8, pass)) {
+         plan_pairs(text.lines, {.max_length = 64, .single_lines = true}, 8, pass)) {
       ASSERT_TRUE(seen.insert(pair.a_line).second);
       ASSERT_EQ(pair.length(), 21);
       ASSERT_EQ(pair.a_skip, 0);
@@ -192,8 +194,7 @@ TEST(SentencePairs, SingleLinesServeOnceAsA) {
 // for what is too long.
 TEST(SentencePairs, EveryTokenIsGatheredOnce) {
   Text text = ragged_text(2000);
-  std::vector<SentencePair> plan =
-      plan_pairs(text.lines, text.offsets, {.max_length = 128, .short_seq_prob = 0.1}, 5, 0);
+  std::vector<SentencePair> plan = plan_pairs(text.lines, {.max_length = 128, .short_seq_prob = 0.1}, 5, 0);
   std::vector<int> used(text.lines.ids.size());
   auto use = [&](int64_t line, int64_t skip, int64_t size) {
     for (int64_t i = 0; i < size; ++i) ++used[first_token(text, line, skip) + i];
@@ -217,8 +218,7 @@ TEST(SentencePairs, EveryTokenIsGatheredOnce) {
 TEST(SentencePairs, CutsAtBothEnds) {
   Text text(std::vector(5000, std::vector{20, 30}));
   int64_t front = 0, all = 0, cut = 0;
-  for (const SentencePair& pair :
-       plan_pairs(text.lines, text.offsets, {.max_length = 33, .short_seq_prob = 0}, 5, 0)) {
+  for (const SentencePair& pair : plan_pairs(text.lines, {.max_length = 33, .short_seq_prob = 0}, 5, 0)) {
     if (pair.random) continue;
     ASSERT_EQ(pair.a_size, 15);
     ASSERT_EQ(pair.b_size, 15);
@@ -232,7 +232,7 @@ TEST(SentencePairs, CutsAtBothEnds) {
   Text uneven(std::vector(3, std::vector{5, 100}));
   for (int64_t pass = 0; pass < 20; ++pass)
     for (const SentencePair& pair :
-         plan_pairs(uneven.lines, uneven.offsets, {.max_length = 34, .short_seq_prob = 0}, 5, pass)) {
+         plan_pairs(uneven.lines, {.max_length = 34, .short_seq_prob = 0}, 5, pass)) {
       bool a_short = text.lines[pair.a_line].size() == 5 || pair.a_line % 2 == 0;
       bool b_short = pair.b_line % 2 == 0 && pair.b_size == 5;
       if (a_short && !pair.random) {
@@ -251,7 +251,7 @@ TEST(SentencePairs, ShortPairs) {
   Text text(std::vector(200, std::vector(2000, 1)));
   std::vector<int64_t> lengths;
   for (int64_t pass = 0; pass < 4; ++pass)
-    for (const SentencePair& pair : plan_pairs(text.lines, text.offsets, {.max_length = 103}, 5, pass))
+    for (const SentencePair& pair : plan_pairs(text.lines, {.max_length = 103}, 5, pass))
       if (!pair.random && pair.a_line % 2000 <= 1900) lengths.push_back(pair.length() - 3);
   auto n = static_cast<double>(lengths.size()), share = 0.1 * 98 / 99;
   auto shorter = static_cast<double>(
@@ -259,8 +259,7 @@ TEST(SentencePairs, ShortPairs) {
   EXPECT_NEAR(shorter, n * share, 4.5 * std::sqrt(n * share));
   for (int64_t length : {2, 50, 99})
     EXPECT_GT(std::count(lengths.begin(), lengths.end(), length), 0) << length;
-  for (const SentencePair& pair :
-       plan_pairs(text.lines, text.offsets, {.max_length = 103, .short_seq_prob = 0}, 5, 0))
+  for (const SentencePair& pair : plan_pairs(text.lines, {.max_length = 103, .short_seq_prob = 0}, 5, 0))
     if (!pair.random && pair.a_line % 2000 <= 1900) {
       ASSERT_EQ(pair.length(), 103);
     }
@@ -271,7 +270,7 @@ TEST(SentencePairs, APassIsAFunctionOfSeedAndNumber) {
   std::set<std::vector<int64_t>> plans;
   auto numbers = [&](uint64_t seed, int64_t pass) {
     std::vector<int64_t> result;
-    for (const SentencePair& pair : plan_pairs(text.lines, text.offsets, {}, seed, pass))
+    for (const SentencePair& pair : plan_pairs(text.lines, {}, seed, pass))
       for (int64_t number : {pair.a_line, pair.b_line, int64_t{pair.a_size}, int64_t{pair.random}})
         result.push_back(number);
     return result;
@@ -285,8 +284,10 @@ TEST(SentencePairs, APassIsAFunctionOfSeedAndNumber) {
 
 TEST(SentencePairs, Refusals) {
   Text text = ragged_text(4);
-  auto message = [&](const std::vector<int64_t>& offsets, PairOptions options = {}) {
-    return message_of([&] { plan_pairs(text.lines, offsets, options, 1, 0); });
+  auto message = [&](const std::vector<int64_t>& documents, PairOptions options = {}) {
+    TokenizedLines lines = text.lines;
+    if (!documents.empty()) lines.document_offsets = documents;
+    return message_of([&] { plan_pairs(lines, options, 1, 0); });
   };
   EXPECT_EQ(
       message({0, 5}),
@@ -299,31 +300,28 @@ TEST(SentencePairs, Refusals) {
   EXPECT_EQ(message({0, 1, 2, 3}),
             "[pairs] next-sentence prediction needs documents of at least two lines, all 3 have one");
   EXPECT_EQ(message({0, 2, 2, 3}), "[pairs] a document must have lines, number 1 has none");
-  int64_t lines = text.lines.size();
-  EXPECT_EQ(message({0, 2, lines + 1}),
-            fmt::format("[pairs] documents must lie within {} lines, they are lines 0 … {}", lines, lines));
-  EXPECT_NE(message({-1, 2, 4}), "no error");
-  EXPECT_EQ(message(text.offsets, {.max_length = 4}),
+  EXPECT_EQ(message({}, {.max_length = 4}),
             "[pairs] max_length must be in 5 … 65536, room for [CLS] A [SEP] B [SEP], got 4");
-  EXPECT_NE(message(text.offsets, {.max_length = 65'537}), "no error");
-  EXPECT_NE(message(text.offsets, {.short_seq_prob = 1.5}), "no error");
-  EXPECT_NE(message(text.offsets, {.short_seq_prob = NAN}), "no error");
-  for (int64_t max_length : {5, 65'536}) EXPECT_EQ(message(text.offsets, {max_length}), "no error");
-  Text empty_line({{3, 0}, {2, 2}});
-  EXPECT_EQ(message_of([&] { plan_pairs(empty_line.lines, empty_line.offsets, {}, 1, 0); }),
+  EXPECT_NE(message({}, {.max_length = 65'537}), "no error");
+  EXPECT_NE(message({}, {.short_seq_prob = 1.5}), "no error");
+  EXPECT_NE(message({}, {.short_seq_prob = NAN}), "no error");
+  for (int64_t max_length : {5, 65'536}) EXPECT_EQ(message({}, {max_length}), "no error");
+  const std::vector<int64_t> empty_line{0, 3, 3, 5, 7}, documents{0, 2, 4};
+  TokenizedLines lines = text.lines;
+  lines.offsets = empty_line;
+  lines.document_offsets = documents;
+  EXPECT_EQ(message_of([&] { plan_pairs(lines, {}, 1, 0); }),
             "[pairs] a line must have 1 … 2147483647 tokens, number 1 has 0");
-  EXPECT_EQ(message_of([&] { PairBatches(text.lines, text.offsets, vocabulary(), masking(), {}, 0, 1); }),
+  EXPECT_EQ(message_of([&] { PairBatches(text.lines, vocabulary(), masking(), {}, 0, 1); }),
             "[batch] the tokens of a batch must be at least 1, got 0");
-  EXPECT_NE(message_of([&] {
-              PairBatches(text.lines, std::span(text.offsets).first(2), vocabulary(), masking(), {}, 9, 1);
-            }),
-            "no error");
+  lines.document_offsets = lines.document_offsets.first(2);
+  EXPECT_NE(message_of([&] { PairBatches(lines, vocabulary(), masking(), {}, 9, 1); }), "no error");
 }
 
 // Every pair once per pass, as [CLS] A [SEP] B [SEP] with types 0 and 1, its tokens those of the text.
 TEST(PairBatches, HoldEveryPairOnce) {
   Text text = ragged_text(300);
-  PairBatches batches(text.lines, text.offsets, vocabulary(), masking(), {.max_length = 48}, 256, 7);
+  PairBatches batches(text.lines, vocabulary(), masking(), {.max_length = 48}, 256, 7);
   for (int64_t pass : {0, 3}) {
     int64_t count = batches.begin_pass(pass), tokens = 0;
     std::vector<int64_t> order;
@@ -365,8 +363,10 @@ TEST(PairBatches, HoldEveryPairOnce) {
 
 TEST(PairBatches, WithoutAScorableTokenNoneIsScored) {
   Text text({{2, 3}, {4, 1}});
-  std::fill(text.lines.ids.begin(), text.lines.ids.end(), vocabulary().unk_id());
-  PairBatches batches(text.lines, text.offsets, vocabulary(), masking(), {}, 8, 7);
+  const std::vector<int32_t> unknown(text.lines.ids.size(), vocabulary().unk_id());
+  TokenizedLines lines = text.lines;
+  lines.ids = unknown;
+  PairBatches batches(lines, vocabulary(), masking(), {}, 8, 7);
   ASSERT_GE(batches.begin_pass(0), 2);
   MaskedBatch batch = batches.batch(1);
   EXPECT_EQ(batch.scored_rows.size(), 0);
