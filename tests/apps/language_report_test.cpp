@@ -17,22 +17,22 @@ const Vocabulary& vocabulary() {
 
 // Lines of the language in documents, scored as whole lines or as pairs, of a model that knows nothing.
 LanguageScores scores_of(bool as_pairs) {
-  TokenizedLines lines;
-  std::vector<int64_t> document_offsets = {0};
+  TokenVectors tokens;
   Random random(61);
   for (int64_t d = 0; d < documents; d++) {
     int64_t topic = language().draw_topic(random);
     for (int64_t i = 0; i < lines_per_document; i++) {
-      for (int32_t word : language().draw(topic, random).words) lines.ids.push_back(word + first_word_id);
-      lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
+      for (int32_t word : language().draw(topic, random).words) tokens.ids.push_back(word + first_word_id);
+      tokens.end_sequence();
     }
-    document_offsets.push_back(lines.size());
+    tokens.end_document();
   }
+  TokenizedLines lines(std::move(tokens));
   Masking masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 62);
   PairOptions options;
   options.max_length = 2 * language().longest() + 3;
   options.single_lines = true;
-  PairBatches pairs(lines, document_offsets, vocabulary(), masking, options, 10'000, 63);
+  PairBatches pairs(lines, vocabulary(), masking, options, 10'000, 63);
   pairs.begin_pass(0);
   MlmBatches whole_lines(lines, vocabulary(), masking, 10'000, 63);
   MaskedBatch batch = as_pairs ? pairs.batch(0) : whole_lines.batch(whole_lines.ordered_pass()[0], 0);

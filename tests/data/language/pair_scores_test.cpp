@@ -27,23 +27,24 @@ int64_t ids() { return vocabulary().size(); }
 
 struct Text {
   TokenizedLines lines;
-  std::vector<int64_t> document_offsets = {0};
   std::vector<std::vector<int32_t>> states;  // of each line
 };
 const Text& text() {
   static const Text text = [] {
     Text result;
+    TokenVectors tokens;
     Random random(51);
     for (int64_t d = 0; d < documents; d++) {
       int64_t topic = language().draw_topic(random);
       for (int64_t i = 0; i < lines_per_document; i++) {
         Automaton::Line line = language().draw(topic, random);
-        for (int32_t word : line.words) result.lines.ids.push_back(word + first_word_id);
-        result.lines.offsets.push_back(static_cast<int64_t>(result.lines.ids.size()));
+        for (int32_t word : line.words) tokens.ids.push_back(word + first_word_id);
+        tokens.end_sequence();
         result.states.push_back(line.states);
       }
-      result.document_offsets.push_back(result.lines.size());
+      tokens.end_document();
     }
+    result.lines = TokenizedLines(std::move(tokens));
     return result;
   }();
   return text;
@@ -53,7 +54,7 @@ PairBatches pair_batches(int64_t batch_tokens) {
   PairOptions options;
   options.max_length = 2 * language().longest() + 3;
   options.single_lines = true;
-  return PairBatches(text().lines, text().document_offsets, vocabulary(),
+  return PairBatches(text().lines, vocabulary(),
                      Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 52), options,
                      batch_tokens, 53);
 }
