@@ -396,7 +396,7 @@ int main(int argc, char** argv) {
       "  bert_pretrain --corpus mine.txt --output out\n"
       "  bert_pretrain --corpus texts/ --preset small --time 8h --output out\n"
       "  bert_pretrain --corpus texts/ --preset small --time 8h --output out --resume\n"
-      "  bert_pretrain --corpus mine.txt --model other_bert --objective mlm+nsp --output out\n",
+      "  bert_pretrain --corpus mine.txt --model other_bert --steps 2000 --output out\n",
       "bert_pretrain"};
   Options options;
   declare_pretrain_options(app, options);

@@ -18,6 +18,11 @@ TEST(Options, WholeNumbersMayHaveAnExponent) {
   EXPECT_EQ(made(range, "7"), "7");
   EXPECT_EQ(made(range, "010"), "10");  // CLI11 takes it for an octal number
   EXPECT_EQ(made(range, "1e3"), "1000");
+  EXPECT_EQ(made(range, "5k"), "5000");
+  EXPECT_EQ(made(range, "1.5M"), "1500000");
+  EXPECT_EQ(made(integer_in(0, int64_t{1} << 50), "2G"), "2000000000");
+  EXPECT_EQ(made(range, "k"), "<k is not a whole number in -5 ... 2000000>");
+  EXPECT_EQ(made(range, "1kk"), "<1kk is not a whole number in -5 ... 2000000>");
   EXPECT_EQ(made(range, "1.5e6"), "1500000");
   EXPECT_EQ(made(range, "-5"), "-5");
   for (const char* wrong :
@@ -25,6 +30,25 @@ TEST(Options, WholeNumbersMayHaveAnExponent) {
     EXPECT_EQ(made(range, wrong), "<" + std::string(wrong) + " is not a whole number in -5 ... 2000000>");
   EXPECT_EQ(made(integer_in(0, int64_t{1} << 62), "4611686018427387903"), "4611686018427387903");
   EXPECT_EQ(made(integer_in(0, int64_t{1} << 62), "-1"), "<-1 is not a whole number in 0 ... 2^62>");
+}
+
+TEST(Options, TimesHaveAUnit) {
+  CLI::Validator range = duration_in(1, 1e6);
+  EXPECT_EQ(made(range, "30s"), "30");
+  EXPECT_EQ(made(range, "1.5m"), "90");
+  EXPECT_EQ(made(range, "8h"), "28800");
+  EXPECT_EQ(made(range, "2d"), "172800");
+  for (const char* wrong : {"", "30", "s", "0.5s", "12d", "1y", "nans", "-3h"})
+    EXPECT_EQ(made(range, wrong),
+              "<" + std::string(wrong) + " is not a time of at least 1 s, as 30s, 90m, 8h or 2d>");
+}
+
+TEST(Options, TheCommandIsQuotedForAShell) {
+  std::string words[] = {"./train", "--output", "my model", "it's", "", "a=b", "$HOME"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  EXPECT_EQ(shell_command(static_cast<int>(argv.size()), argv.data()),
+            "./train --output 'my model' 'it'\\''s' '' a=b '$HOME'");
 }
 
 TEST(Options, NumbersAreWithinTheirRange) {

@@ -91,11 +91,11 @@ grep "UTF-8" err | grep --quiet "invalid.txt, line 7" || wrong "invalid UTF-8 sh
 [[ -z $(ls -A model | grep -v -x -e config.json -e vocab.txt -e tokenizer_config.json -e model.safetensors \
   -e metrics.jsonl -e report.html -e bertie_training.json -e checkpoints) ]] ||
   wrong "unexpected files in the model's folder: $(ls -A model)"
-before=$(cat model/* | cksum)
+before=$(cat model/*.* | cksum)
 refused 1 "model already config.json --overwrite" "${pretrain[@]}" --steps 1 --output model
-[[ $(cat model/* | cksum) == "$before" ]] || wrong "a model was changed without --overwrite"
+[[ $(cat model/*.* | cksum) == "$before" ]] || wrong "a model was changed without --overwrite"
 expect 0 "${pretrain[@]}" --steps 2 --output model --overwrite
-[[ $(cat model/* | cksum) != "$before" ]] || wrong "--overwrite should replace the model"
+[[ $(cat model/*.* | cksum) != "$before" ]] || wrong "--overwrite should replace the model"
 [[ $(grep -c '^{"kind":"evaluation","step":' model/metrics.jsonl) -eq 3 && ! -e model/unfinished-metrics.jsonl &&
   $(grep -c '^{"kind":"training","step":' model/metrics.jsonl) -eq 2 ]] || wrong "metrics.jsonl"
 grep --quiet "Finished: step 2 of 2" model/report.html && ! ls model/unfinished-* model/tensorboard 2>/dev/null || wrong "report.html"

@@ -33,7 +33,8 @@ std::set<std::string> options_in(const std::string& text) {
 }
 
 TEST(DocsTrainOnYourText, OptionsAreTheProgramsAndAllAreThere) {
-  std::string program = text_of("apps/bert_pretrain.cpp") + text_of("apps/program.cpp"), text = page();
+  std::string program = text_of("apps/pretrain_options.cpp") +
+                        text_of("apps/training_text.cpp") + text_of("apps/program.cpp"), text = page();
   std::string others =
       text_of("apps/bert_fill_mask.cpp") + text_of("apps/encoded_text.cpp") + text_of("bench/train_step.cpp");
   for (const std::string& name : options_in(text)) {
@@ -67,7 +68,7 @@ TEST(DocsTrainOnYourText, PresetsAndTheirDefaults) {
     const char *preset, *rate;
     int64_t steps, batch_tokens;
   };
-  std::string text = page(), program = text_of("apps/bert_pretrain.cpp");
+  std::string text = page(), program = text_of("apps/pretrain_options.cpp");
   for (const Row& row :
        {Row{"tiny", "3e-3", 3000, 2048}, Row{"mini", "1e-3", 1500, 2048}, Row{"small", "5e-4", 4000, 4096},
         Row{"medium", "3e-4", 10000, 4096}, Row{"base", "1e-4", 30000, 8192}}) {

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# bert_pretrain's runs: continued where they were killed or interrupted they are those that were never disturbed; from any
+# model; with next-sentence prediction; by the clock.
+#   tests/apps/pretrain_runs_test.sh build/release
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
+source "$root/tests/apps/program_checks.sh"
+
+for document in {1..30}; do
+  for line in {1..6}; do
+    for ((word = 0; word < 4 + (document + line) % 5; ++word)); do
+      words=(the cat dog bird sat ran flew on under mat tree house and saw a red blue)
+      printf '%s ' "${words[(document * 7 + line * 5 + word * (3 + document % 4)) % 17]}"
+    done
+    echo .
+  done
+  echo
+done >corpus.txt
+run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --part-tokens 90 --dropout 0.1
+  --objective mlm+nsp --whole-words --steps 40 --checkpoint-steps 4 --evaluate-steps 10 --cache cache)
+without_times() { sed -E 's/"seconds":[^,]*,//; s/,"tokens_per_second".*//' "$1"; }
+same_as_whole() {
+  cmp --silent "$1/model.safetensors" whole/model.safetensors || wrong "$1 should be the undisturbed run's model"
+  cmp <(without_times whole/metrics.jsonl) <(without_times "$1/metrics.jsonl") || wrong "$1's metrics should be complete"
+}
+
+expect 0 "${run[@]}" --threads 2 --output whole
+[[ $(ls whole/checkpoints | wc -l) -le 3 ]] || wrong "two checkpoints and the best should be kept: $(ls whole/checkpoints)"
+grep --quiet "next sentence: loss" err || wrong "next-sentence prediction should be evaluated"
+grep --quiet '"nsp_accuracy"' whole/metrics.jsonl || wrong "metrics should have that of next sentences"
+
+# --- kill -9, then other numbers of threads
+for threads in 1 2; do
+  "${run[@]}" --threads $threads --output killed --resume >out 2>err </dev/null &
+  until [[ -n $(ls killed/checkpoints 2>/dev/null) ]] || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+  kill -KILL $! 2>/dev/null
+  wait $! 2>/dev/null
+done
+refused 1 "killed/checkpoints --resume --overwrite" "${run[@]}" --output killed
+expect 0 "${run[@]}" --output killed --resume
+same_as_whole killed
+expect 0 "${run[@]}" --output killed --resume  # it is at its end
+same_as_whole killed
+refused 1 "settings steps: 40 there, 50 here" "${run[@]/#40/50}" --output killed --resume
+echo "one more line" >>corpus.txt
+refused 1 "settings text" "${run[@]}" --output killed --resume
+sed -i '$d' corpus.txt
+
+# --- Ctrl-C: the line that it prints continues
+"${run[@]}" --output "with space" >out 2>err </dev/null &
+until grep --quiet "after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+kill -TERM $!
+wait $!
+[[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
+command=$(sed -n 's/^To continue: //p' err)
+[[ $command == *"'with space'"*" --resume" ]] || wrong "the command that continues should be printed, not '$command'"
+bash -c "$command" >out 2>err </dev/null || wrong "'$command' should continue"
+grep --quiet "^Continuing after step" err || wrong "the run should continue"
+same_as_whole "with space"
+
+# --- a damaged checkpoint: the one before is used
+cp -r killed damaged
+newest=$(ls damaged/checkpoints | tail -n 1)
+truncate -s -1000 "damaged/checkpoints/$newest"
+expect 0 "${run[@]}" --output damaged --resume
+grep --quiet "Note: a checkpoint can't be used: .*$newest" err || wrong "a damaged checkpoint should be told"
+same_as_whole damaged
+
+# --- from another model, by the clock, and without a checkpoint yet
+expect 0 bert_pretrain --corpus corpus.txt --model whole --batch-tokens 200 --time 2s --output continued --cache cache --resume
+grep --quiet "^There is no checkpoint in continued/checkpoints yet" err || wrong "that a run begins anew should be told"
+[[ $(cat continued/bertie_training.json) == *'"finished":true}' ]] || wrong "a run by the clock should reach its end"
+cmp --silent whole/vocab.txt continued/vocab.txt || wrong "the vocabulary should be the model's"
+expect 2 bert_pretrain --model whole --preset tiny --output refused
+expect 2 bert_pretrain --steps 5 --time 1h --output refused
+refused 2 "5 is not a time" bert_pretrain --time 5 --output refused
+
+# --- next sentences need documents
+tr -s '\n' <corpus.txt >one_document.txt
+refused 1 "two documents" bert_pretrain --corpus one_document.txt --held-out corpus.txt --preset tiny --vocab-size 100 \
+  --objective mlm+nsp --output refused --cache cache
+report
