@@ -245,8 +245,8 @@ void Checkpoints::save(const ParameterBlock& parameters, const Optimizer& optimi
     metadata[checksum_key] = checksum(tensors, metadata);
     write_safetensors(path_of(position.steps), tensors, metadata);
   } catch (const std::exception& error) {
-    options_.tell(
-        fmt::format("step {} can't be saved, which is tried again later: {}", position.steps, error.what()));
+    std::string stays = saved_ ? fmt::format(", that of step {} stays the newest", *saved_) : "";
+    options_.tell(fmt::format("step {} can't be saved{}: {}", position.steps, stays, error.what()));
     return;
   }
   saved_ = position.steps;

@@ -214,9 +214,9 @@ TEST(Resume, GoesOnWhereTheDiskIsFull) {
   EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &old_limit), 0);
   std::signal(SIGXFSZ, old_handler);
   ASSERT_EQ(run.told.size(), 2u);
-  EXPECT_EQ(run.told[0], "step 4 can't be saved, which is tried again later: [write] can't write '" +
+  EXPECT_EQ(run.told[0], "step 4 can't be saved, that of step 2 stays the newest: [write] can't write '" +
                              folder.path() + "/step-000000004.safetensors': File too large");
-  EXPECT_TRUE(run.told[1].starts_with("step 6 can't be saved")) << run.told[1];
+  EXPECT_TRUE(run.told[1].starts_with("step 6 can't be saved, that of step 2 stays")) << run.told[1];
   EXPECT_EQ(checkpoints.latest()->position.steps, 12);
   EXPECT_EQ(folder.entries(), 2u);
 }
