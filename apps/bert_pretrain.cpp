@@ -108,6 +108,13 @@ class TextReader {
     text.scorable = scorable_tokens(o_, vocabulary);
     check_scorable("corpus", "the text to train on", text.training, text.scorable, vocabulary.unk_id());
     check_scorable("held-out", "the held-out text", text.held_out, text.scorable, vocabulary.unk_id());
+    if (o_.next_sentence)
+      for (auto [option, lines] : {std::pair{"corpus", &text.training}, {"held-out", &text.held_out}})
+        BERTIE_CHECK(
+            lines->documents() >= 2, option,
+            "next-sentence prediction needs at least two documents to train on and two that are held "
+            "out, there is {} (--documents says what ends one)",
+            lines->documents());
     text.is_language = o_.corpus.empty() && splits_ && o_.unscored.empty() && !o_.cased && !o_.whole_words &&
                        o_.documents == Documents::blank_lines &&
                        o_.mask_probability == MaskingOptions::usual_probability && lines_fit(o_) &&

@@ -5,7 +5,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
 source "$root/tests/apps/program_checks.sh"
 
-for document in {1..30}; do
+for document in {1..60}; do
   for line in {1..6}; do
     for ((word = 0; word < 4 + (document + line) % 5; ++word)); do
       words=(the cat dog bird sat ran flew on under mat tree house and saw a red blue)
@@ -76,6 +76,9 @@ refused 2 "5 is not a time" bert_pretrain --time 5 --output refused
 
 # --- next sentences need documents
 tr -s '\n' <corpus.txt >one_document.txt
-refused 1 "two documents" bert_pretrain --corpus one_document.txt --held-out corpus.txt --preset tiny --vocab-size 100 \
-  --objective mlm+nsp --output refused --cache cache
+for texts in "one_document.txt --held-out corpus.txt" "corpus.txt --held-out one_document.txt"; do
+  # shellcheck disable=SC2086  # several words
+  refused 1 "two documents" bert_pretrain --corpus $texts --preset tiny --vocab-size 100 \
+    --objective mlm+nsp --output refused --cache cache
+done
 report
