@@ -173,7 +173,7 @@ std::string short_number(double value) {
     if (size >= unit) return fmt::format("{:.4g}{}", value / (unit == 1e4 ? 1e3 : unit), letter);
   if (size >= 1000) {
     auto whole = static_cast<int64_t>(std::llround(size));
-    return fmt::format("{}{},{:03}", value < 0 ? "−" : "", whole / 1000, whole % 1000);
+    return fmt::format("{}{},{:03}", value < 0 ? "-" : "", whole / 1000, whole % 1000);
   }
   std::string text = fmt::format("{:.4g}", value);
   if (size < 1e-4 && value != 0) {  // 2.5e-06: a zero less

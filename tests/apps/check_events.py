@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """TensorBoard's own reader on the event files that bertie writes.
 
-    python -m venv env && env/bin/pip install tensorboard
-    env/bin/python tests/apps/check_events.py build/release/tests/test_apps   compares, fails where it differs
-    env/bin/python tests/apps/check_events.py build/release/tests/test_apps --write   also makes the reference
-    env/bin/python tests/apps/check_events.py --metrics metrics.jsonl tensorboard   of a run: all its scalars
+    python=$(scripts/python_env.sh)
+    $python tests/apps/check_events.py build/release/tests/test_apps           compares, fails where it differs
+    $python tests/apps/check_events.py build/release/tests/test_apps --write   also makes the reference
+    $python tests/apps/check_events.py --metrics metrics.jsonl tensorboard     of a run: all its scalars
 
 The reference, tests/apps/reference/events.bin, is what tensorboard_test.cpp compares with, so that the tests need no
-TensorBoard. Made with tensorboard 2.21.0.
+TensorBoard.
 """
 
 import json
