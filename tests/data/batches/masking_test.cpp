@@ -181,7 +181,7 @@ TEST(Masking, WholeWords) {
   std::vector<bool> is_scored(clean.ids.size());
   for (int64_t row : masked.scored_rows.to_vector<int64_t>()) is_scored[row] = true;
   std::vector<int64_t> scored(words.size());
-  int64_t together = 0, pieces = 0, hidden = 0, both_hidden = 0, whole = 0;
+  int64_t together = 0, across_unscored = 0, pieces = 0, hidden = 0, both_hidden = 0, whole = 0;
   for (int n = 0; n < count; ++n) {
     size_t begin = n * sequence.size();
     for (size_t w = 0; w < words.size(); ++w) {
@@ -189,6 +189,7 @@ TEST(Masking, WholeWords) {
       scored[w] += is_scored[begin + words[w][0]];
     }
     together += is_scored[begin + 2] && is_scored[begin + 3];  // two words
+    across_unscored += is_scored[begin + 4] && is_scored[begin + 6];
     for (size_t piece : {0, 5, 9, 15, 18}) ASSERT_FALSE(is_scored[begin + piece]);
     if (!is_scored[begin + 11]) continue;
     ++whole;
@@ -200,6 +201,7 @@ TEST(Masking, WholeWords) {
   }
   for (int64_t n : scored) expect_binomial(n, count, 0.15);
   expect_binomial(together, count, 0.15 * 0.15);
+  expect_binomial(across_unscored, count, 0.15 * 0.15);
   expect_binomial(hidden, pieces, 0.8);
   expect_binomial(both_hidden, whole, 0.8 * 0.8);  // each by a draw of its own
   // A batch of one word, until it is scored.
