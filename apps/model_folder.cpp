@@ -134,7 +134,10 @@ std::vector<Record> ModelFolder::metrics_before(int64_t steps) const {
   std::string path = path_ + "/" + unfinished_metrics;
   for (int i = 0; !fs::exists(path); ++i) {
     std::string place = i == 0 ? path_ : path_ + "/" + unfinished(i);
-    if (i > 0 && !fs::exists(place)) break;
+    if (i > 0 && !fs::exists(place)) {  // of a later step, whose checkpoint was damaged
+      path = path_ + "/metrics.jsonl";
+      break;
+    }
     if (steps_of(place) == steps) path = place + "/metrics.jsonl";
   }
   try {
