@@ -70,8 +70,9 @@ void train(const Options& o) {
   { AtomicFile probe(o.output); }  // finds out now whether it can be written
   TokenizerOptions options;
   options.words.do_lower_case = !o.cased;
-  Corpus corpus =
-      read_training_text(o.corpus, Documents::blank_lines, std::filesystem::temp_directory_path().string());
+  std::error_code error;
+  std::string folder = std::filesystem::temp_directory_path(error).string();
+  Corpus corpus = read_training_text(o.corpus, Documents::blank_lines, error ? "." : folder);
   note_corpus(corpus);
   WordCounts counts = count_training_words(corpus, HeldOutRule(), options.words);
   std::optional<Progress> stage(std::in_place, "Making the vocabulary");

@@ -31,28 +31,6 @@ std::string file_of(const std::string& store, const std::string& part, const cha
   return fmt::format("{}/{}.{}", store, part, kind);
 }
 
-std::string fingerprint_of(const Corpus& corpus, const Tokenizer& tokenizer,
-                           const TokenStoreOptions& options) {
-  ContentHash hash;
-  hash.add_item(format_version);
-  hash.add_item(name_of(corpus.ends));
-  for (const CorpusSource& source : corpus.sources)
-    if (source.lines > 0) hash.add_item(source.hash);
-  const Vocabulary& vocabulary = tokenizer.vocabulary();
-  for (const std::string& token : vocabulary.tokens()) hash.add_item(token);
-  for (const AddedToken& token : vocabulary.added_tokens()) {
-    hash.add_item(token.content);
-    for (bool property : {token.special, token.normalized, token.single_word, token.lstrip, token.rstrip})
-      hash.add_item(int64_t{property});
-  }
-  const WordSplitterOptions& words = tokenizer.options().words;
-  for (bool property : {words.do_lower_case, words.strips_accents(), words.tokenize_chinese_chars,
-                        tokenizer.options().split_special_tokens, options.hold_out})
-    hash.add_item(int64_t{property});
-  hash.add_item(options.max_length);
-  return hash.hex();
-}
-
 // Writes numbers one after the other.
 template <class T>
 class NumberFile {
@@ -248,6 +226,28 @@ TokenizedLines map_part(const std::string& store, const std::string& name, const
 
 }  // namespace
 
+std::string token_store_fingerprint(const Corpus& corpus, const Tokenizer& tokenizer,
+                                    const TokenStoreOptions& options) {
+  ContentHash hash;
+  hash.add_item(format_version);
+  hash.add_item(name_of(corpus.ends));
+  for (const CorpusSource& source : corpus.sources)
+    if (source.lines > 0) hash.add_item(source.hash);
+  const Vocabulary& vocabulary = tokenizer.vocabulary();
+  for (const std::string& token : vocabulary.tokens()) hash.add_item(token);
+  for (const AddedToken& token : vocabulary.added_tokens()) {
+    hash.add_item(token.content);
+    for (bool property : {token.special, token.normalized, token.single_word, token.lstrip, token.rstrip})
+      hash.add_item(int64_t{property});
+  }
+  const WordSplitterOptions& words = tokenizer.options().words;
+  for (bool property : {words.do_lower_case, words.strips_accents(), words.tokenize_chinese_chars,
+                        tokenizer.options().split_special_tokens, options.hold_out})
+    hash.add_item(int64_t{property});
+  hash.add_item(options.max_length);
+  return hash.hex();
+}
+
 TokenStore open_token_store(const std::string& cache, const std::string& fingerprint,
                             const Vocabulary& vocabulary) {
   std::string store = cache + "/" + fingerprint, path = store + "/" + manifest_name;
@@ -267,7 +267,8 @@ TokenStore open_token_store(const std::string& cache, const std::string& fingerp
 
 TokenStore tokenize_corpus(const Corpus& corpus, const Tokenizer& tokenizer, const std::string& cache,
                            const TokenStoreOptions& options) {
-  std::string fingerprint = fingerprint_of(corpus, tokenizer, options), store = cache + "/" + fingerprint;
+  std::string fingerprint = token_store_fingerprint(corpus, tokenizer, options),
+              store = cache + "/" + fingerprint;
   std::optional<FolderLock> lock;  // others who want the same store wait until it is there
   std::error_code error;
   while (!lock) {

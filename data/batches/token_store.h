@@ -36,6 +36,10 @@ struct TokenStoreOptions {
 TokenStore tokenize_corpus(const Corpus& corpus, const Tokenizer& tokenizer, const std::string& cache,
                            const TokenStoreOptions& options);
 
+// The fingerprint of that store, without making it: another one than before means another text or tokenizer.
+std::string token_store_fingerprint(const Corpus& corpus, const Tokenizer& tokenizer,
+                                    const TokenStoreOptions& options);
+
 // A store that is in the cache, without its text, to go on with. Throws an Error that names the file where it
 // isn't complete, is damaged (sizes, offsets and ids are looked at), or is one of another vocabulary.
 TokenStore open_token_store(const std::string& cache, const std::string& fingerprint,

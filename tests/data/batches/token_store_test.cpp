@@ -5,11 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "bertie/autograd/random.h"
@@ -174,6 +175,8 @@ TEST_F(Store, IsUsedAgainWhenNothingChanged) {
   EXPECT_TRUE(tokenized_);
   TokenStore second = tokenize_file();
   EXPECT_FALSE(tokenized_);
+  EXPECT_EQ(token_store_fingerprint(read_corpus({text_}), tokenizer(), {.max_length = max_length}),
+            first.fingerprint);
   EXPECT_EQ(second.fingerprint, first.fingerprint);
   EXPECT_EQ(first.fingerprint.size(), 32u);
   expect_same(first.training, second.training);
@@ -280,7 +283,6 @@ TEST_F(Store, WhatIsHalfWrittenIsWrittenAnew) {
 TEST_F(Store, AKilledProgramLeavesNothingInTheWay) {
   write_file_atomically(text_, random_text(3000));
   Corpus corpus = read_corpus({text_});
-  set_thread_count(1);
   pid_t child = ::fork();
   if (child == 0) {
     tokenize_corpus(corpus, tokenizer(), cache_,
