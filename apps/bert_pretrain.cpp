@@ -1,20 +1,16 @@
 // Pre-trains a BERT by masked language modeling, with or without next-sentence prediction, and writes a model
 // directory.
-#include <filesystem>
-
 #include "apps/held_out_report.h"
 #include "apps/model_folder.h"
 #include "apps/options.h"
 #include "apps/pretrain_options.h"
+#include "apps/pretraining_text.h"
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
 #include "apps/run_log.h"
-#include "apps/text_report.h"
-#include "apps/training_text.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
-#include "bertie/data/tokenizer/wordpiece_trainer.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
@@ -27,134 +23,12 @@ namespace {
 
 using Options = PretrainOptions;
 
-std::string cache_folder(const Options& o) {
-  namespace fs = std::filesystem;
-  if (!o.cache.empty()) return o.cache;
-  return (fs::absolute(o.output) / "").lexically_normal().parent_path().string() + "-cache";
-}
-
-Vocabulary vocabulary_for(const Options& o, const Corpus& corpus, const HeldOutRule& rule,
-                          const WordSplitterOptions& words) {
-  if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
-  if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
-  WordPieceTrainerOptions trainer;
-  trainer.size = o.vocab_size.value_or(trainer.size);
-  trainer.alphabet_limit = o.alphabet.value_or(trainer.alphabet_limit);
-  WordCounts counts = count_training_words(corpus, rule, words);
-  Progress stage("Making the vocabulary");
-  return train_wordpiece(counts, trainer);
-}
-
-std::vector<bool> scorable_tokens(const Options& o, const Vocabulary& vocabulary) {
-  std::vector<bool> scorable = ordinary_tokens(vocabulary);
-  for (const std::string& word : o.unscored) {
-    std::optional<int32_t> id = vocabulary.find(word);
-    BERTIE_CHECK(id.has_value(), "unscored", "the vocabulary has no token '{}'", word);
-    scorable[*id] = false;
-  }
-  return scorable;
-}
-
-// The text as a model of this tokenizer sees it.
-struct Text {
-  TokenizedLines training, held_out;
-  std::string fingerprint, held_out_fingerprint;
-  std::vector<bool> scorable;
-  bool is_language;  // held-out lines are as language() makes them and masked so that the best score is known
-};
-
-// With [CLS] and [SEP].
-int64_t tokens_of(const TokenizedLines& lines) {
-  return static_cast<int64_t>(lines.ids.size()) + 2 * lines.size();
-}
-
-// Whole lines of the language, alone or in pairs, fit into a sequence.
-bool lines_fit(const Options& o) {
-  int64_t longest = language().longest();
-  return o.max_length >= (o.next_sentence ? 2 * longest + 3 : longest + 2);
-}
-
-class TextReader {
- public:
-  explicit TextReader(const Options& o)
-      : o_(o),
-        cache_(cache_folder(o)),
-        corpus_(o.corpus.empty() ? text_corpus("the default text", language_text(), o.documents)
-                                 : read_training_text(o.corpus, o.documents, cache_)),
-        splits_(o.held_out.empty()) {
-    note_corpus(corpus_);
-    if (splits_)
-      rule_ = HeldOutRule(corpus_);
-    else
-      held_out_ = read_training_text(o.held_out, o.documents, cache_);
-    note_corpus(held_out_);
-  }
-
-  Tokenizer new_tokenizer() const {
-    TokenizerOptions options;
-    options.words.do_lower_case = !o_.cased;
-    return Tokenizer(vocabulary_for(o_, corpus_, rule_, options.words), options);
-  }
-
-  Text tokenize(const Tokenizer& tokenizer) const {
-    TokenStore store = tokenize_training_text(corpus_, tokenizer, cache_, o_.max_length, splits_);
-    Text text{store.training, store.held_out, store.fingerprint, "", {}, false};
-    if (!splits_) {
-      TokenStore held_out = tokenize_training_text(held_out_, tokenizer, cache_, o_.max_length, false);
-      text.held_out = held_out.training;
-      text.held_out_fingerprint = held_out.fingerprint;
-    }
-    const Vocabulary& vocabulary = tokenizer.vocabulary();
-    text.scorable = scorable_tokens(o_, vocabulary);
-    check_scorable("corpus", "the text to train on", text.training, text.scorable, vocabulary.unk_id());
-    check_scorable("held-out", "the held-out text", text.held_out, text.scorable, vocabulary.unk_id());
-    if (o_.next_sentence)
-      for (auto [option, lines] : {std::pair{"corpus", &text.training}, {"held-out", &text.held_out}})
-        BERTIE_CHECK(
-            lines->documents() >= 2, option,
-            "next-sentence prediction needs at least two documents to train on and two that are held "
-            "out, there is {} (--documents says what ends one)",
-            lines->documents());
-    text.is_language = o_.corpus.empty() && splits_ && o_.unscored.empty() && !o_.cased && !o_.whole_words &&
-                       o_.documents == Documents::blank_lines &&
-                       o_.mask_probability == MaskingOptions::usual_probability && lines_fit(o_) &&
-                       vocabulary.tokens() == language_vocabulary().tokens();
-    report(text, vocabulary);
-    return text;
-  }
-
- private:
-  void report(const Text& text, const Vocabulary& vocabulary) const {
-    message("Text: {} lines in {} documents, {} tokens to train on, {} held out; vocabulary {}",
-            corpus_.lines, corpus_.documents, text.training.ids.size(), text.held_out.ids.size(),
-            vocabulary.size());
-    double share = unknown_share(text.training, vocabulary.unk_id()),
-           held_out_share = unknown_share(text.held_out, vocabulary.unk_id());
-    message("[UNK]: {:.2f} % of the tokens to train on, {:.2f} % of those held out", 100 * share,
-            100 * held_out_share);
-    std::string advice = o_.vocab.empty() && o_.model.empty() ? "A larger --alphabet knows more characters"
-                                                              : "A vocabulary of this text would know it";
-    note_unknown("the text to train on", share, advice);
-    note_unknown("the held-out text", held_out_share, advice);
-    note_known_lines(text.training, text.held_out);
-    if (o_.corpus.empty() && !text.is_language)
-      message(
-          "Note: the best possible score is known only for the default text with its own vocabulary, whole "
-          "lines and all words scored");
-  }
-
-  const Options& o_;
-  std::string cache_;
-  Corpus corpus_, held_out_;
-  bool splits_;
-  HeldOutRule rule_;
-};
-
-MlmBatches make_batches(const BertForMaskedLM*, const Options&, const Text&, const TokenizedLines& lines,
-                        const Vocabulary& vocabulary, Masking masking, int64_t batch_tokens, uint64_t seed) {
+MlmBatches make_batches(const BertForMaskedLM*, const Options&, const PretrainingText&,
+                        const TokenizedLines& lines, const Vocabulary& vocabulary, Masking masking,
+                        int64_t batch_tokens, uint64_t seed) {
   return {lines, vocabulary, std::move(masking), batch_tokens, seed};
 }
-PairBatches make_batches(const BertForPreTraining*, const Options& o, const Text& text,
+PairBatches make_batches(const BertForPreTraining*, const Options& o, const PretrainingText& text,
                          const TokenizedLines& lines, const Vocabulary& vocabulary, Masking masking,
                          int64_t batch_tokens, uint64_t seed) {
   PairOptions pairs;
@@ -182,7 +56,7 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
 
 // What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, const Text& text) {
+                        int64_t batch_tokens, const PretrainingText& text) {
   return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
                 {"mask_probability", o.mask_probability},
                 {"whole_words", o.whole_words},
@@ -231,7 +105,8 @@ MeteredStep metered(const StepReport& step, const PretrainingObjective& objectiv
           metrics};
 }
 
-void note_settings(const Options& o, const TrainingOptions& options, int64_t batch_tokens, const Text& text) {
+void note_settings(const Options& o, const TrainingOptions& options, int64_t batch_tokens,
+                   const PretrainingText& text) {
   if (options.schedule.warmup > 1)
     message("Note: the warm-up of {} steps is longer than the run, so the learning rate never reaches {}",
             o.warmup.value_or(0), options.schedule.peak);
@@ -251,7 +126,7 @@ void check_checkpoints(const Options& o) {
 
 template <class Model>
 void train_model(const Options& o, const FactTable& given, const std::string& command, ModelFolder& folder,
-                 const Text& text, const Tokenizer& tokenizer, std::unique_ptr<Model> model,
+                 const PretrainingText& text, const Tokenizer& tokenizer, std::unique_ptr<Model> model,
                  std::optional<int64_t> max_length) {
   const BertConfig& config = model->config();
   BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
@@ -373,20 +248,20 @@ template <class Model>
 void pretrain(const Options& o, const FactTable& given, const std::string& command) {
   ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoint_folder(o)));
   check_checkpoints(o);
-  TextReader reader(o);
+  PretrainingTextReader reader(o);
   if (!o.model.empty()) {
     PretrainedOptions with_new_head;
     with_new_head.allow_new_head = true;
     Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
     for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
     pretrained.model->train();
-    Text text = reader.tokenize(pretrained.tokenizer);
+    PretrainingText text = reader.tokenize(pretrained.tokenizer);
     train_model(o, given, command, folder, text, pretrained.tokenizer, std::move(pretrained.model),
                 pretrained.max_length);
     return;
   }
   Tokenizer tokenizer = reader.new_tokenizer();
-  Text text = reader.tokenize(tokenizer);
+  PretrainingText text = reader.tokenize(tokenizer);
   BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
   config.vocab_size = tokenizer.vocabulary().size();
   if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
