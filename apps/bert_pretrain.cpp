@@ -282,14 +282,17 @@ int main(int argc, char** argv) {
       "bert_pretrain"};
   Options options;
   declare_pretrain_options(app, options);
-  std::string command = shell_command(argc, argv);
+  std::string command;  // that continues the run
+  for (int i = 0; i < argc; ++i)
+    if (std::string word = argv[i]; word != "--overwrite" && word != "--resume")
+      command += shell_word(word) + " ";
+  command += "--resume";
   return run_program(app, argc, argv, [&] {
     if (options.write_corpus) {
       write_file_atomically(*options.write_corpus, language_text());
       return result("{}", *options.write_corpus);
     }
     FactTable given = given_options(app);
-    if (!options.resume) command += " --resume";
     options.next_sentence ? pretrain<BertForPreTraining>(options, given, command)
                           : pretrain<BertForMaskedLM>(options, given, command);
   });

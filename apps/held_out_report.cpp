@@ -80,8 +80,8 @@ Record HeldOutReport<Model>::run(Model& model, int64_t step, bool last) {
       "positions",
       step, mlm.loss, unigram_score_.loss, mlm.accuracy, unigram_score_.accuracy, mlm.scored);
   if (const NextSentenceScore& next = score.next_sentence; next.pairs > 0)
-    message("  next sentence: loss {:.4f} (a coin {:.4f}), accuracy {:.3f}, {} pairs", next.loss, std::log(2.0),
-            next.accuracy, next.pairs);
+    message("  next sentence: loss {:.4f} (a coin {:.4f}), accuracy {:.3f}, {} pairs", next.loss,
+            std::log(2.0), next.accuracy, next.pairs);
   Record unigram = to_json(unigram_score_);
   if (score.next_sentence.pairs > 0) {  // its loss isn't that of both
     unigram["mlm_loss"] = unigram_score_.loss;

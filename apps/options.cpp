@@ -258,19 +258,11 @@ CLI::Option* take_brackets(CLI::Option* option) {
   return option->expected(1, 1 << 24)->allow_extra_args(false);
 }
 
-std::string shell_command(int argc, char** argv) {
+std::string shell_word(std::string word) {
   constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-  std::string command;
-  for (int i = 0; i < argc; ++i) {
-    std::string word = argv[i];
-    if (word.empty() || word.find_first_not_of(plain) != std::string::npos) {
-      for (size_t at = 0; (at = word.find('\'', at)) != std::string::npos; at += 4)
-        word.replace(at, 1, "'\\''");
-      word = "'" + word + "'";
-    }
-    command += (i > 0 ? " " : "") + word;
-  }
-  return command;
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  for (size_t at = 0; (at = word.find('\'', at)) != std::string::npos; at += 4) word.replace(at, 1, "'\\''");
+  return "'" + word + "'";
 }
 
 // By the least number of letters to insert, leave out or replace (Levenshtein); a beginning is near, too.

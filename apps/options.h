@@ -30,8 +30,8 @@ CLI::Validator number_in(double low, double high);
 // UNK.
 CLI::Option* take_brackets(CLI::Option* option);
 
-// The command line, as a shell takes it.
-std::string shell_command(int argc, char** argv);
+// A word of a command line, as a shell takes it: in quotes where it needs them.
+std::string shell_word(std::string word);
 
 // The one of the names that a mistyped one may have meant, or nothing where none is near.
 std::optional<std::string> nearest_name(const std::string& mistyped, const std::vector<std::string>& names);

@@ -88,8 +88,7 @@ void declare_model(CLI::App& app, PretrainOptions& o) {
 
 void declare_objective(CLI::App& app, PretrainOptions& o) {
   app.add_option_function<std::string>(
-         "--objective",
-         [&o](const std::string& name) { o.next_sentence = name == "mlm+nsp"; },
+         "--objective", [&o](const std::string& name) { o.next_sentence = name == "mlm+nsp"; },
          "Masked words alone, or with next-sentence prediction, on pairs of segments of the documents "
          "(default: mlm)")
       ->check(CLI::IsMember({"mlm", "mlm+nsp"}));
@@ -145,7 +144,8 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
   app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm; 0: Adam")
       ->check(number_in(0, 1e3))
       ->capture_default_str();
-  app.add_option("--max-gradient-norm", o.max_gradient_norm, "Larger gradients are scaled down to it; 0: never")
+  app.add_option("--max-gradient-norm", o.max_gradient_norm,
+                 "Larger gradients are scaled down to it; 0: never")
       ->check(number_in(0, 1e9))
       ->capture_default_str();
   app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
@@ -163,7 +163,8 @@ void declare_output(CLI::App& app, PretrainOptions& o) {
   app.add_option("--checkpoint-steps", o.checkpoint_steps, "Steps between checkpoints; 0: by time alone")
       ->transform(integer_in(0, many))
       ->capture_default_str();
-  app.add_option("--checkpoint-minutes", o.checkpoint_minutes, "Minutes between checkpoints; 0: by steps alone")
+  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
+                 "Minutes between checkpoints; 0: by steps alone")
       ->check(number_in(0, 1e6))
       ->capture_default_str();
   auto* resume = app.add_flag("--resume", o.resume,
