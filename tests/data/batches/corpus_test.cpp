@@ -361,6 +361,8 @@ TEST(Corpus, SameOnAnyNumberOfThreads) {
   EXPECT_EQ(one.sources[0].hash, three.sources[0].hash);
   EXPECT_EQ(one.replaced, 100'000);
   EXPECT_EQ(three.replaced, 100'000);
+  EXPECT_EQ(one.sources[0].first_replaced_line, 1);
+  EXPECT_EQ(three.sources[0].first_replaced_line, 1);
   EXPECT_TRUE(one_lines.lines == three_lines.lines);
   EXPECT_EQ(one_lines.document_offsets, three_lines.document_offsets);
 }
