@@ -1,4 +1,4 @@
-// docs/train_on_your_text.md: its options, defaults, lines of output and sizes are those of the program and
+// docs/pretrain.md: its options, defaults, lines of output and sizes are those of the program and
 // the models.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ std::string text_of(const std::string& path) {
   return read_file(std::string(BERTIE_SOURCE_DIR) + "/" + path);
 }
 
-std::string page() { return text_of("docs/train_on_your_text.md"); }
+std::string page() { return text_of("docs/pretrain.md"); }
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -32,7 +32,7 @@ std::set<std::string> options_in(const std::string& text) {
   return names;
 }
 
-TEST(DocsTrainOnYourText, OptionsAreTheProgramsAndAllAreThere) {
+TEST(DocsPretrain, OptionsAreTheProgramsAndAllAreThere) {
   std::string program = text_of("apps/pretrain_options.cpp") + text_of("apps/training_text.cpp") +
                         text_of("apps/program.cpp"),
               text = page();
@@ -64,7 +64,7 @@ Sizes sizes_of(const BertConfig& c) {
 
 std::string in_millions(double x) { return fmt::format("{:.2f} M", x / 1e6); }
 
-TEST(DocsTrainOnYourText, PresetsAndTheirDefaults) {
+TEST(DocsPretrain, PresetsAndTheirDefaults) {
   struct Row {
     const char *preset, *rate;
     int64_t steps, batch_tokens;
@@ -90,7 +90,7 @@ TEST(DocsTrainOnYourText, PresetsAndTheirDefaults) {
 }
 
 // The formula of the page against models.
-TEST(DocsTrainOnYourText, SizesAreThoseOfTheModels) {
+TEST(DocsPretrain, SizesAreThoseOfTheModels) {
   for (const char* preset : {"tiny", "mini"}) {
     BertConfig config = bert_preset(preset);
     config.vocab_size = 300;
@@ -106,7 +106,7 @@ TEST(DocsTrainOnYourText, SizesAreThoseOfTheModels) {
   }
 }
 
-TEST(DocsTrainOnYourText, LinesOfOutputAreTheProgramsWords) {
+TEST(DocsPretrain, LinesOfOutputAreTheProgramsWords) {
   std::string program = text_of("apps/held_out_report.cpp"), text = page();
   for (const char* words : {"Scored of the held-out text: ", "Held-out text after step ",
                             "  where [MASK] hides the word: loss ", "with the context of another line: "}) {
