@@ -16,7 +16,7 @@ for document in {1..60}; do
   echo
 done >corpus.txt
 run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --part-tokens 90 --dropout 0.1
-  --objective mlm+nsp --whole-words --steps 40 --checkpoint-steps 4 --evaluate-steps 10 --cache cache)
+  --objective mlm+nsp --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
 steps() { sed -n -E '/"kind":"training"/ { s/"seconds":[^,]*,//; s/,"tokens_per_second".*//; p }' "$1"; }
 same_as_whole() {
   cmp --silent "$1/model.safetensors" whole/model.safetensors || wrong "$1 should be the undisturbed run's model"
@@ -40,8 +40,8 @@ expect 0 "${run[@]}" --output killed --resume
 same_as_whole killed
 expect 0 "${run[@]}" --output killed --resume  # it is at its end
 same_as_whole killed
-expect 1 "${run[@]/#40/50}" --output killed --resume
-grep --quiet "run with other settings" err && grep --quiet "steps: 40 there, 50 here" err || wrong "other settings should be named"
+expect 1 "${run[@]/#120/150}" --output killed --resume
+grep --quiet "run with other settings" err && grep --quiet "steps: 120 there, 150 here" err || wrong "other settings should be named"
 echo "one more line" >>corpus.txt
 expect 1 "${run[@]}" --output killed --resume
 grep --quiet '^  text: ".*" there, ".*" here' err || wrong "a text that changed should be named"
@@ -49,7 +49,7 @@ sed -i '$d' corpus.txt
 
 # --- Ctrl-C: the line that it prints continues
 "${run[@]}" --output "with space" >out 2>err </dev/null &
-until grep --quiet "after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
 kill -TERM $!
 wait $!
 [[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
