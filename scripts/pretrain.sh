@@ -55,7 +55,8 @@ if [[ $# -eq 0 ]] && grep --quiet --no-messages '"finished":true' "$output/berti
   exit
 fi
 # What learns the text that comes along, in a minute or two on two cores.
-given --corpus || given --preset || given --config || given --steps || given --epochs || given --learning-rate ||
+given --corpus || given --preset || given --config || given --model || given --steps || given --epochs ||
+  given --tokens || given --time || given --learning-rate ||
   options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
 echo "pretrain: bert_pretrain ${options[*]} $*"
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
