@@ -255,7 +255,7 @@ for command in "next_word" "next_word --help" "bert_fill_mask --model model --te
 done
 
 # --- the progress line on a terminal is never wider than that
-if command -v script >/dev/null; then
+if script --quiet --return --command true typescript >/dev/null 2>&1 </dev/null; then  # there are pseudo-terminals
   for columns in 40 80; do
     # shellcheck disable=SC2016
     timeout 120 script --quiet --return --command "stty cols $columns; COLUMNS=200 bert_pretrain --corpus corpus.txt \
