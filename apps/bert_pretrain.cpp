@@ -114,14 +114,14 @@ void note_settings(const Options& o, const TrainingOptions& options, int64_t bat
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass", tokens);
 }
 
-std::string checkpoint_folder(const Options& o) { return o.output + "/checkpoints"; }
+std::string checkpoints_of(const Options& o) { return o.output + "/" + checkpoint_folder; }
 
-// Before any text is read. The checkpoints of another run are only removed where that was asked for.
+// Before any text is read: the checkpoints of another run are only removed where that was asked for.
 void check_checkpoints(const Options& o) {
   if (!o.resume && !o.overwrite)
-    BERTIE_CHECK(!Checkpoints::any_in(checkpoint_folder(o)), "output",
+    BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(o)), "output",
                  "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
-                 checkpoint_folder(o));
+                 checkpoints_of(o));
 }
 
 template <class Model>
@@ -159,7 +159,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   objective_options.seed = static_cast<uint64_t>(o.seed);
   if (o.part_tokens) objective_options.max_part_tokens = *o.part_tokens;
   PretrainingObjective objective(*model, training, objective_options);
-  Checkpoints checkpoints({.folder = checkpoint_folder(o),
+  Checkpoints checkpoints({.folder = checkpoints_of(o),
                            .configuration = settings_of(o, options, config, batch_tokens, text),
                            .every_steps = o.checkpoint_steps,
                            .every_seconds = 60 * o.checkpoint_minutes,
@@ -172,7 +172,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
       kept = folder.metrics_before(options.start.steps);
       message("Continuing after step {}, from {}", options.start.steps, checkpoint->file.path);
     } else {
-      message("There is no checkpoint in {} yet: the run begins", checkpoint_folder(o));
+      message("There is no checkpoint in {} yet: the run begins", checkpoints_of(o));
     }
   }
 
@@ -230,7 +230,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   } catch (const std::exception&) {
     progress.reset();
     if (std::optional<int64_t> saved = checkpoints.saved_steps())
-      message("Note: the checkpoint of step {} is in {}", *saved, checkpoint_folder(o));
+      message("Note: the checkpoint of step {} is in {}", *saved, checkpoints_of(o));
     if (done > options.start.steps) folder.rescue(*model, tokenizer, {done, planned});
     throw;
   }
@@ -246,7 +246,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
 
 template <class Model>
 void pretrain(const Options& o, const FactTable& given, const std::string& command) {
-  ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoint_folder(o)));
+  ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoints_of(o)));
   check_checkpoints(o);
   PretrainingTextReader reader(o);
   if (!o.model.empty()) {

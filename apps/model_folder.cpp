@@ -81,8 +81,9 @@ ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
   if (!there.empty() && !overwrite_) {
     size_t count = there.size();
     there.resize(std::min<size_t>(count, 5));
-    fail("output", "a model's files are in {} already ({}{}{}); --overwrite replaces them", path_,
-         fmt::join(there, ", "), count > there.size() ? ", …" : "", progress_of(path_));
+    fail("output", "a model's files are in {} already ({}{}{}); {}--overwrite replaces them", path_,
+         fmt::join(there, ", "), count > there.size() ? ", …" : "", progress_of(path_),
+         fs::exists(path_ + "/" + checkpoint_folder) ? "--resume continues their run, " : "");
   }
   for (const std::string& name : there)
     BERTIE_CHECK(name != "modules.json", "output",

@@ -15,6 +15,9 @@ namespace bertie {
 constexpr const char* unfinished_metrics = "unfinished-metrics.jsonl";
 constexpr const char* unfinished_report = "unfinished-report.html";
 
+// The folder within, from which the program continues a run.
+constexpr const char* checkpoint_folder = "checkpoints";
+
 class ModelFolder {
  public:
   struct Run {

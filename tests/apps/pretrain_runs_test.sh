@@ -38,6 +38,7 @@ done
 refused 1 "killed/checkpoints --resume --overwrite" "${run[@]}" --output killed
 expect 0 "${run[@]}" --output killed --resume
 same_as_whole killed
+refused 1 "killed already --resume --overwrite" "${run[@]}" --output killed
 expect 0 "${run[@]}" --output killed --resume  # it is at its end
 same_as_whole killed
 expect 1 "${run[@]/#120/150}" --output killed --resume
