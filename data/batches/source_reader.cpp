@@ -12,7 +12,7 @@
 namespace bertie {
 namespace {
 
-constexpr LineBlocks::Sizes sizes{4 << 20, 16 << 20};
+constexpr LineBlocks::Sizes sizes{4 << 20, 16 << 20, true};
 constexpr int64_t binary_probe_bytes = 64 << 10;
 constexpr int64_t lines_per_task = 512;
 
