@@ -8,14 +8,12 @@
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
-#include "apps/run_log.h"
+#include "apps/training_run.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
-#include "bertie/nn/training.h"
-#include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
 
@@ -115,21 +113,10 @@ void note_settings(const Options& o, const TrainingOptions& options, int64_t bat
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass", tokens);
 }
 
-std::string checkpoints_of(const Options& o) { return o.output + "/" + checkpoint_folder; }
-
-// Before any text is read: the checkpoints of another run are only removed where that was asked for.
-void check_checkpoints(const Options& o) {
-  if (!o.resume && !o.overwrite)
-    BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(o)), "output",
-                 "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
-                 checkpoints_of(o));
-}
-
 template <class Model>
-void train_model(const Options& o, const FactTable& given, const std::string& command, ModelFolder& folder,
-                 const PretrainingText& text, const Tokenizer& tokenizer, std::unique_ptr<Model> model,
-                 std::optional<int64_t> max_length) {
-  const BertConfig& config = model->config();
+void train_model(const Options& o, const FactTable& given, ModelFolder& folder, const PretrainingText& text,
+                 const Tokenizer& tokenizer, Model& model, std::optional<int64_t> max_length) {
+  const BertConfig& config = model.config();
   BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
                "{} is over the model's {} positions", o.max_length, config.max_position_embeddings);
   const Vocabulary& vocabulary = tokenizer.vocabulary();
@@ -138,116 +125,55 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   MaskingOptions masking{o.mask_probability, {}};
   if (o.whole_words) masking.continues_word = continuing_tokens(vocabulary);
   auto training =
-      make_batches(model.get(), o, text, text.training, vocabulary,
+      make_batches(&model, o, text, text.training, vocabulary,
                    Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens, o.seed);
-  auto held_out = make_batches(model.get(), o, text, text.held_out, vocabulary,
+  auto held_out = make_batches(&model, o, text, text.held_out, vocabulary,
                                Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
-  ParameterBlock parameters(*model);
+  ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
-  bool timed = options.seconds > 0;
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters.size(),
-          timed ? duration(options.seconds) + " in steps" : fmt::format("{} steps", options.steps),
+          o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
   note_settings(o, options, batch_tokens, text);
 
   PretrainingObjective::Options objective_options;
   objective_options.seed = static_cast<uint64_t>(o.seed);
   if (o.part_tokens) objective_options.max_part_tokens = *o.part_tokens;
-  PretrainingObjective objective(*model, training, objective_options);
-  Checkpoints checkpoints({.folder = checkpoints_of(o),
-                           .configuration = settings_of(o, options, config, batch_tokens, text),
-                           .every_steps = o.checkpoint_steps,
-                           .every_seconds = 60 * o.checkpoint_minutes,
-                           .tell = [](const std::string& note) { message("Note: {}", note); }});
-  options.checkpoints = &checkpoints;
-  std::vector<Record> kept;
-  if (o.resume) {
-    if (std::optional<Checkpoint> checkpoint = checkpoints.latest()) {
-      options.start = checkpoints.restore(*checkpoint, parameters, optimizer, objective);
-      kept = folder.metrics_before(options.start.steps);
-      message("Continuing after step {}, from {}", options.start.steps, checkpoint->file.path);
-    } else {
-      message("There is no checkpoint in {} yet: the run begins", checkpoints_of(o));
-    }
-  }
-
+  PretrainingObjective objective(model, training, objective_options);
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
                               text.is_language);
-  double sgemm_gflops = measure_sgemm_gflops();
-  int64_t done = options.start.steps, planned = options.steps;
-  std::optional<Record> untrained;
-  if (done == 0) untrained = report.run(*model, 0, false);
-  folder.begin();
-  if (o.overwrite) checkpoints.remove_all();
-  RunLog log(folder,
-             {o.next_sentence ? "BERT, masked words and next sentence" : "BERT, masked language modeling",
-              options.steps,
-              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), given,
-               machine_facts(sgemm_gflops)}},
-             o.tensorboard, kept, done);
-  if (untrained) log.add(*untrained);
-  TrainingMeter meter(sgemm_gflops, kept);
-  // What is shown as done, and the next evaluation, are counted in steps, or in seconds where the run is.
-  auto length = timed ? static_cast<int64_t>(options.seconds) : options.steps;
-  auto progress = std::make_optional<Progress>(timed ? "Training (seconds)" : "Training", length);
-  int64_t evaluated = timed ? 4 * static_cast<int64_t>(options.start.seconds) / length : 0;
-  double recorded = options.start.seconds;
-  auto evaluation_due = [&](const StepReport& step) {
-    if (o.evaluate_steps) return done % *o.evaluate_steps == 0;
-    if (!timed) return done % std::max<int64_t>(1, options.steps / 4) == 0;
-    int64_t quarter = static_cast<int64_t>(4 * step.seconds / options.seconds);
-    return quarter < 4 && std::exchange(evaluated, quarter) < quarter;
-  };
-  auto record_due = [&](const StepReport& step) {
-    if (!timed) return is_record_due(done, options.steps);
-    bool due = step.seconds - recorded >= options.seconds / most_records;
-    if (due) recorded = step.seconds;
-    return due;
-  };
-  auto after_step = [&](const StepReport& step) {
-    done = step.step + 1;
-    if (timed) planned = static_cast<int64_t>(static_cast<double>(done) * options.seconds / step.seconds) + 1;
-    meter.add(progress->worked(), metered(step, objective, config));
-    if (record_due(step)) log.add(meter.record());
-    progress->update(timed ? static_cast<int64_t>(step.seconds) : done, [&] { return meter.progress(); });
-    if (evaluation_due(step) && (timed || done < options.steps) && !interrupted()) {
-      progress->pause();
-      Record record = report.run(*model, done, false);
-      checkpoints.scored(record["held_out"]["loss"]);
-      log.add(record);
-      folder.sync_metrics();
-      progress->resume();
-    }
-    return !interrupted();
-  };
-  try {
-    train(parameters, optimizer, options, objective, after_step);
-  } catch (const std::exception&) {
-    progress.reset();
-    if (std::optional<int64_t> saved = checkpoints.saved_steps())
-      message("Note: the checkpoint of step {} is in {}", *saved, checkpoints_of(o));
-    if (done > options.start.steps) folder.rescue(*model, tokenizer, {done, planned});
-    throw;
-  }
-  double seconds = progress->elapsed();
-  progress.reset();
-  message("{} steps in {} ({:.1f} s)", done - options.start.steps, duration(seconds), seconds);
-  if (!meter.empty()) log.add(meter.record());
-  if (timed && !interrupted()) planned = done;
-  result("{}", folder.save(*model, tokenizer, {done, planned}, max_length));
-  if (done < planned) message("To continue: {}", command);
-  log.add(report.run(*model, done, true));
+  run_training({
+      .options = o,
+      .folder = folder,
+      .parameters = parameters,
+      .optimizer = optimizer,
+      .objective = objective,
+      .training = options,
+      .settings = settings_of(o, options, config, batch_tokens, text),
+      .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
+                                         : "BERT, masked language modeling",
+                .tables = {model_facts(config, parameters.size()), training_facts(options, batch_tokens),
+                           given}},
+      .metered = [&](const StepReport& step) { return metered(step, objective, config); },
+      .evaluate = [&](int64_t steps) -> Evaluation {
+        Record record = report.run(model, steps, false);
+        double loss = record["held_out"]["loss"];
+        return {std::move(record), loss};
+      },
+      .evaluate_last = [&](int64_t steps) { return report.run(model, steps, true); },
+      .save = [&](const ModelFolder::Run& run) { return folder.save(model, tokenizer, run, max_length); },
+  });
 }
 
 template <class Model>
-void pretrain(const Options& o, const FactTable& given, const std::string& command) {
-  ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoints_of(o)));
+void pretrain(const Options& o, const FactTable& given) {
+  ModelFolder folder(o.output, o.overwrite, resumes(o));
   check_checkpoints(o);
   PretrainingTextReader reader(o);
   if (!o.model.empty()) {
@@ -257,8 +183,7 @@ void pretrain(const Options& o, const FactTable& given, const std::string& comma
     for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
     pretrained.model->train();
     PretrainingText text = reader.tokenize(pretrained.tokenizer);
-    train_model(o, given, command, folder, text, pretrained.tokenizer, std::move(pretrained.model),
-                pretrained.max_length);
+    train_model(o, given, folder, text, pretrained.tokenizer, *pretrained.model, pretrained.max_length);
     return;
   }
   Tokenizer tokenizer = reader.new_tokenizer();
@@ -266,8 +191,8 @@ void pretrain(const Options& o, const FactTable& given, const std::string& comma
   BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
   config.vocab_size = tokenizer.vocabulary().size();
   if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
-  auto model = std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
-  train_model(o, given, command, folder, text, tokenizer, std::move(model), {});
+  Model model(config, Initializer::normal(config.initializer_range, o.seed));
+  train_model(o, given, folder, text, tokenizer, model, {});
 }
 
 }  // namespace
@@ -283,18 +208,14 @@ int main(int argc, char** argv) {
       "bert_pretrain"};
   Options options;
   declare_pretrain_options(app, options);
-  std::string command;  // that continues the run
-  for (int i = 0; i < argc; ++i)
-    if (std::string word = argv[i]; word != "--overwrite" && word != "--resume")
-      command += shell_word(word) + " ";
-  command += "--resume";
+  options.command = resuming_command(argc, argv);
   return run_program(app, argc, argv, [&] {
     if (options.write_corpus) {
       write_file_atomically(*options.write_corpus, language_text());
       return result("{}", *options.write_corpus);
     }
     FactTable given = given_options(app);
-    options.next_sentence ? pretrain<BertForPreTraining>(options, given, command)
-                          : pretrain<BertForMaskedLM>(options, given, command);
+    options.next_sentence ? pretrain<BertForPreTraining>(options, given)
+                          : pretrain<BertForMaskedLM>(options, given);
   });
 }

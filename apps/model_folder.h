@@ -71,12 +71,12 @@ class ModelFolder {
     });
   }
 
-  // What save() does for a training that failed, and was more than nothing before; a failure is only told.
-  template <class Model>
-  void rescue(const Model& model, const Tokenizer& tokenizer, Run run) {
+  // What `save`, save() of the model, does for a training that failed, and was more than nothing before; a
+  // failure is only told.
+  void rescue(const std::function<std::string(const Run&)>& save, Run run) {
     run.failed = true;
     try {
-      save(model, tokenizer, run);
+      save(run);
     } catch (const std::exception& error) {
       message("Note: {}", error.what());
     }

@@ -153,27 +153,6 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
       ->capture_default_str();
 }
 
-void declare_output(CLI::App& app, PretrainOptions& o) {
-  app.add_option("--output", o.output, "Model directory to write")
-      ->check(check_folder_name)
-      ->capture_default_str();
-  app.add_option("--evaluate-steps", o.evaluate_steps,
-                 "Steps between evaluations on the held-out text (default: a quarter of the run)")
-      ->transform(integer_in(1, many));
-  app.add_option("--checkpoint-steps", o.checkpoint_steps, "Steps between checkpoints; 0: by time alone")
-      ->transform(integer_in(0, many))
-      ->capture_default_str();
-  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
-                 "Minutes between checkpoints; 0: by steps alone")
-      ->check(number_in(0, 1e6))
-      ->capture_default_str();
-  auto* resume = app.add_flag("--resume", o.resume,
-                              "Continue from the newest checkpoint in OUTPUT/checkpoints, if there is one");
-  app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
-      ->excludes(resume);
-  app.add_flag("--tensorboard", o.tensorboard, "Write event files for TensorBoard to OUTPUT/tensorboard");
-}
-
 }  // namespace
 
 void declare_pretrain_options(CLI::App& app, PretrainOptions& options) {
@@ -181,7 +160,7 @@ void declare_pretrain_options(CLI::App& app, PretrainOptions& options) {
   declare_model(app, options);
   declare_objective(app, options);
   declare_training(app, options);
-  declare_output(app, options);
+  declare_run_options(app, options, "a quarter of the run");
   auto* write_corpus =
       app.add_option("--write-corpus", options.write_corpus,
                      "Write the default text to this file, replacing it, and do nothing else")

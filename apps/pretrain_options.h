@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/training_run.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/masking.h"
 #include "bertie/models/bert_config.h"
@@ -16,7 +17,7 @@ class App;
 
 namespace bertie {
 
-struct PretrainOptions {
+struct PretrainOptions : RunOptions {
   std::vector<std::string> corpus, held_out, unscored;
   Documents documents = Documents::blank_lines;
   std::string cache;
@@ -41,11 +42,6 @@ struct PretrainOptions {
   double weight_decay = 0.01, max_gradient_norm = 1;
   int64_t seed = 1;
 
-  std::string output = "bertie-model";
-  bool overwrite = false, resume = false, tensorboard = false;
-  std::optional<int64_t> evaluate_steps;
-  int64_t checkpoint_steps = 0;
-  double checkpoint_minutes = 10;
   std::optional<std::string> write_corpus;
 };
 

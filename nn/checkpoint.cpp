@@ -243,6 +243,7 @@ void Checkpoints::save(const ParameterBlock& parameters, const Optimizer& optimi
   std::optional<double> score = std::exchange(score_, std::nullopt);
   last_try_ = position.seconds;
   try {
+    options_.before_save();
     if (fs::create_directories(options_.folder))
       sync_folder(fs::path(options_.folder).parent_path().string());  // its name
     std::vector<NamedArray> tensors = optimizer.state();

@@ -36,6 +36,7 @@ struct CheckpointOptions {
       {};                   // all that a resumed run must have in common with this one, best a JSON object
   int64_t every_steps = 0;  // 0: never for their number
   double every_seconds = 600;
+  std::function<void()> before_save = [] {};  // such as what else must be on the disk by then
   // Gets a sentence about each file that can't be used or saved.
   std::function<void(const std::string&)> tell = [](const std::string&) {};
 };

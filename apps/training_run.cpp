@@ -1,0 +1,197 @@
+#include "apps/training_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "apps/options.h"
+#include "apps/progress.h"
+#include "apps/run_facts.h"
+#include "bertie/ops/sgemm_rate.h"
+
+namespace bertie {
+namespace {
+
+class WatchedRun {
+ public:
+  explicit WatchedRun(const TrainingRun& run);
+  void train_and_save();
+
+ private:
+  bool timed() const { return training_.seconds > 0; }
+  void take_up();
+  bool after_step(const StepReport& step);
+  bool is_evaluation_due(const StepReport& step);
+  bool is_training_record_due(const StepReport& step);
+  void record();
+  void evaluate();
+  void save();
+
+  const TrainingRun& run_;
+  Checkpoints checkpoints_;
+  TrainingOptions training_;
+  std::vector<Record> kept_;  // of the run that is resumed
+  double sgemm_gflops_;
+  int64_t done_ = 0, planned_ = 0;  // steps
+  std::optional<RunLog> log_;
+  std::optional<TrainingMeter> meter_;
+  std::optional<Progress> progress_;
+  // Where the run's length is a time: quarters of it that were evaluated, and when a record was made last.
+  int64_t quarters_ = 0;
+  double recorded_ = 0;
+};
+
+WatchedRun::WatchedRun(const TrainingRun& run)
+    : run_(run),
+      checkpoints_({.folder = checkpoints_of(run.options),
+                    .configuration = run.settings,
+                    .every_steps = run.options.checkpoint_steps,
+                    .every_seconds = 60 * run.options.checkpoint_minutes,
+                    .before_save = [this] { record(); },
+                    .tell = [](const std::string& note) { message("Note: {}", note); }}),
+      training_(run.training),
+      sgemm_gflops_(measure_sgemm_gflops()) {
+  training_.checkpoints = &checkpoints_;
+}
+
+void WatchedRun::take_up() {
+  std::optional<Checkpoint> checkpoint = checkpoints_.latest();
+  if (!checkpoint) {
+    message("There is no checkpoint in {} {}: the run begins", checkpoints_of(run_.options),
+            resumes(run_.options) ? "that can be used" : "yet");
+    return;
+  }
+  training_.start = checkpoints_.restore(*checkpoint, run_.parameters, run_.optimizer, run_.objective);
+  kept_ = run_.folder.metrics_before(training_.start.steps);
+  message("Continuing after step {}, from {}", training_.start.steps, checkpoint->file.path);
+}
+
+bool WatchedRun::is_evaluation_due(const StepReport& step) {
+  if (done_ == training_.steps) return false;  // the last one follows
+  if (run_.options.evaluate_steps) return done_ % *run_.options.evaluate_steps == 0;
+  if (!timed()) return done_ % std::max<int64_t>(1, training_.steps / 4) == 0;
+  auto quarter = static_cast<int64_t>(4 * step.seconds / training_.seconds);
+  return quarter < 4 && std::exchange(quarters_, quarter) < quarter;
+}
+
+bool WatchedRun::is_training_record_due(const StepReport& step) {
+  if (!timed()) return is_record_due(done_, training_.steps);
+  bool due = step.seconds - recorded_ >= training_.seconds / most_records;
+  if (due) recorded_ = step.seconds;
+  return due;
+}
+
+void WatchedRun::record() {
+  if (meter_ && !meter_->empty()) log_->add(meter_->record());
+  run_.folder.sync_metrics();
+}
+
+void WatchedRun::evaluate() {
+  progress_->pause();
+  Evaluation evaluation = run_.evaluate(done_);
+  checkpoints_.scored(evaluation.score);
+  log_->add(evaluation.record);
+  progress_->resume();
+}
+
+bool WatchedRun::after_step(const StepReport& step) {
+  done_ = step.step + 1;
+  if (timed())
+    planned_ = static_cast<int64_t>(static_cast<double>(done_) * training_.seconds / step.seconds) + 1;
+  meter_->add(progress_->worked(), run_.metered(step));
+  if (is_training_record_due(step)) log_->add(meter_->record());
+  progress_->update(timed() ? static_cast<int64_t>(step.seconds) : done_, [&] { return meter_->progress(); });
+  if (is_evaluation_due(step) && !interrupted()) evaluate();
+  return !interrupted();
+}
+
+void WatchedRun::save() {
+  result("{}", run_.save({done_, planned_}));
+  if (done_ < planned_) message("To continue: {}", run_.options.command);
+}
+
+void WatchedRun::train_and_save() {
+  if (run_.options.resume) take_up();
+  done_ = training_.start.steps;
+  planned_ = training_.steps;
+  recorded_ = training_.start.seconds;
+  std::optional<Record> untrained;
+  if (done_ == 0) untrained = run_.evaluate(0).record;
+  run_.folder.begin();
+  if (run_.options.overwrite) checkpoints_.remove_all();
+  RunFacts facts = run_.facts;
+  facts.planned_steps = training_.steps;
+  facts.tables.push_back(machine_facts(sgemm_gflops_));
+  log_.emplace(run_.folder, std::move(facts), run_.options.tensorboard, kept_, done_);
+  if (untrained) log_->add(*untrained);
+  meter_.emplace(sgemm_gflops_, kept_);
+  // What is shown as done is counted in steps, or in seconds where the run is.
+  auto length = timed() ? static_cast<int64_t>(training_.seconds) : training_.steps;
+  if (timed()) quarters_ = static_cast<int64_t>(4 * training_.start.seconds / training_.seconds);
+  progress_.emplace(timed() ? "Training (seconds)" : "Training", length);
+  try {
+    train(run_.parameters, run_.optimizer, training_, run_.objective,
+          [this](const StepReport& step) { return after_step(step); });
+  } catch (const std::exception&) {
+    progress_.reset();
+    if (std::optional<int64_t> saved = checkpoints_.saved_steps())
+      message("Note: the checkpoint of step {} is in {}", *saved, checkpoints_of(run_.options));
+    if (done_ > training_.start.steps) run_.folder.rescue(run_.save, {done_, planned_});
+    throw;
+  }
+  double seconds = progress_->elapsed();
+  progress_.reset();
+  message("{} steps in {} ({:.1f} s)", done_ - training_.start.steps, duration(seconds), seconds);
+  if (!meter_->empty()) log_->add(meter_->record());
+  if (timed() && !interrupted()) planned_ = done_;
+  save();
+  log_->add(run_.evaluate_last(done_));
+}
+
+}  // namespace
+
+std::string resuming_command(int argc, char** argv) {
+  std::string command;
+  for (int i = 0; i < argc; ++i)
+    if (std::string word = argv[i]; word != "--overwrite" && word != "--resume")
+      command += shell_word(word) + " ";
+  return command + "--resume";
+}
+
+void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
+  constexpr int64_t many = int64_t{1} << 40;
+  app.add_option("--output", o.output, "Model directory to write")
+      ->check(check_folder_name)
+      ->capture_default_str();
+  app.add_option("--evaluate-steps", o.evaluate_steps,
+                 "Steps between evaluations on the held-out text (default: " + evaluations + ")")
+      ->transform(integer_in(1, many));
+  app.add_option("--checkpoint-steps", o.checkpoint_steps, "Steps between checkpoints; 0: by time alone")
+      ->transform(integer_in(0, many))
+      ->capture_default_str();
+  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
+                 "Minutes between checkpoints; 0: by steps alone")
+      ->check(number_in(0, 1e6))
+      ->capture_default_str();
+  auto* resume = app.add_flag("--resume", o.resume,
+                              "Continue from the newest checkpoint in OUTPUT/checkpoints, if there is one");
+  app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
+      ->excludes(resume);
+  app.add_flag("--tensorboard", o.tensorboard, "Write event files for TensorBoard to OUTPUT/tensorboard");
+}
+
+std::string checkpoints_of(const RunOptions& options) { return options.output + "/" + checkpoint_folder; }
+
+bool resumes(const RunOptions& options) {
+  return options.resume && Checkpoints::any_in(checkpoints_of(options));
+}
+
+void check_checkpoints(const RunOptions& options) {
+  if (options.resume || options.overwrite) return;
+  BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(options)), "output",
+               "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
+               checkpoints_of(options));
+}
+
+void run_training(const TrainingRun& run) { WatchedRun(run).train_and_save(); }
+
+}  // namespace bertie
