@@ -62,6 +62,7 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                 {"max_length", o.max_length},
                 {"text", text.fingerprint},
                 {"held_out_text", text.held_out_fingerprint},
+                {"standard_input", text.standard_input},
                 {"steps", options.steps},
                 {"seconds", options.seconds},
                 {"batch_tokens", batch_tokens},

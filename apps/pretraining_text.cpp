@@ -1,13 +1,22 @@
 #include "apps/pretraining_text.h"
 
-#include <filesystem>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/model_folder.h"
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/text_report.h"
 #include "apps/training_text.h"
+#include "bertie/data/files/json_object.h"
 #include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
+#include "bertie/nn/checkpoint.h"
 
 namespace bertie {
 namespace {
@@ -18,9 +27,57 @@ std::string cache_folder(const PretrainOptions& o) {
   return (fs::absolute(o.output) / "").lexically_normal().parent_path().string() + "-cache";
 }
 
+bool has_standard_input(const std::vector<std::string>& paths) {
+  return std::find(paths.begin(), paths.end(), "-") != paths.end();
+}
+
+// A checkpoint tells what it was, as settings have it: "standard_input", and the stores' fingerprints.
+std::optional<StoredInput> stored_input(const PretrainOptions& o, const std::string& cache) {
+  bool in_corpus = has_standard_input(o.corpus);
+  if (!o.resume || (!in_corpus && !has_standard_input(o.held_out))) return {};
+  std::string folder = o.output + "/" + checkpoint_folder;
+  std::optional<std::string> text = Checkpoints::newest_configuration(folder);
+  if (!text) return {};
+  nlohmann::json settings =
+                     parse_json_object("checkpoint", fmt::format("the settings in '{}'", folder), *text),
+                 input = settings.value("standard_input", nlohmann::json()),
+                 store = settings.value(in_corpus ? "text" : "held_out_text", nlohmann::json());
+  if (!input.is_object() || !store.is_string()) return {};  // the run had none
+  if (std::optional<Vocabulary> vocabulary = stored_vocabulary(cache, store.get<std::string>())) {
+    message("Standard input isn't read: the run continues with the text that it began with, from {}", cache);
+    CorpusSource source;
+    source.name = "-";
+    source.hash = input.at("hash").get<std::string>();
+    source.lines = input.at("lines").get<int64_t>();
+    source.documents = input.at("documents").get<int64_t>();
+    return StoredInput{source, *vocabulary};
+  }
+  struct stat status {};
+  bool comes = ::fstat(STDIN_FILENO, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode));
+  BERTIE_CHECK(
+      comes, "corpus",
+      "the text of this run came through standard input, and {} doesn't have it any more: it must come "
+      "again",
+      cache);
+  return {};
+}
+
+const CorpusSource* source_of(const std::optional<StoredInput>& stored) {
+  return stored ? &stored->source : nullptr;
+}
+
+// For StoredInput.
+Record described(const Corpus& corpus) {
+  for (const CorpusSource& source : corpus.sources)
+    if (source.name == "-")
+      return {{"hash", source.hash}, {"lines", source.lines}, {"documents", source.documents}};
+  return nullptr;
+}
+
 Vocabulary vocabulary_for(const PretrainOptions& o, const Corpus& corpus, const HeldOutRule& rule,
-                          const WordSplitterOptions& words) {
+                          const WordSplitterOptions& words, const std::optional<StoredInput>& stored) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
+  if (stored && has_standard_input(o.corpus)) return stored->vocabulary;
   if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
   WordPieceTrainerOptions trainer;
   trainer.size = o.vocab_size.value_or(trainer.size);
@@ -55,30 +112,32 @@ int64_t tokens_of(const TokenizedLines& lines) {
 PretrainingTextReader::PretrainingTextReader(const PretrainOptions& o)
     : o_(o),
       cache_(cache_folder(o)),
+      stored_(stored_input(o, cache_)),
       corpus_(o.corpus.empty() ? text_corpus("the default text", language_text(), o.documents)
-                               : read_training_text(o.corpus, o.documents, cache_)),
+                               : read_training_text(o.corpus, o.documents, cache_, source_of(stored_))),
       splits_(o.held_out.empty()) {
   note_corpus(corpus_);
   if (splits_)
     rule_ = HeldOutRule(corpus_);
   else
-    held_out_ = read_training_text(o.held_out, o.documents, cache_);
+    held_out_ = read_training_text(o.held_out, o.documents, cache_, source_of(stored_));
   note_corpus(held_out_);
 }
 
 Tokenizer PretrainingTextReader::new_tokenizer() const {
   TokenizerOptions options;
   options.words.do_lower_case = !o_.cased;
-  return Tokenizer(vocabulary_for(o_, corpus_, rule_, options.words), options);
+  return Tokenizer(vocabulary_for(o_, corpus_, rule_, options.words, stored_), options);
 }
 
 PretrainingText PretrainingTextReader::tokenize(const Tokenizer& tokenizer) const {
   TokenStore store = tokenize_training_text(corpus_, tokenizer, cache_, o_.max_length, splits_);
-  PretrainingText text{store.training, store.held_out, store.fingerprint, "", {}, false};
+  PretrainingText text{store.training, store.held_out, store.fingerprint, "", {}, described(corpus_), false};
   if (!splits_) {
     TokenStore held_out = tokenize_training_text(held_out_, tokenizer, cache_, o_.max_length, false);
     text.held_out = held_out.training;
     text.held_out_fingerprint = held_out.fingerprint;
+    if (text.standard_input.is_null()) text.standard_input = described(held_out_);
   }
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   text.scorable = scorable_tokens(o_, vocabulary);

@@ -1,8 +1,10 @@
 // From the text that bert_pretrain was given to what it trains and evaluates on.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/metrics.h"
 #include "apps/pretrain_options.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/tokenized_lines.h"
@@ -15,7 +17,14 @@ struct PretrainingText {
   TokenizedLines training, held_out;
   std::string fingerprint, held_out_fingerprint;  // of the second only where it is a text of its own
   std::vector<bool> scorable;                     // of each id: it may be masked and scored
+  Record standard_input;  // what there is to know of the text that came through it; null: none did
   bool is_language;  // held-out lines are as language() makes them and masked so that the best score is known
+};
+
+// What came through standard input when the run began, of which the cache has the tokens.
+struct StoredInput {
+  CorpusSource source;
+  Vocabulary vocabulary;  // of those
 };
 
 // [CLS] and [SEP] of each line counted.
@@ -23,7 +32,9 @@ int64_t tokens_of(const TokenizedLines& lines);
 
 class PretrainingTextReader {
  public:
-  // Reads it once, with progress and notes. The options must outlive this. Throws what read_corpus() does.
+  // Reads it once, with progress and notes. Where a run is resumed, standard input isn't read if the cache
+  // has the tokens of its text: those, and the vocabulary that was trained on it, are used. The options must
+  // outlive this. Throws what read_corpus() does, and where standard input must be read and nothing comes.
   explicit PretrainingTextReader(const PretrainOptions& options);
 
   // With the vocabulary of the options, or one that is trained on the text.
@@ -38,6 +49,7 @@ class PretrainingTextReader {
 
   const PretrainOptions& o_;
   std::string cache_;
+  std::optional<StoredInput> stored_;
   Corpus corpus_, held_out_;
   bool splits_;  // a part of the corpus is held out
   HeldOutRule rule_;

@@ -49,9 +49,11 @@ CLI::Option* add_documents_option(CLI::App& app, Documents& documents) {
 }
 
 Corpus read_training_text(const std::vector<std::string>& paths, Documents documents,
-                          const std::string& cache) {
+                          const std::string& cache, const CorpusSource* standard_input) {
   TextProgress progress("Reading the text");
-  return read_corpus(paths, {documents, cache, known_sources(cache, documents), progress.callback()});
+  std::map<std::string, CorpusSource> known = known_sources(cache, documents);
+  if (standard_input) known["-"] = *standard_input;
+  return read_corpus(paths, {documents, cache, known, progress.callback()});
 }
 
 WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_out,

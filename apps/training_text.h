@@ -21,9 +21,9 @@ extern const char* const text_paths_help;
 CLI::Option* add_documents_option(CLI::App& app, Documents& documents);
 
 // What comes through pipes is stored in the cache, and what its stores know of unchanged files isn't read
-// again.
+// again, nor is standard input, where it is given what came through it before.
 Corpus read_training_text(const std::vector<std::string>& paths, Documents documents,
-                          const std::string& cache);
+                          const std::string& cache, const CorpusSource* standard_input = nullptr);
 
 // The words of the lines that aren't held out; notes where rare ones were left out.
 WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_out,

@@ -21,6 +21,7 @@ constexpr const char* prefix = "step-";
 constexpr const char* suffix = ".safetensors";
 constexpr const char* weights_name = "weights";
 constexpr const char* format_name = "bertie checkpoint 1";
+constexpr const char* configuration_key = "configuration";
 constexpr const char* score_key = "score";
 constexpr const char* checksum_key = "crc32";
 using Metadata = std::map<std::string, std::string>;
@@ -39,6 +40,7 @@ std::optional<int64_t> steps_of(std::string_view name, bool more_follows = false
 
 std::string name_of(int64_t steps) { return fmt::format("{}{:09}{}", prefix, steps, suffix); }
 
+// Falling.
 std::vector<int64_t> steps_in(const std::string& folder) {
   std::vector<int64_t> steps;
   std::error_code none;
@@ -47,6 +49,7 @@ std::vector<int64_t> steps_in(const std::string& folder) {
     if (std::optional<int64_t> found = steps_of(name); found && name == name_of(*found))
       steps.push_back(*found);
   }
+  std::sort(steps.rbegin(), steps.rend());
   return steps;
 }
 
@@ -134,7 +137,7 @@ Checkpoint read_checkpoint(const std::string& path) {
                text(checksum_key));
   checkpoint.position = {number<int64_t>(file, text("steps")), number<double>(file, text("seconds"))};
   checkpoint.optimizer_steps = number<int64_t>(file, text("optimizer_steps"));
-  checkpoint.configuration = text("configuration");
+  checkpoint.configuration = text(configuration_key);
   checkpoint.objective_state = text("objective_state");
   if (file.metadata.contains(score_key)) checkpoint.score = number<double>(file, text(score_key));
   BERTIE_CHECK(checkpoint.position.steps >= 0 && checkpoint.position.seconds >= 0 &&
@@ -152,11 +155,20 @@ std::string Checkpoints::path_of(int64_t steps) const { return options_.folder +
 
 bool Checkpoints::any_in(const std::string& folder) { return !steps_in(folder).empty(); }
 
-std::vector<int64_t> Checkpoints::steps_there() const {
-  std::vector<int64_t> steps = steps_in(options_.folder);
-  std::sort(steps.rbegin(), steps.rend());
-  return steps;
+std::optional<std::string> Checkpoints::newest_configuration(const std::string& folder) {
+  for (int64_t steps : steps_in(folder)) {
+    try {
+      Safetensors file = read_safetensors(folder + "/" + name_of(steps));
+      if (auto found = file.metadata.find(configuration_key); found != file.metadata.end())
+        return found->second;
+    } catch (const Error&) {
+      continue;  // latest() tells
+    }
+  }
+  return {};
 }
+
+std::vector<int64_t> Checkpoints::steps_there() const { return steps_in(options_.folder); }
 
 std::optional<Checkpoint> Checkpoints::latest() const {
   std::error_code error;  // a run that can't see its checkpoints must not begin anew
@@ -240,7 +252,7 @@ void Checkpoints::save(const ParameterBlock& parameters, const Optimizer& optimi
                       {"steps", fmt::format("{}", position.steps)},
                       {"seconds", fmt::format("{}", position.seconds)},
                       {"optimizer_steps", fmt::format("{}", optimizer.steps_done())},
-                      {"configuration", options_.configuration},
+                      {configuration_key, options_.configuration},
                       {"objective_state", objective.state()}};
     if (score) metadata[score_key] = fmt::format("{}", *score);
     metadata[checksum_key] = checksum(tensors, metadata);

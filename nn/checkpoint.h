@@ -48,6 +48,8 @@ class Checkpoints {
  public:
   explicit Checkpoints(CheckpointOptions options);
   static bool any_in(const std::string& folder);  // a file of such a name
+  // That of the newest whose header can be read, without reading its arrays.
+  static std::optional<std::string> newest_configuration(const std::string& folder);
 
   // The newest that can be read: tells of damaged ones, and takes the one before. None where there is none.
   std::optional<Checkpoint> latest() const;

@@ -157,6 +157,8 @@ class Scan {
   };
 
   CorpusSource scan(const std::string& file) {
+    auto known = options_.known.find(file);
+    if (file == "-" && known != options_.known.end()) return known->second;
     InputFile input(file, InputFile::Kind::text);
     CorpusSource source;
     source.name = file;
@@ -167,7 +169,7 @@ class Scan {
       return read(source);
     }
     source.path = fs::absolute(file).lexically_normal().string();
-    auto known = options_.known.find(source.path);
+    known = options_.known.find(source.path);
     bool is_known = known != options_.known.end() &&
                     known->second.bytes == static_cast<int64_t>(input.bytes()) &&
                     known->second.modified_ns == input.modified_ns();

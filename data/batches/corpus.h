@@ -48,7 +48,8 @@ struct CorpusOptions {
   // Where the text of pipes and of standard input is stored, under no name, so that it can be read again;
   // made where it is needed.
   std::string pipe_folder = ".";
-  // Files that were read before, by their paths: one that is unchanged isn't read again.
+  // Files that were read before, by their paths: one that is unchanged isn't read again. Under "-", what came
+  // through standard input then: it isn't read at all, and a CorpusReader can't, either.
   std::map<std::string, CorpusSource> known = {};
   CorpusProgress progress = {};
 };

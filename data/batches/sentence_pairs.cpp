@@ -44,19 +44,23 @@ struct Segment {
 
 class Planner {
  public:
-  Planner(const TokenizedLines& lines, const PairOptions& options, Random random)
+  Planner(const TokenizedLines& lines, const PairOptions& options, Random random, double forced_share)
       : lines_(lines),
         offsets_(lines.document_offsets),
         options_(options),
         random_(random),
+        forced_share_(forced_share),
         max_tokens_(options.max_length - 3) {}
 
-  std::vector<SentencePair> plan() {
+  // Ends after so many pairs.
+  std::vector<SentencePair> plan(size_t most = std::numeric_limits<size_t>::max()) {
     auto documents = static_cast<int64_t>(offsets_.size()) - 1;
-    for (int64_t d = 0; d < documents; ++d)
+    for (int64_t d = 0; d < documents && pairs_.size() < most; ++d)
       for (int64_t line = offsets_[d]; line < offsets_[d + 1];) line = add_pair(d, line);
     return std::move(pairs_);
   }
+  // For each pair so far that could have either label, how many had to be random.
+  double forced_share() const { return forced_ / std::max(1.0, free_); }
 
  private:
   // The pair that begins with `line`. Returns the line that the next one begins with.
@@ -97,18 +101,14 @@ class Planner {
     return {line, gather(line, last, wanted, 1).second};
   }
 
-  // True: B is random. Where it must be, against the coin, a later label makes up for it: not the next one,
-  // which would mark the beginnings of documents.
+  // True: B is random. Where it needn't be, it is so much less often that half of all are, and what there is
+  // too much of until now comes less often: slowly, or else it would mark the beginnings of documents.
   bool draw_label(bool must_be_random) {
-    constexpr uint64_t spread = 64;
-    bool random = random_.next() % 2 != 0;
-    if (must_be_random) {
-      owed_ += !random;
-      return true;
-    }
-    if (!random || random_.below(spread) >= owed_) return random;
-    --owed_;
-    return false;
+    constexpr double spread = 32;
+    bool random = must_be_random || random_.uniform() < 0.5 * (1 - forced_share_ - surplus_ / spread);
+    (must_be_random ? forced_ : free_) += 1;
+    surplus_ += random ? 1 : -1;
+    return random;
   }
 
   // Shortens the pair to max_tokens_: one token after the other of the segment that is the longer one then
@@ -150,8 +150,10 @@ class Planner {
   std::span<const int64_t> offsets_;
   const PairOptions& options_;
   Random random_;
+  double forced_share_;
   int64_t max_tokens_;
-  uint64_t owed_ = 0;  // labels that say random and would have said "follows"
+  double forced_ = 0, free_ = 0;  // pairs
+  double surplus_ = 0;            // of random ones over others
   std::vector<SentencePair> pairs_;
 };
 
@@ -173,7 +175,10 @@ std::vector<SentencePair> plan_pairs(const TokenizedLines& lines, const PairOpti
   check_options(options);
   check_documents(lines);
   Random random(mix(seed, static_cast<uint64_t>(pass)), pair_stream);
-  return Planner(lines, options, random).plan();
+  constexpr size_t enough = 10'000;
+  Planner trial(lines, options, random, 0);
+  trial.plan(enough);
+  return Planner(lines, options, random, trial.forced_share()).plan();
 }
 
 PairBatches::PairBatches(TokenizedLines lines, const Vocabulary& vocabulary, Masking masking,

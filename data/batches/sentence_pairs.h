@@ -30,10 +30,10 @@ struct SentencePair {
 // replaces are gathered again. What is longer than max_length loses tokens at either end of the longer
 // segment.
 //
-// Half of the labels are random: unlike there, at least two lines are gathered where the document has them,
-// and where it has only one left, so that B must be random against the coin, a later coin that says random
-// counts for "follows" instead; some 64 at most are left over. (Of documents of few lines, or of long lines,
-// far more than half would be random there.) Only where most documents have a single line can't that be had.
+// Half of the labels are random, but for a few pairs: unlike there, at least two lines are gathered where the
+// document has them, and where it has only one left, so that B must be random, the others are random the less
+// often. (Of documents of few lines, or of long lines, far more than half would be random there.) Only where
+// most documents have a single line can't that be had.
 //
 // Throws where the lines are fewer than two documents, none has two lines, one has none, or a line has no
 // token; or on a bad option.

@@ -12,7 +12,7 @@
 namespace bertie {
 namespace {
 
-constexpr LineBlocks::Sizes sizes{4 << 20, 16 << 20};
+constexpr LineBlocks::Sizes sizes{4 << 20, 16 << 20, true};
 constexpr int64_t binary_probe_bytes = 64 << 10;
 constexpr int64_t lines_per_task = 512;
 
@@ -20,6 +20,10 @@ bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\v\f"
 
 std::unique_ptr<InputFile> open(const CorpusSource& source) {
   if (source.text) return std::make_unique<InputFile>(source.name, *source.text);
+  BERTIE_CHECK(
+      !source.path.empty(), "corpus",
+      "of what came through standard input only the tokens were stored, and they are damaged or were "
+      "made with other options: begin anew with the text");
   return std::make_unique<InputFile>(source.path, InputFile::Kind::text);
 }
 

@@ -24,6 +24,7 @@ using Json = nlohmann::json;
 
 constexpr int64_t format_version = 1;
 constexpr const char* manifest_name = "manifest.json";
+constexpr const char* vocabulary_name = "vocab.txt";
 constexpr const char* training_name = "training";
 constexpr const char* held_out_name = "held_out";
 
@@ -136,6 +137,7 @@ void write_store(const std::string& store, const Corpus& corpus, const Tokenizer
       }
     }
   }
+  tokenizer.vocabulary().write(store + "/" + vocabulary_name);
   Json manifest = {{"token_store", format_version},
                    {"fingerprint", fingerprint},
                    {"vocabulary_size", tokenizer.vocabulary().size()},
@@ -289,9 +291,17 @@ TokenStore tokenize_corpus(const Corpus& corpus, const Tokenizer& tokenizer, con
   } catch (...) {
     for (const char* part : {training_name, held_out_name})
       for (const char* kind : {"ids", "offsets", "documents"}) fs::remove(file_of(store, part, kind), error);
+    fs::remove(store + "/" + vocabulary_name, error);
     fs::remove(store, error);  // unless something else is in it
     throw;
   }
+}
+
+std::optional<Vocabulary> stored_vocabulary(const std::string& cache, const std::string& fingerprint) {
+  std::string store = cache + "/" + fingerprint + "/", path = store + vocabulary_name;
+  std::error_code error;
+  if (!fs::exists(store + manifest_name, error) || !fs::exists(path, error)) return {};
+  return Vocabulary::read(path);
 }
 
 std::map<std::string, CorpusSource> known_sources(const std::string& cache, Documents documents) {

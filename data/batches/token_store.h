@@ -2,12 +2,13 @@
 // text nor the tokenizer changes, and never larger in memory than what is read just now.
 //
 // A cache is a folder of stores, each a folder named by its fingerprint, with six files of numbers
-// (training.ids: i32; .offsets and .documents: i64; the same of held_out; all little-endian) and
+// (training.ids: i32; .offsets and .documents: i64; the same of held_out; all little-endian), vocab.txt, and
 // manifest.json, which is written last: a store without it isn't complete. The folder may be removed whenever
 // nobody uses it.
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "bertie/data/batches/corpus.h"
@@ -44,6 +45,10 @@ std::string token_store_fingerprint(const Corpus& corpus, const Tokenizer& token
 // isn't complete, is damaged (sizes, offsets and ids are looked at), or is one of another vocabulary.
 TokenStore open_token_store(const std::string& cache, const std::string& fingerprint,
                             const Vocabulary& vocabulary);
+
+// The vocabulary of a store that is in the cache, without added tokens; none where there is no complete
+// store.
+std::optional<Vocabulary> stored_vocabulary(const std::string& cache, const std::string& fingerprint);
 
 // What the stores in a cache know of files: for CorpusOptions::known. Empty where there is no cache.
 std::map<std::string, CorpusSource> known_sources(const std::string& cache, Documents documents);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bertie/autograd/error.h"
 #include "bertie/data/files/input_file.h"
 
 namespace bertie {
@@ -37,7 +38,6 @@ LineBlocks::~LineBlocks() = default;
 // Appends to the buffer and returns the number of bytes, 0 at the end.
 size_t LineBlocks::read_more() {
   if (buffer_.size() < filled_ + sizes_.block / 2) {
-    file_->check_room(2 * filled_);
     buffer_.resize(std::max(sizes_.block, 2 * filled_));
   }
   size_t got = file_->read(buffer_.data() + filled_, buffer_.size() - filled_);
@@ -66,6 +66,11 @@ std::span<const std::string_view> LineBlocks::next() {
   while (given_ < filled_) {
     size_t end = std::min(text.find('\n', given_), filled_);
     size_t length = end - given_;
+    if (length > sizes_.longest_line && !sizes_.parts) {
+      if (!lines_.empty()) break;
+      fail("read", "line {} of '{}' must have at most {} bytes, it has more", first_number_, file_->path(),
+           sizes_.longest_line);
+    }
     if (length > sizes_.longest_line) {
       length = end_of_part(text.substr(given_, length), sizes_.longest_line);
       last_goes_on_ = true;

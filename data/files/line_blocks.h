@@ -2,7 +2,6 @@
 // line, not by the file. Only '\n' ends a line; what follows the last one is a line, too, unless it is empty.
 #pragma once
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,10 +15,11 @@ class InputFile;
 class LineBlocks {
  public:
   struct Sizes {
-    size_t block = 1 << 20;  // bytes to read at once
-    // A line of more bytes than this comes in several parts, which end behind white space, or, where there is
-    // none, between characters of UTF-8: it is as if the line ended there.
-    size_t longest_line = std::numeric_limits<size_t>::max();
+    size_t block = 1 << 20;          // bytes to read at once
+    size_t longest_line = 16 << 20;  // bytes
+    // A longer line comes in several parts, which end behind white space, or, where there is none, between
+    // characters of UTF-8: it is as if the line ended there. Else it is an error.
+    bool parts = false;
   };
   // "-" is standard input, and compressed files are read as text (InputFile). Throws where the file can't be
   // opened or is a folder or a device.
@@ -31,8 +31,8 @@ class LineBlocks {
   LineBlocks& operator=(const LineBlocks&) = delete;
 
   // The next lines, without their '\n': about a block of them, fewer from a pipe that has no more yet, none
-  // at the end. They hold until the next call. Throws where the file can't be read, or a line is longer than
-  // memory can hold.
+  // at the end. They hold until the next call. Throws where the file can't be read, and, after the lines
+  // before, where one is too long.
   std::span<const std::string_view> next();
   // The number of the first of these lines, from 1; parts of a line have the same one.
   int64_t first_number() const { return first_number_; }

@@ -1,9 +1,19 @@
 #include "bertie/data/tokenizer/utf8.h"
 
+#include <cstring>
+
 namespace bertie {
 namespace {
 
 constexpr char32_t replacement = 0xFFFD;
+
+// Whether eight bytes from `at` on are there and all of them ASCII.
+bool has_eight_ascii(std::string_view text, size_t at) {
+  uint64_t eight;
+  if (text.size() - at < sizeof eight) return false;
+  std::memcpy(&eight, text.data() + at, sizeof eight);
+  return (eight & 0x8080808080808080) == 0;
+}
 
 }  // namespace
 
@@ -62,6 +72,10 @@ std::string replace_invalid_utf8(std::string_view text, int64_t& replaced) {
 
 size_t find_invalid_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
+    if (has_eight_ascii(text, at)) {
+      at += 8;
+      continue;
+    }
     Utf8Character character = decode_utf8(text.substr(at));
     if (!character.valid) return at;
     at += character.bytes;

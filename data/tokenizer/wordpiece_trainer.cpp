@@ -15,6 +15,7 @@ namespace bertie {
 namespace {
 
 constexpr size_t most = std::numeric_limits<int32_t>::max();
+constexpr size_t longest_word = 16 << 10;  // bytes
 
 // Lets a map of strings be searched by string_view.
 struct StringHash {
@@ -27,13 +28,16 @@ struct CountingSink {
   CountMap counts;
   std::string word;
 
-  void add(const char* bytes, int32_t length, int64_t) { word.append(bytes, length); }
+  void add(const char* bytes, int32_t length, int64_t) {
+    if (word.size() <= longest_word) word.append(bytes, length);
+  }
   void end_word() {
-    if (word.empty()) return;
-    if (auto known = counts.find(word); known != counts.end()) {
-      ++known->second;
-    } else {
-      counts.emplace(word, 1);
+    if (!word.empty() && word.size() <= longest_word) {
+      if (auto known = counts.find(word); known != counts.end()) {
+        ++known->second;
+      } else {
+        counts.emplace(word, 1);
+      }
     }
     word.clear();
   }

@@ -18,8 +18,9 @@ namespace bertie {
 // Distinct words and how often each occurs, sorted by word.
 using WordCounts = std::vector<std::pair<std::string, int64_t>>;
 
-// Counts the words that the tokenizer would see in texts; special tokens are ordinary characters here. In
-// parallel, with the same result on any number of threads.
+// Counts the words that the tokenizer would see in texts; special tokens are ordinary characters here. One of
+// more than 16 KiB, which is [UNK] whatever the vocabulary, isn't counted: each new piece would have to be
+// looked for in all of it. In parallel, with the same result on any number of threads.
 class WordCounter {
  public:
   // Memory is bounded: whenever there are more different words than `most_words` after a block, the rarest

@@ -74,6 +74,11 @@ refused 1 "pooler" bert_embed --model model --text x --pool pooler --layer 1 --a
 refused 1 "512 513" bert_embed --model model --text x --max-length 513
 refused 1 "missing" bert_embed --model missing --text x
 refused 1 "missing.txt" bert_embed --model model --input missing.txt
+{ head -n 1 lines.txt; head --bytes 20000000 /dev/zero | tr '\0' a; } >endless.txt
+for program in bert_embed bert_fill_mask; do
+  expect 1 $program --model model --input endless.txt
+  grep --quiet "^$program: .*line 2 of 'endless.txt' must have at most 16777216 bytes" err || wrong "$program: an endless line"
+done
 refused 2 "--text --input" bert_embed --model model
 refused 2 "--pool" bert_embed --model model --text x --pool sum
 refused 2 "--json" bert_embed --model model --text x --json --output x.npy

@@ -60,6 +60,29 @@ bash -c "$command" >out 2>err </dev/null || wrong "'$command' should continue"
 grep --quiet "^Continuing after step" err || wrong "the run should continue"
 same_as_whole "with space"
 
+# --- text from standard input isn't needed again, as long as the cache is there
+piped=("${run[@]/#corpus.txt/-}")
+piped[-1]=piped-cache
+cat corpus.txt | "${piped[@]}" --output piped >out 2>err &
+until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+kill -TERM $!
+wait $!
+[[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
+command=$(sed -n 's/^To continue: //p' err)
+cp -r piped lost
+echo "another text" | bash -c "$command" >out 2>err || wrong "'$command' should continue"
+grep --quiet "^Standard input isn't read: .* from piped-cache" err || wrong "that standard input isn't read should be told"
+same_as_whole piped
+expect 1 "${piped[@]}" --output lost --resume --cased
+grep --quiet "only the tokens were stored" err || wrong "other tokens need the text"
+rm -r piped-cache
+expect 1 "${piped[@]}" --output lost --resume
+grep --quiet "\[corpus\] .* piped-cache doesn't have it any more: it must come again" err || wrong "a lost text should be told"
+sed 's/cat/dog/' corpus.txt | "${piped[@]}" --output lost --resume >out 2>err && wrong "another text can't continue"
+grep --quiet '^  text: ".*" there, ".*" here' err || wrong "another text should be named"
+cat corpus.txt | "${piped[@]}" --output lost --resume >out 2>err || wrong "the same text should continue"
+same_as_whole lost
+
 # --- a damaged checkpoint: the one before is used
 cp -r killed damaged
 newest=$(ls damaged/checkpoints | tail -n 1)

@@ -56,6 +56,14 @@ timeout 60 wordpiece encode "${v[@]}" --input invalid.txt --no-special-tokens >o
 [[ $(cat out) == $'5\n6 5' && $(wc -l <out) -eq 3 ]] || wrong "invalid UTF-8 gave $(cat out)"
 [[ $(wc -l <err) -eq 1 ]] && grep --quiet "line 2 of 'invalid.txt'" err || wrong "invalid UTF-8 should be said once"
 
+# Of a line without an end no more is kept than may be in one; text to train on has it in parts, and words without an end
+# aren't counted.
+{ echo "i love"; head --bytes 20000000 /dev/zero | tr '\0' a; echo " playing i playing i"; } >endless.txt
+refused 1 "line 2 'endless.txt' 16777216 bytes" encode "${v[@]}" --input endless.txt
+[[ $(cat out) == "2 5 6 3" ]] || wrong "the line before an endless one should be answered"
+timeout 60 wordpiece train --input endless.txt --size 30 --output endless-vocab.txt 2>err || wrong "an endless line should train"
+grep --quiet "from 3 lines with 3 distinct words" err || wrong "of an endless line's words three should be counted"
+
 # The same lines in the same order on any number of threads, over more than one block of input.
 for ((i = 0; i < 30000; ++i)); do echo "$i i love playing soccer . café [MASK] $((i * i))"; done >many.txt
 for threads in 1 2 5; do

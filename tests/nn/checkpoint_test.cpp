@@ -86,6 +86,7 @@ TEST_F(CheckpointTest, GivesBackWhatWasSaved) {
   checkpoints.scored(0.1 + 0.2);
   checkpoints.save(block_, optimizer_, objective_, {42, 1.0 / 3});
   EXPECT_EQ(checkpoints.saved_steps(), 42);
+  EXPECT_EQ(Checkpoints::newest_configuration(folder_ / "checkpoints"), "settings");
 
   TwoParameters model;
   ParameterBlock block(model);
@@ -234,12 +235,14 @@ TEST_F(CheckpointTest, UsesTheOneBeforeADamagedOne) {
   told_.clear();
   EXPECT_EQ(latest_step(), 3);
   EXPECT_EQ(told_.size(), 1u);
+  EXPECT_EQ(Checkpoints::newest_configuration(folder_ / "checkpoints"), with().configuration);
   save(resumed, 4);
   EXPECT_EQ(names(), files({"03", "04"}));
   for (const char* name : {"03", "04"}) std::ofstream(path(name)) << "not whole";
   told_.clear();
   EXPECT_EQ(latest_step(), -1);
   EXPECT_EQ(told_.size(), 2u);
+  EXPECT_FALSE(Checkpoints::newest_configuration(folder_ / "checkpoints"));
 }
 
 TEST_F(CheckpointTest, NamesTheSettingsThatDiffer) {

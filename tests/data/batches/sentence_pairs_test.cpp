@@ -100,11 +100,11 @@ int64_t count_random(const std::vector<SentencePair>& pairs) {
   return std::count_if(pairs.begin(), pairs.end(), [](const SentencePair& pair) { return pair.random; });
 }
 
-// The labels of n pairs are n fair coins, but for those still owed at the end, fewer than 64: of 160,000
-// pairs, ± 0.5 points are 4 standard deviations.
+// What random pairs are more than others changes by one with each pair and is drawn back by a 32nd part of
+// it: a standard deviation of √(32 / 2) = 4.
 void expect_half_random(const std::vector<SentencePair>& pairs) {
   auto n = static_cast<double>(pairs.size());
-  EXPECT_NEAR(static_cast<double>(count_random(pairs)), n / 2, 4.5 * std::sqrt(n) / 2 + 64);
+  EXPECT_NEAR(2 * static_cast<double>(count_random(pairs)), n, 4.5 * 4);
 }
 
 TEST(SentencePairs, HalfOfTheLabelsAreRandom) {
@@ -121,6 +121,23 @@ TEST(SentencePairs, HalfOfTheLabelsAreRandom) {
     }
   EXPECT_GT(pairs, 160'000);
   EXPECT_NEAR(static_cast<double>(random) / static_cast<double>(pairs), 0.5, 0.005);
+}
+
+// Of 80 documents, as are held out of the default text, with some 330 pairs: ± 0.5 points are 3.6 standard
+// deviations of the mean of 20 passes, which is 4 / (2 · 330 · √20).
+TEST(SentencePairs, HalfOfTheLabelsAreRandomInSmallTexts) {
+  Text text = ragged_text(80);
+  for (bool single_lines : {false, true}) {
+    int64_t pairs = 0, random = 0;
+    for (int64_t pass = 0; pass < 20; ++pass) {
+      std::vector<SentencePair> plan =
+          plan_pairs(text.lines, {.max_length = 32, .single_lines = single_lines}, 3, pass);
+      pairs += static_cast<int64_t>(plan.size());
+      random += count_random(plan);
+      expect_half_random(plan);
+    }
+    EXPECT_NEAR(static_cast<double>(random) / static_cast<double>(pairs), 0.5, 0.005);
+  }
 }
 
 // Also where every second pair has a single line left, and in one-line mode.

@@ -243,10 +243,14 @@ TEST_F(Store, RemembersFiles) {
 
 TEST_F(Store, StandardInputCanBeGoneOnWith) {
   std::string text = random_text(100), fingerprint;
+  CorpusSource source;
   {
     StandardInputOf input(text, 0);
     Corpus corpus = read_corpus({"-"}, {.pipe_folder = folder_.path()});
+    EXPECT_FALSE(stored_vocabulary(cache_, "none"));
     fingerprint = tokenize(corpus).fingerprint;
+    source = corpus.sources[0];
+    source.path = "";
   }
   TokenStore store = open_token_store(cache_, fingerprint, tokenizer().vocabulary());
   Corpus corpus = text_corpus("text", text);
@@ -254,6 +258,23 @@ TEST_F(Store, StandardInputCanBeGoneOnWith) {
   EXPECT_EQ(tokenize(corpus).fingerprint, fingerprint);  // whose contents are the same
   EXPECT_FALSE(tokenized_);
   EXPECT_TRUE(known_sources(cache_, Documents::blank_lines).empty());
+
+  // Without the text: what is known of it leads to the same store, with its vocabulary.
+  std::optional<Vocabulary> vocabulary = stored_vocabulary(cache_, fingerprint);
+  ASSERT_TRUE(vocabulary);
+  EXPECT_EQ(vocabulary->tokens(), tokenizer().vocabulary().tokens());
+  StandardInputOf input("another text", 0);
+  Corpus known = read_corpus({"-"}, {.known = {{"-", source}}});
+  EXPECT_EQ(known.lines, corpus.lines);
+  EXPECT_EQ(known.documents, corpus.documents);
+  TokenStore again = tokenize_corpus(known, Tokenizer(*vocabulary), cache_, {.max_length = max_length});
+  EXPECT_EQ(again.fingerprint, fingerprint);
+  expect_same(again.training, store.training);
+  expect_same(again.held_out, store.held_out);
+  EXPECT_EQ(message_of([&] { tokenize(known, {.max_length = 8}); }).substr(0, 60),
+            "[corpus] of what came through standard input only the tokens");
+  fs::remove(file(store, "manifest.json"));
+  EXPECT_FALSE(stored_vocabulary(cache_, fingerprint));
 }
 
 TEST_F(Store, WhatIsHalfWrittenIsWrittenAnew) {

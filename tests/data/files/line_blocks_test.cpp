@@ -92,7 +92,7 @@ TEST(LineBlocks, LongerLinesComeInParts) {
     contents += expected[i] + (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] ? "" : "\n");
   std::ofstream(folder / "text", std::ios::binary) << contents;
   for (size_t block : {2, 7, 10, 64, 1 << 20}) {
-    LineBlocks blocks(folder / "text", {block, 10});
+    LineBlocks blocks(folder / "text", {block, 10, true});
     Lines lines;
     for (auto next = blocks.next(); !next.empty(); next = blocks.next()) {
       for (size_t i = 0; i < next.size(); ++i)
@@ -103,6 +103,27 @@ TEST(LineBlocks, LongerLinesComeInParts) {
     }
     EXPECT_EQ(lines, expected) << block;
   }
+}
+
+TEST(LineBlocks, RefusesLongerLinesAfterThoseBefore) {
+  TemporaryFolder folder;
+  std::string path = folder / "text";
+  std::ofstream(path) << "0123456789\nb\n0123456789x\nd\n";
+  for (size_t block : {2, 7, 1 << 20}) {
+    LineBlocks blocks(path, {block, 10});
+    Lines lines;
+    std::string message = message_of([&] {
+      for (auto next = blocks.next(); !next.empty(); next = blocks.next())
+        lines.insert(lines.end(), next.begin(), next.end());
+    });
+    EXPECT_EQ(lines, (Lines{"0123456789", "b"})) << block;
+    EXPECT_EQ(message, "[read] line 3 of '" + path + "' must have at most 10 bytes, it has more");
+  }
+  std::ofstream(path) << std::string(16 << 20, 'a') << "\n" << std::string((16 << 20) + 1, 'b');
+  LineBlocks blocks(path);
+  EXPECT_EQ(blocks.next()[0].size(), size_t{16} << 20);
+  EXPECT_EQ(message_of([&] { blocks.next(); }),
+            "[read] line 2 of '" + path + "' must have at most 16777216 bytes, it has more");
 }
 
 TEST(LineBlocks, APipesLinesComeAsTheyAreWritten) {

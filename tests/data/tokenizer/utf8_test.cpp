@@ -48,6 +48,13 @@ TEST(Utf8, FindsTheFirstInvalidByte) {
   EXPECT_EQ(find_invalid_utf8(""), std::string_view::npos);
   EXPECT_EQ(find_invalid_utf8("a é 中 😂"), std::string_view::npos);
   EXPECT_EQ(find_invalid_utf8("aé\xE2\x82z"), 3u);
+  for (size_t size = 1; size < 30; ++size)
+    for (size_t at = 0; at < size; ++at)
+      for (char byte : {'\x80', '\xFF'}) {
+        std::string text(size, 'a');
+        text[at] = byte;
+        EXPECT_EQ(find_invalid_utf8(text), at) << size;
+      }
 }
 
 }  // namespace

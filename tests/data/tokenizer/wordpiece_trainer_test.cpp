@@ -96,6 +96,14 @@ TEST(WordPieceTrainer, MemoryForWordsIsBounded) {
   EXPECT_EQ(twice, 10);
 }
 
+// Those of 16 KiB are, and none is put together that is longer.
+TEST(WordPieceTrainer, EndlessWordsAreNotCounted) {
+  std::string longest(16 << 10, 'a'),
+      text = "b " + longest + " " + longest + "a c " + std::string(5 << 20, 'a');
+  std::string_view line = text;
+  EXPECT_EQ(count_words(std::span(&line, 1), {}), (WordCounts{{longest, 1}, {"b", 1}, {"c", 1}}));
+}
+
 TEST(WordPieceTrainer, VocabularyIsThatOfTokenizers) {
   std::ifstream file(BERTIE_SOURCE_DIR "/tests/data/tokenizer/reference/tokenizer.json");
   auto training = nlohmann::json::parse(file)["training"];
