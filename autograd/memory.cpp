@@ -54,6 +54,11 @@ class Allocator {
     return counters_;
   }
 
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    counters_.peak_bytes = counters_.live_bytes;
+  }
+
  private:
   // Whatever isn't an array comes from malloc, above all the copies of factors that oneDNN makes in each
   // product. By default glibc gives such blocks back to the system each time, to fault all their pages in
@@ -158,6 +163,8 @@ Allocator& allocator() {
 }  // namespace
 
 MemoryCounters memory_counters() { return allocator().counters(); }
+
+void reset_peak() { allocator().reset_peak(); }
 
 void set_memory_options(const MemoryOptions& options) { allocator().set_options(options); }
 
