@@ -3,6 +3,7 @@
 #include "apps/held_out_report.h"
 #include "apps/model_folder.h"
 #include "apps/options.h"
+#include "apps/pretrain_memory.h"
 #include "apps/pretrain_options.h"
 #include "apps/pretraining_text.h"
 #include "apps/program.h"
@@ -56,7 +57,7 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
 
 // What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, const PretrainingText& text) {
+                        int64_t batch_tokens, int64_t part_tokens, const PretrainingText& text) {
   return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
                 {"mask_probability", o.mask_probability},
                 {"whole_words", o.whole_words},
@@ -67,7 +68,7 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                 {"steps", options.steps},
                 {"seconds", options.seconds},
                 {"batch_tokens", batch_tokens},
-                {"part_tokens", o.part_tokens.value_or(0)},
+                {"part_tokens", part_tokens},
                 {"learning_rate", options.schedule.peak},
                 {"warmup", options.schedule.warmup},
                 {"decay", static_cast<int>(options.schedule.decay)},
@@ -142,42 +143,50 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   auto held_out = make_batches(model.get(), o, text, text.held_out, vocabulary,
                                Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
+  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
+  auto tell = [](const std::string& note) { message("Note: {}", note); };
+  std::optional<Checkpoint> checkpoint;
+  if (o.resume) checkpoint = Checkpoints({.folder = checkpoints_of(o), .tell = tell}).latest();
+  PretrainMemory memory =
+      plan_memory(o, config, text, options.steps, batch_tokens, checkpoint ? checkpoint->configuration : "");
   ParameterBlock parameters(*model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
-  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   bool timed = options.seconds > 0;
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters.size(),
           timed ? duration(options.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
+  message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
   PretrainingObjective::Options objective_options;
   objective_options.seed = static_cast<uint64_t>(o.seed);
-  if (o.part_tokens) objective_options.max_part_tokens = *o.part_tokens;
+  if (memory.part_tokens > 0) objective_options.max_part_tokens = memory.part_tokens;
   PretrainingObjective objective(*model, training, objective_options);
-  Checkpoints checkpoints({.folder = checkpoints_of(o),
-                           .configuration = settings_of(o, options, config, batch_tokens, text),
-                           .every_steps = o.checkpoint_steps,
-                           .every_seconds = 60 * o.checkpoint_minutes,
-                           .tell = [](const std::string& note) { message("Note: {}", note); }});
+  Checkpoints checkpoints(
+      {.folder = checkpoints_of(o),
+       .configuration = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
+       .every_steps = o.checkpoint_steps,
+       .every_seconds = 60 * o.checkpoint_minutes,
+       .tell = tell});
   options.checkpoints = &checkpoints;
   std::vector<Record> kept;
   if (o.resume) {
-    if (std::optional<Checkpoint> checkpoint = checkpoints.latest()) {
+    if (checkpoint) {
       options.start = checkpoints.restore(*checkpoint, parameters, optimizer, objective);
       kept = folder.metrics_before(options.start.steps);
       message("Continuing after step {}, from {}", options.start.steps, checkpoint->file.path);
+      checkpoint.reset();  // it is mapped
     } else {
       message("There is no checkpoint in {} yet: the run begins", checkpoints_of(o));
     }
   }
 
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
-                              text.is_language);
+                              text.is_language, memory.evaluation_tokens);
   double sgemm_gflops = measure_sgemm_gflops();
   int64_t done = options.start.steps, planned = options.steps;
   std::optional<Record> untrained;
@@ -187,8 +196,8 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   RunLog log(folder,
              {o.next_sentence ? "BERT, masked words and next sentence" : "BERT, masked language modeling",
               options.steps,
-              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), given,
-               machine_facts(sgemm_gflops)}},
+              {model_facts(config, parameters.size()), training_facts(options, batch_tokens), memory.facts(),
+               given, machine_facts(sgemm_gflops)}},
              o.tensorboard, kept, done);
   if (untrained) log.add(*untrained);
   TrainingMeter meter(sgemm_gflops, kept);
@@ -237,6 +246,7 @@ void train_model(const Options& o, const FactTable& given, const std::string& co
   double seconds = progress->elapsed();
   progress.reset();
   message("{} steps in {} ({:.1f} s)", done - options.start.steps, duration(seconds), seconds);
+  message("{}", measured_memory());
   if (!meter.empty()) log.add(meter.record());
   if (timed && !interrupted()) planned = done;
   result("{}", folder.save(*model, tokenizer, {done, planned}, max_length));
@@ -248,12 +258,15 @@ template <class Model>
 void pretrain(const Options& o, const FactTable& given, const std::string& command) {
   ModelFolder folder(o.output, o.overwrite, o.resume && Checkpoints::any_in(checkpoints_of(o)));
   check_checkpoints(o);
+  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
+  if (o.model.empty()) check_least_memory(config, o);
   PretrainingTextReader reader(o);
   if (!o.model.empty()) {
     PretrainedOptions with_new_head;
     with_new_head.allow_new_head = true;
     Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
     for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
+    check_least_memory(pretrained.model->config(), o);
     pretrained.model->train();
     PretrainingText text = reader.tokenize(pretrained.tokenizer);
     train_model(o, given, command, folder, text, pretrained.tokenizer, std::move(pretrained.model),
@@ -262,7 +275,6 @@ void pretrain(const Options& o, const FactTable& given, const std::string& comma
   }
   Tokenizer tokenizer = reader.new_tokenizer();
   PretrainingText text = reader.tokenize(tokenizer);
-  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
   config.vocab_size = tokenizer.vocabulary().size();
   if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
   auto model = std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t alignment = 64;
 constexpr int64_t region_bytes = int64_t{256} << 20;  // pages become memory when they are written
+constexpr int64_t page_bytes = int64_t{2} << 20;      // large ones
 constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that each region joins the one before
 
 // Free blocks by address (to merge neighbors) and by size (best fit, lowest address first).
@@ -120,6 +121,7 @@ class Allocator {
   void reserve(int64_t size) {
     int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
     char* region = next_region(bytes);
+    if (!region) region = next_region(bytes = (size + page_bytes - 1) / page_bytes * page_bytes);
     BERTIE_CHECK(region != nullptr, "memory", "the system has no {} bytes more ({} are live)", bytes,
                  counters_.live_bytes);
     // Where few rows meet a large weight, looking up its pages takes 2 to 4 % of the time. May be refused.
