@@ -83,7 +83,7 @@ void add_cgroup_limits(const std::string& root, std::vector<MemoryLimit>& limits
       if (path == "/") path.clear();
       std::optional<int64_t> bytes = number_in_file(root + mount->point + path + "/" + name);
       if (bytes && *bytes < beyond_reason)
-        limits.push_back({*bytes, fmt::format("{} of the cgroup {}, {}", name, path.empty() ? "/" : path,
+        limits.push_back({*bytes, fmt::format("{} of the cgroup {}, {},", name, path.empty() ? "/" : path,
                                               memory_text(*bytes))});
       if (path.find('/') == std::string::npos) break;
     }
@@ -108,7 +108,7 @@ std::vector<MemoryLimit> memory_limits(const std::string& root) {
     if (getrlimit(resource, &limit) != 0 || limit.rlim_cur >= static_cast<rlim_t>(beyond_reason)) return;
     auto bytes = static_cast<int64_t>(limit.rlim_cur);
     limits.push_back({now.resident + bytes - taken + ready - thread_addresses,
-                      fmt::format("the limit of {}, {}", name, memory_text(bytes))});
+                      fmt::format("the limit of {}, {},", name, memory_text(bytes))});
   };
   add_limit(RLIMIT_AS, now.addresses, "address space (ulimit -v)");
   add_limit(RLIMIT_DATA, now.data, "data (ulimit -d)");
@@ -116,7 +116,7 @@ std::vector<MemoryLimit> memory_limits(const std::string& root) {
   std::map<std::string, int64_t> machine = sizes_in(root + "/proc/meminfo");
   if (machine.contains("MemAvailable")) {
     int64_t free = machine["MemAvailable"] + machine["SwapFree"];
-    limits.push_back({now.resident + free, fmt::format("what the machine has left, {}", memory_text(free))});
+    limits.push_back({now.resident + free, "the machine"});
   }
   return limits;
 }
@@ -126,7 +126,11 @@ MemoryLimit smallest_memory_limit() {
   auto least = std::min_element(limits.begin(), limits.end(), [](const MemoryLimit& a, const MemoryLimit& b) {
     return a.resident < b.resident;
   });
-  return least == limits.end() ? MemoryLimit{beyond_reason, "none"} : *least;
+  return least == limits.end() ? MemoryLimit{beyond_reason, "the machine"} : *least;
+}
+
+std::string MemoryLimit::str() const {
+  return fmt::format("{} leaves room for {}", name, memory_text(std::max<int64_t>(0, resident)));
 }
 
 std::string memory_text(int64_t bytes) {

@@ -21,7 +21,8 @@ ProcessMemory process_memory();
 // (ulimit -v) is less of it, since some of what is addressed never becomes memory.
 struct MemoryLimit {
   int64_t resident;
-  std::string name;  // "the limit of address space (ulimit -v) of 2.00 GB"
+  std::string name;         // "the limit of address space (ulimit -v), 2.00 GB,"
+  std::string str() const;  // "the limit of address space (ulimit -v), 2.00 GB, leaves room for 1.62 GB"
 };
 
 // All that hold for this process: of addresses and of data, of its cgroup and those around it (version 1 or

@@ -164,11 +164,10 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
   if (o.model.empty()) least.vocab_size = 1;
   int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) + process_memory().resident;
   MemoryLimit allowed = smallest_memory_limit();
-  if (o.memory_limit && *o.memory_limit < allowed.resident)
-    allowed = {*o.memory_limit, fmt::format("--memory-limit, {}", memory_text(*o.memory_limit))};
+  if (o.memory_limit && *o.memory_limit < allowed.resident) allowed = {*o.memory_limit, "--memory-limit"};
   BERTIE_CHECK(bytes <= allowed.resident, "memory-limit",
-               "weights, gradients and moments alone take {}, which is over {}", memory_text(bytes),
-               allowed.name);
+               "the program takes {} with weights, gradients and moments alone; {}", memory_text(bytes),
+               allowed.str());
 }
 
 PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, const PretrainingText& text,
@@ -196,8 +195,7 @@ PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, c
   std::string help = least <= megabytes * 1'000'000
                          ? fmt::format("--memory-limit {}M computes each batch in parts that fit", megabytes)
                          : fmt::format("even with parts of one sequence it takes {}", memory_text(least));
-  fail("memory-limit", "the run takes {}, which is over {}: {}", memory_text(memory.resident()), limit.name,
-       help);
+  fail("memory-limit", "the run takes {}; {}: {}", memory_text(memory.resident()), limit.str(), help);
 }
 
 std::string measured_memory() {

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <new>
+#include <system_error>
 
 #include "apps/memory_limits.h"
 #include "apps/options.h"
@@ -45,7 +46,10 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   } catch (const std::exception& error) {
     std::string text = error.what();
     if (dynamic_cast<const std::bad_alloc*>(&error)) text = "[memory] the system has none left";
-    if (text.starts_with("[memory]")) text += " (" + smallest_memory_limit().name + ")";
+    if (const auto* system = dynamic_cast<const std::system_error*>(&error);
+        system && system->code() == std::errc::resource_unavailable_try_again)
+      text = "[memory] the system can't start another thread";
+    if (text.starts_with("[memory]")) text += ": " + smallest_memory_limit().str();
     print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
     return 1;
   }
