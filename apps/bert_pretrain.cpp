@@ -3,6 +3,7 @@
 #include "apps/held_out_report.h"
 #include "apps/model_folder.h"
 #include "apps/options.h"
+#include "apps/pretrain_memory.h"
 #include "apps/pretrain_options.h"
 #include "apps/pretraining_text.h"
 #include "apps/program.h"
@@ -54,7 +55,7 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
 
 // What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, const PretrainingText& text) {
+                        int64_t batch_tokens, int64_t part_tokens, const PretrainingText& text) {
   return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
                 {"mask_probability", o.mask_probability},
                 {"whole_words", o.whole_words},
@@ -66,7 +67,7 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                 {"steps", options.steps},
                 {"seconds", options.seconds},
                 {"batch_tokens", batch_tokens},
-                {"part_tokens", o.part_tokens.value_or(0)},
+                {"part_tokens", part_tokens},
                 {"learning_rate", options.schedule.peak},
                 {"warmup", options.schedule.warmup},
                 {"decay", static_cast<int>(options.schedule.decay)},
@@ -130,24 +131,28 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
   auto held_out = make_batches(&model, o, text, text.held_out, vocabulary,
                                Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
+  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
+  PretrainMemory memory =
+      plan_memory(o, config, text, options.steps, batch_tokens,
+                  resumes(o) ? Checkpoints::newest_configuration(checkpoints_of(o)).value_or("") : "");
   ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
-  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters.size(),
           o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
+  message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
   PretrainingObjective::Options objective_options;
   objective_options.seed = static_cast<uint64_t>(o.seed);
-  if (o.part_tokens) objective_options.max_part_tokens = *o.part_tokens;
+  if (memory.part_tokens > 0) objective_options.max_part_tokens = memory.part_tokens;
   PretrainingObjective objective(model, training, objective_options);
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
-                              text.is_language);
+                              text.is_language, memory.evaluation_tokens);
   run_training({
       .options = o,
       .folder = folder,
@@ -155,11 +160,11 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .optimizer = optimizer,
       .objective = objective,
       .training = options,
-      .settings = settings_of(o, options, config, batch_tokens, text),
+      .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters.size()), training_facts(options, batch_tokens),
-                           given}},
+                           memory.facts(), given}},
       .metered = [&](const StepReport& step) { return metered(step, objective, config); },
       .evaluate = [&](int64_t steps) -> Evaluation {
         Record record = report.run(model, steps, false);
@@ -175,12 +180,15 @@ template <class Model>
 void pretrain(const Options& o, const FactTable& given) {
   ModelFolder folder(o.output, o.overwrite, resumes(o));
   check_checkpoints(o);
+  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
+  if (o.model.empty()) check_least_memory(config, o);
   PretrainingTextReader reader(o);
   if (!o.model.empty()) {
     PretrainedOptions with_new_head;
     with_new_head.allow_new_head = true;
     Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
     for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
+    check_least_memory(pretrained.model->config(), o);
     pretrained.model->train();
     PretrainingText text = reader.tokenize(pretrained.tokenizer);
     train_model(o, given, folder, text, pretrained.tokenizer, *pretrained.model, pretrained.max_length);
@@ -188,7 +196,6 @@ void pretrain(const Options& o, const FactTable& given) {
   }
   Tokenizer tokenizer = reader.new_tokenizer();
   PretrainingText text = reader.tokenize(tokenizer);
-  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
   config.vocab_size = tokenizer.vocabulary().size();
   if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
   Model model(config, Initializer::normal(config.initializer_range, o.seed));

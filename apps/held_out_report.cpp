@@ -3,6 +3,7 @@
 #include "apps/language_report.h"
 #include "apps/program.h"
 #include "apps/progress.h"
+#include "bertie/data/batches/batch_parts.h"
 
 namespace bertie {
 namespace {
@@ -52,15 +53,24 @@ std::string coverage(std::span<const MaskedBatch> batches, const PairBatches&) {
   return fmt::format("{} positions in {} pairs of segments", scored, pairs);
 }
 
+// What is scored stays the same.
+std::vector<MaskedBatch> in_parts(std::span<const MaskedBatch> batches, int64_t part_tokens) {
+  std::vector<MaskedBatch> parts;
+  for (const MaskedBatch& batch : batches)
+    for (MaskedBatch& part : split_batch(batch, part_tokens)) parts.push_back(std::move(part));
+  return parts;
+}
+
 }  // namespace
 
 template <class Model>
 HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const TokenizedLines& lines,
                                     Batches& held_out, const std::vector<bool>& scorable,
-                                    const Tokenizer& tokenizer, bool is_language)
+                                    const Tokenizer& tokenizer, bool is_language, int64_t part_tokens)
     : held_out_(held_out),
       tokenizer_(tokenizer),
       is_language_(is_language),
+      part_tokens_(part_tokens),
       mask_id_(tokenizer.vocabulary().mask_id()),
       batches_(evaluation_batches(held_out, 5000)),
       unigram_(training, scorable),
@@ -68,6 +78,7 @@ HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const Tokeni
   if constexpr (std::is_same_v<Model, BertForMaskedLM>)
     control_ = with_foreign_context(batches_, lines, mask_id_);
   message("Scored of the held-out text: {}", coverage(batches_, held_out));
+  for (std::vector<MaskedBatch>* batches : {&batches_, &control_}) *batches = in_parts(*batches, part_tokens);
 }
 
 template <class Model>
@@ -101,8 +112,8 @@ template <class Model>
 void HeldOutReport<Model>::compare_with_best(const Model& model, Record& record) {
   message("Comparing with the best possible predictions");
   std::optional<Progress> progress(std::in_place, "Comparing", 100);
-  LanguageScores scores =
-      score_language(model, held_out_, unigram_, [&](int64_t percent) { progress->update(percent); });
+  LanguageScores scores = score_language(model, held_out_, unigram_, part_tokens_,
+                                         [&](int64_t percent) { progress->update(percent); });
   double took = progress->elapsed();
   progress.reset();
   message("{} scored positions in {:.1f} s", scores.all().positions, took);

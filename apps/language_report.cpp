@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "apps/program.h"
+#include "bertie/data/batches/batch_parts.h"
 #include "bertie/ops/softmax.h"
 
 namespace bertie {
@@ -75,30 +76,29 @@ Json to_json(const LanguageScore& score, int columns = LanguageScore::columns) {
 }  // namespace
 
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
-                              const UnigramModel& unigram,
+                              const UnigramModel& unigram, int64_t part_tokens,
                               const std::function<void(int64_t percent)>& after_pass) {
   BatchPlan plan = held_out.ordered_pass();
   return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
-    for (int64_t b = 0; b < plan.size(); ++b) {
-      MaskedBatch batch = held_out.batch(plan[b], pass);
-      scores.add(batch, log_probabilities(model, batch));
-    }
+    for (int64_t b = 0; b < plan.size(); ++b)
+      for (const MaskedBatch& part : split_batch(held_out.batch(plan[b], pass), part_tokens))
+        scores.add(part, log_probabilities(model, part));
   });
 }
 
 LanguageScores score_language(const BertForPreTraining& model, PairBatches& held_out,
-                              const UnigramModel& unigram,
+                              const UnigramModel& unigram, int64_t part_tokens,
                               const std::function<void(int64_t percent)>& after_pass) {
   BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;
   return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
     int64_t batches = held_out.begin_pass(pass);
-    for (int64_t b = 0; b < batches; ++b) {
-      MaskedBatch batch = held_out.batch(b);
-      BertForPreTraining::Logits logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
-      scores.add(batch, log_softmax(logits.prediction_logits).array(),
-                 log_softmax(logits.seq_relationship_logits).array());
-    }
+    for (int64_t b = 0; b < batches; ++b)
+      for (const MaskedBatch& part : split_batch(held_out.batch(b), part_tokens)) {
+        BertForPreTraining::Logits logits = model.logits(bert_input(part.tokens), part.scored_rows);
+        scores.add(part, log_softmax(logits.prediction_logits).array(),
+                   log_softmax(logits.seq_relationship_logits).array());
+      }
   });
 }
 

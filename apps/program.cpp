@@ -5,7 +5,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <new>
+#include <system_error>
 
+#include "apps/memory_limits.h"
 #include "apps/options.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
@@ -31,6 +34,7 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     if (std::optional<int> status = parse_options(app, argc, argv)) return *status;
     watch_signals();
     if (threads > 0) set_thread_count(threads);
+    reserve_gemm_buffers();
     gemm_backend(DType::f32, 1, 1, 1);  // throws, now rather than later, where BERTIE_GEMM names none
     if (std::string advice = gemm_advice(); !advice.empty()) print_message(advice);
     body();
@@ -41,6 +45,11 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     return 128 + SIGPIPE;
   } catch (const std::exception& error) {
     std::string text = error.what();
+    if (dynamic_cast<const std::bad_alloc*>(&error)) text = "[memory] the system has none left";
+    if (const auto* system = dynamic_cast<const std::system_error*>(&error);
+        system && system->code() == std::errc::resource_unavailable_try_again)
+      text = "[memory] the system can't start another thread";
+    if (text.starts_with("[memory]")) text += ": " + smallest_memory_limit().str();
     print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
     return 1;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/memory_limits.h"
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
@@ -141,6 +142,7 @@ void WatchedRun::train_and_save() {
   double seconds = progress_->elapsed();
   progress_.reset();
   message("{} steps in {} ({:.1f} s)", done_ - training_.start.steps, duration(seconds), seconds);
+  message("{}", measured_memory());
   if (!meter_->empty()) log_->add(meter_->record());
   if (timed() && !interrupted()) planned_ = done_;
   save();

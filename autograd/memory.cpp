@@ -16,7 +16,8 @@ namespace bertie {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr int64_t region_bytes = int64_t{256} << 20;  // pages become memory when they are written
+constexpr int64_t region_bytes = int64_t{256} << 20;        // pages become memory when they are written
+constexpr int64_t scarce_region_bytes = int64_t{16} << 20;  // where addresses are limited
 constexpr int64_t arena_bytes = int64_t{1} << 40;  // address space, so that each region joins the one before
 
 // Free blocks by address (to merge neighbors) and by size (best fit, lowest address first).
@@ -52,6 +53,11 @@ class Allocator {
   MemoryCounters counters() {
     std::lock_guard lock(mutex_);
     return counters_;
+  }
+
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    counters_.peak_bytes = counters_.live_bytes;
   }
 
  private:
@@ -113,7 +119,8 @@ class Allocator {
   }
 
   void reserve(int64_t size) {
-    int64_t bytes = (size + region_bytes - 1) / region_bytes * region_bytes;
+    int64_t unit = has_arena() ? region_bytes : scarce_region_bytes;
+    int64_t bytes = (size + unit - 1) / unit * unit;
     char* region = next_region(bytes);
     BERTIE_CHECK(region != nullptr, "memory", "the system has no {} bytes more ({} are live)", bytes,
                  counters_.live_bytes);
@@ -124,20 +131,24 @@ class Allocator {
     give_back(region, bytes);
   }
 
+  bool has_arena() {
+    if (!arena_ && options_.reserve_addresses)
+      arena_ = static_cast<char*>(mmap(nullptr, arena_bytes, PROT_NONE, region_kind, -1, 0));
+    return arena_ && arena_ != MAP_FAILED;
+  }
+
   // From the arena, or, where it was declined or a limit of address space doesn't let it exist, from
   // anywhere.
   char* next_region(int64_t bytes) {
-    constexpr int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    if (!arena_ && options_.reserve_addresses)
-      arena_ = static_cast<char*>(mmap(nullptr, arena_bytes, PROT_NONE, kind, -1, 0));
-    if (arena_ && arena_ != MAP_FAILED && counters_.reserved_bytes + bytes <= arena_bytes) {
+    if (has_arena() && counters_.reserved_bytes + bytes <= arena_bytes) {
       char* region = arena_ + counters_.reserved_bytes;
       return mprotect(region, bytes, PROT_READ | PROT_WRITE) == 0 ? region : nullptr;
     }
-    void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind, -1, 0);
+    void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, region_kind, -1, 0);
     return region == MAP_FAILED ? nullptr : static_cast<char*>(region);
   }
 
+  static constexpr int region_kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   char* arena_ = nullptr;
 
   std::map<char*, int64_t> by_address_;
@@ -158,6 +169,8 @@ Allocator& allocator() {
 }  // namespace
 
 MemoryCounters memory_counters() { return allocator().counters(); }
+
+void reset_peak() { allocator().reset_peak(); }
 
 void set_memory_options(const MemoryOptions& options) { allocator().set_options(options); }
 

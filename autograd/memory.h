@@ -8,12 +8,13 @@ namespace bertie {
 
 struct MemoryCounters {
   int64_t live_bytes;       // in arrays now
-  int64_t peak_bytes;       // the most since the start
+  int64_t peak_bytes;       // the most since the start, or since reset_peak()
   int64_t reserved_bytes;   // of regions that the system made usable
   int64_t system_requests;  // how often it was asked for one
 };
 
 MemoryCounters memory_counters();
+void reset_peak();  // to what is live now
 
 // What concerns the whole process, also the code in it that isn't bertie's. It happens with the first array.
 struct MemoryOptions {

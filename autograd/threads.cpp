@@ -10,6 +10,7 @@
 #include <exception>
 #include <filesystem>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "bertie/autograd/error.h"
@@ -34,8 +35,13 @@ void set_thread_count(int count) {
 
 void rest_waiting_threads(char** argv) {
   constexpr const char* spins = "2000";  // of some 20 ns each
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
-  setenv("GOMP_SPINCOUNT", spins, 1);
+  bool set = false;
+  if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT"))
+    set = setenv("GOMP_SPINCOUNT", spins, 1) == 0;
+  const char* blas_threads = std::getenv("OPENBLAS_NUM_THREADS");
+  if (!blas_threads || std::string_view(blas_threads) != "1")
+    set = setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0 || set;
+  if (!set) return;
   std::error_code error;  // by its name, which is how others find the process
   std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) execv(program.c_str(), argv);

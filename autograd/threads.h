@@ -20,9 +20,10 @@ void set_thread_count(int count);  // 1 … most_threads, else throws
 // user set OMP_WAIT_POLICY or GOMP_SPINCOUNT. libgomp's spin for milliseconds at the end of each loop. Where
 // other programs want the processors, a spinning thread takes the place of the one that it waits for, and a
 // training step takes 5 to 8 times as long. So they spin about as long as waking one takes, which costs
-// little on an idle machine, too. libgomp reads the variable when it is loaded: so where it must be set, this
-// starts the program anew, with `argv` (which ends with a null pointer) as before. Returns where it needn't,
-// or can't.
+// little on an idle machine, too. And OpenBLAS shall start no threads of its own, by OPENBLAS_NUM_THREADS:
+// they would have nothing to do, and where addresses are limited, each asks for a buffer forever. Both
+// libraries read their variables when they are loaded: so where one must be set, this starts the program
+// anew, with `argv` (which ends with a null pointer) as before. Returns where it needn't, or can't.
 void rest_waiting_threads(char** argv);
 
 namespace detail {

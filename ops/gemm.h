@@ -56,6 +56,11 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_
 // (openblas, onednn or plain; the first product throws on another value). Not while products run.
 void set_gemm_backend(std::optional<GemmBackend> backend);
 
+// For a program's main(), before the first product: has OpenBLAS map its buffer of 128 MB of addresses for
+// each of thread_count() threads, and throws where the system has no room for them. OpenBLAS itself would ask
+// for one again and again, forever. Takes no memory.
+void reserve_gemm_buffers();
+
 // A line for people whose OpenBLAS doesn't know their CPU and fell back to slow kernels; else empty.
 std::string gemm_advice();
 

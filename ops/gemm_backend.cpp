@@ -1,14 +1,21 @@
 // Which library computes a matrix product, and what both are told once before the first.
 #include <cblas.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
 #include <string_view>
+#include <vector>
 
 #include "bertie/autograd/isa.h"
+#include "bertie/autograd/threads.h"
 #include "bertie/ops/gemm_call.h"
+
+// OpenBLAS's own, in no header: one of the buffers that it keeps for its calls, and giving it back to them.
+extern "C" void* blas_memory_alloc(int);
+extern "C" void blas_memory_free(void*);
 
 namespace bertie {
 namespace {
@@ -127,6 +134,25 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_
 }
 
 void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }
+
+void reserve_gemm_buffers() {
+  prepare_libraries();
+  constexpr size_t buffer_bytes = size_t{128} << 20, stack_bytes = size_t{8} << 20;
+  std::vector<void*> buffers;
+  while (std::ssize(buffers) < thread_count()) {
+    void* buffer =
+        mmap(nullptr, buffer_bytes + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buffer == MAP_FAILED) break;
+    buffers.push_back(buffer);
+  }
+  for (void* buffer : buffers) munmap(buffer, buffer_bytes + stack_bytes);
+  BERTIE_CHECK(std::ssize(buffers) == thread_count(), "memory",
+               "each of {} threads needs {} MB of addresses for matrix products, and there is room for {} of "
+               "them",
+               thread_count(), (buffer_bytes + stack_bytes) >> 20, buffers.size());
+  for (void*& buffer : buffers) buffer = blas_memory_alloc(0);
+  for (void* buffer : buffers) blas_memory_free(buffer);
+}
 
 std::string gemm_advice() {
   Isa best = available_isas().back();

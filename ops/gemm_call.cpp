@@ -70,6 +70,7 @@ void onednn(const Product<float>& p) {
   dnnl_status_t status =
       dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data,
                  p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
+  BERTIE_CHECK(status != dnnl_out_of_memory, "memory", "the system has none left for a matrix product");
   BERTIE_CHECK(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
                static_cast<int>(status), p.M, p.N, p.K);
 }

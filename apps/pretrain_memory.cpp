@@ -1,0 +1,220 @@
+#include "apps/pretrain_memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "apps/memory_limits.h"
+#include "bertie/autograd/error.h"
+#include "bertie/autograd/memory.h"
+#include "bertie/autograd/threads.h"
+
+namespace bertie {
+namespace {
+
+// How many standard deviations a normal variable exceeds with this probability.
+double normal_quantile(double probability) {
+  double low = 0, high = 38;
+  for (int i = 0; i < 60; ++i) {
+    double middle = (low + high) / 2;
+    (std::erfc(middle / std::sqrt(2.0)) / 2 > probability ? low : high) = middle;
+  }
+  return high;
+}
+
+// Batches that wait on the stream's thread or are being made, and the step's own.
+constexpr int64_t batches_there = 5;
+
+int64_t batch_bytes(const BatchSize& batch, bool types) {
+  return batch.tokens * (types ? 8 : 4) + batch.scored * 12;
+}
+
+// The largest one in low … high that is `good`, as all below it are; `low` where none is.
+template <class Good>
+int64_t largest_number(int64_t low, int64_t high, Good good) {
+  while (low < high) {
+    int64_t middle = low + (high - low + 1) / 2;
+    if (good(middle))
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+constexpr int64_t most_evaluation_tokens = 4096;  // of a batch of held-out text
+
+// What oneDNN and OpenBLAS have in use for a thread's products, the copies of their factors above all.
+constexpr int64_t thread_bytes = int64_t{8} << 20;
+
+// What this process takes beside its arrays: what it has now, of which mapped text, pages that the system
+// takes back at need, doesn't count, and what its threads will need for products.
+int64_t memory_besides(const PretrainingText& text) {
+  int64_t mapped = 0;
+  for (const TokenizedLines* lines : {&text.training, &text.held_out})
+    mapped += static_cast<int64_t>(lines->ids.size_bytes() + lines->offsets.size_bytes());
+  ProcessMemory now = process_memory();
+  return std::max<int64_t>(
+             0, now.resident - std::min(mapped, now.resident_files) - memory_counters().live_bytes) +
+         thread_count() * thread_bytes;
+}
+
+// Of the run that has these settings; none where they don't tell.
+std::optional<int64_t> part_tokens_in(const std::string& settings) {
+  nlohmann::json json = nlohmann::json::parse(settings, nullptr, false);
+  if (!json.is_object() || !json.contains("part_tokens") || !json["part_tokens"].is_number_integer())
+    return {};
+  return json["part_tokens"].get<int64_t>();
+}
+
+}  // namespace
+
+int64_t most_scored(int64_t tokens, double share, bool whole_words, double draws) {
+  // The pieces of a word are scored together, so that there are fewer independent draws. Of English text an
+  // average piece is in a word of about two.
+  double variance_factor = whole_words ? 2 : 1;
+  auto n = static_cast<double>(tokens);
+  double deviation = std::sqrt(n * share * (1 - share) * variance_factor);
+  double z = normal_quantile(0.01 / std::max(1.0, draws));
+  double most = n * share + z * deviation + variance_factor * (1 - 2 * share) * (z * z - 1) / 6;
+  return std::clamp(static_cast<int64_t>(std::ceil(most)), int64_t{1}, tokens);
+}
+
+BatchSize RunBatches::largest(int64_t tokens) const {
+  tokens = std::max(tokens, longest);
+  double parts = static_cast<double>(steps) *
+                 std::max(1.0, static_cast<double>(step_tokens) / static_cast<double>(tokens));
+  return {tokens, most_scored(tokens, scored_share, whole_words, parts),
+          static_cast<int64_t>(static_cast<double>(tokens) / mean_length) + 1, longest};
+}
+
+PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
+                               int64_t part_tokens, int64_t besides) {
+  BatchSize step = batches.largest(batches.step_tokens),
+            part = part_tokens > 0 ? batches.largest(part_tokens) : step;
+  std::vector<MemoryMoment> moments = training_moments(
+      config, part,
+      {.next_sentence = next_sentence, .in_parts = part.tokens < step.tokens, .threads = thread_count()});
+  auto evaluation = [&](int64_t tokens) {
+    return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count()));
+  };
+  int64_t evaluated = largest_number(batches.longest, batches.evaluation_tokens, [&](int64_t tokens) {
+    return evaluation(tokens).bytes <= peak_of(moments).bytes;
+  });
+  moments.push_back(evaluation(evaluated));
+  moments.back().name = "evaluation, " + moments.back().name;
+  const MemoryMoment& peak = peak_of(moments);
+  int64_t parameters = pretraining_parameters(config, next_sentence);
+  return {.part_tokens = part_tokens,
+          .evaluation_tokens = evaluated,
+          .weights = 4 * parameters,
+          .gradients = 4 * parameters,
+          .moments = 8 * parameters,
+          .activations = peak.bytes + batches_there * batch_bytes(step, next_sentence),
+          .moment = peak.name,
+          .besides = besides};
+}
+
+PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
+                                      const RunBatches& batches, int64_t besides) {
+  auto with = [&](int64_t part) { return pretrain_memory(config, next_sentence, batches, part, besides); };
+  PretrainMemory least = with(batches.longest);
+  BERTIE_CHECK(least.resident() <= limit, "memory-limit",
+               "{} isn't enough: the run takes {} at least, with parts of one sequence, of up to {} tokens",
+               memory_text(limit), memory_text(least.resident()), batches.longest);
+  if (PretrainMemory whole = with(0); whole.resident() <= limit) return whole;
+  return with(largest_number(batches.longest, batches.step_tokens - 1,
+                             [&](int64_t part) { return with(part).resident() <= limit; }));
+}
+
+RunBatches run_batches(const PretrainOptions& o, const PretrainingText& text, int64_t steps,
+                       int64_t batch_tokens) {
+  const TokenizedLines& lines = text.training;
+  auto ids = static_cast<int64_t>(lines.ids.size());
+  int64_t stride = 1 + ids / 4'000'000, scorable = 0;  // a sample of a large text
+  for (int64_t i = 0; i < ids; i += stride) scorable += text.scorable[lines.ids[i]];
+  double of_tokens =
+      static_cast<double>(scorable * stride) / static_cast<double>(ids);  // not [CLS] and [SEP]
+  RunBatches batches{.step_tokens = batch_tokens,
+                     .evaluation_tokens = most_evaluation_tokens,
+                     .longest = o.max_length,
+                     .mean_length = 0.9 * static_cast<double>(o.max_length),
+                     .scored_share = o.mask_probability * of_tokens,
+                     .whole_words = o.whole_words,
+                     .steps = steps > 0 ? steps : 1'000'000};
+  if (o.next_sentence) {
+    batches.scored_share *= 1 - 3 / static_cast<double>(o.max_length);
+    return batches;
+  }
+  int64_t longest = 0, all = tokens_of(lines);
+  for (int64_t i = 0; i < lines.size(); ++i)
+    longest = std::max(longest, lines.offsets[i + 1] - lines.offsets[i] + 2);
+  batches.longest = longest;
+  batches.mean_length = static_cast<double>(all) / static_cast<double>(lines.size());
+  batches.scored_share *= static_cast<double>(ids) / static_cast<double>(all);
+  batches.step_tokens = std::min(batch_tokens, all);
+  return batches;
+}
+
+void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
+  BertConfig least = config;
+  if (o.model.empty()) least.vocab_size = 1;
+  int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) + process_memory().resident;
+  MemoryLimit allowed = smallest_memory_limit();
+  if (o.memory_limit && *o.memory_limit < allowed.resident) allowed = {*o.memory_limit, "--memory-limit"};
+  BERTIE_CHECK(bytes <= allowed.resident, "memory-limit",
+               "the program takes {} with weights, gradients and moments alone; {}", memory_text(bytes),
+               allowed.str());
+}
+
+PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, const PretrainingText& text,
+                           int64_t steps, int64_t batch_tokens, const std::string& settings) {
+  RunBatches batches = run_batches(o, text, steps, batch_tokens);
+  int64_t besides = memory_besides(text);
+  auto with = [&](int64_t part) { return pretrain_memory(config, o.next_sentence, batches, part, besides); };
+  PretrainMemory memory;
+  if (std::optional<int64_t> part = part_tokens_in(settings); part && !o.part_tokens) {
+    memory = with(*part);
+    BERTIE_CHECK(
+        !o.memory_limit || memory.resident() <= *o.memory_limit, "memory-limit",
+        "{} isn't enough for the run that is continued: with its parts{} it takes {}, and they can't "
+        "change",
+        memory_text(*o.memory_limit), *part > 0 ? fmt::format(" of {} tokens", *part) : "",
+        memory_text(memory.resident()));
+  } else if (o.memory_limit) {
+    memory = pretrain_memory_within(*o.memory_limit, config, o.next_sentence, batches, besides);
+  } else {
+    memory = with(o.part_tokens.value_or(0));
+  }
+  MemoryLimit limit = smallest_memory_limit();
+  if (memory.resident() <= limit.resident) return memory;
+  int64_t megabytes = limit.resident / 1'000'000, least = with(batches.longest).resident();
+  std::string help = least <= megabytes * 1'000'000
+                         ? fmt::format("--memory-limit {}M computes each batch in parts that fit", megabytes)
+                         : fmt::format("even with parts of one sequence it takes {}", memory_text(least));
+  fail("memory-limit", "the run takes {}; {}: {}", memory_text(memory.resident()), limit.str(), help);
+}
+
+std::string PretrainMemory::str() const {
+  auto text = [](int64_t bytes) { return memory_text(bytes); };
+  return fmt::format(
+      "Memory: {} at the peak: weights {}, gradients {}, moments {}, activations {} ({}); resident about {}",
+      text(live()), text(weights), text(gradients), text(moments), text(activations), moment,
+      text(resident()));
+}
+
+FactTable PretrainMemory::facts() const {
+  return {"Memory",
+          {{"At the peak", memory_text(live())},
+           {"Weights", memory_text(weights)},
+           {"Gradients", memory_text(gradients)},
+           {"Moments", memory_text(moments)},
+           {"Activations", fmt::format("{}, {}", memory_text(activations), moment)},
+           {"Resident, about", memory_text(resident())},
+           {"Tokens at a time, at most", fmt::format("{}, evaluating {}", part_tokens, evaluation_tokens)}}};
+}
+
+}  // namespace bertie
