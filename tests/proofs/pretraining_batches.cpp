@@ -2,13 +2,12 @@
 // and prints bertie's own losses in f64:
 //   build/release/tests/pretraining_batches tests/models/reference/pretraining &&
 //   $(scripts/python_env.sh) tests/models/reference/make_pretraining_reference.py
-// Batch b is b.ids i32 [T], b.token_type_ids i32 [T], b.offsets i64 [N+1], b.scored_rows i64 [M], b.labels
-// i32 [M] and b.next_sentence_labels i32 [N] of batches.safetensors.
+// Batch b is b.ids, b.offsets, … of batches.safetensors (tests/proofs/batch_tensors.h).
 #include <cstdio>
 
-#include "bertie/data/files/safetensors.h"
 #include "bertie/models/pretrained.h"
 #include "tests/models/pretraining_run.h"
+#include "tests/proofs/batch_tensors.h"
 
 using namespace bertie;
 
@@ -26,16 +25,8 @@ int main(int argc, char** argv) {
   PairBatches source = PretrainingRun::batches(words);
   BatchStream stream(source);
   std::vector<NamedArray> tensors;
-  for (int64_t step = 0; step < PretrainingRun::steps; ++step) {
-    MaskedBatch batch = stream.next();
-    std::string prefix = fmt::format("{}.", step);
-    tensors.push_back({prefix + "ids", batch.tokens.ids});
-    tensors.push_back({prefix + "token_type_ids", batch.tokens.token_type_ids});
-    tensors.push_back({prefix + "offsets", Array::from(batch.tokens.offsets)});
-    tensors.push_back({prefix + "scored_rows", batch.scored_rows});
-    tensors.push_back({prefix + "labels", batch.labels});
-    tensors.push_back({prefix + "next_sentence_labels", batch.next_sentence_labels});
-  }
+  for (int64_t step = 0; step < PretrainingRun::steps; ++step)
+    add_batch(tensors, std::to_string(step), stream.next());
   write_safetensors(folder + "/batches.safetensors", tensors);
 
   PretrainedOptions f64;
