@@ -19,8 +19,8 @@ before the clock starts, so a timed step is forward, loss, backward, clipping, u
 is that of bert_pretrain's training loop, evaluations apart, with batches, metrics and progress line.
 
 torch.nn.utils.clip_grad_norm_ adds the squares of f32 gradients up in f32; on a CPU the norm of a BERT's comes out
-too small by 2e-4 to 9e-4 of itself, at each step differently. After some 60 steps that alone moves the losses by more
-than 1e-3. So the first 100 are compared with a second run of PyTorch's, which differs in the norm alone: it is summed
+too small by 1e-4 to 9e-4 of itself, at each step differently (docs/results.md). After some 60 steps the losses
+differ by more than 1e-3. So the first 100 are compared with a second run of PyTorch's, which differs in the norm alone: it is summed
 in f64. What the first run's losses differ by is printed, too.
 """
 
