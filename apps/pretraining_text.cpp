@@ -8,10 +8,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/model_folder.h"
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/text_report.h"
+#include "apps/training_run.h"
 #include "apps/training_text.h"
 #include "bertie/data/files/json_object.h"
 #include "bertie/data/language/language.h"
@@ -34,8 +34,8 @@ bool has_standard_input(const std::vector<std::string>& paths) {
 // A checkpoint tells what it was, as settings have it: "standard_input", and the stores' fingerprints.
 std::optional<StoredInput> stored_input(const PretrainOptions& o, const std::string& cache) {
   bool in_corpus = has_standard_input(o.corpus);
-  if (!o.resume || (!in_corpus && !has_standard_input(o.held_out))) return {};
-  std::string folder = o.output + "/" + checkpoint_folder;
+  if (!resumes(o) || (!in_corpus && !has_standard_input(o.held_out))) return {};
+  std::string folder = checkpoints_of(o);
   std::optional<std::string> text = Checkpoints::newest_configuration(folder);
   if (!text) return {};
   nlohmann::json settings =

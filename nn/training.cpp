@@ -68,7 +68,9 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
   RecentSteps recent;
   int64_t step = options.start.steps;
   Checkpoints* checkpoints = options.checkpoints;
+  int64_t tried = -1;  // to save this step, perhaps in vain
   auto save = [&] {
+    tried = step;
     // A square that overflowed in the optimizer shows here only.
     BERTIE_CHECK(std::isfinite(parameters.value_norm()), "train",
                  "the weights aren't finite after step {}: {}", step - 1, advice);
@@ -97,7 +99,7 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
     ++step;
     if (checkpoints && checkpoints->due({step, elapsed()})) save();
   }
-  if (checkpoints && checkpoints->saved_steps() != step) save();
+  if (checkpoints && checkpoints->saved_steps() != step && tried != step) save();
   return step;
 }
 

@@ -90,6 +90,11 @@ truncate -s -1000 "damaged/checkpoints/$newest"
 expect 0 "${run[@]}" --output damaged --resume
 grep --quiet "Note: a checkpoint can't be used: .*$newest" err || wrong "a damaged checkpoint should be told"
 same_as_whole damaged
+truncate -s -1000 damaged/checkpoints/*
+expect 0 "${run[@]}" --output damaged --resume
+[[ $(grep -c "Note: a checkpoint can't be used" err) -gt 1 ]] || wrong "each damaged checkpoint should be told"
+grep --quiet "^There is no checkpoint in damaged/checkpoints that can be used: the run begins" err || wrong "a run that begins anew"
+same_as_whole damaged
 
 # --- from another model, by the clock, and without a checkpoint yet
 expect 0 bert_pretrain --corpus corpus.txt --model whole --batch-tokens 200 --time 2s --output continued --cache cache --resume

@@ -6,20 +6,12 @@
 
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"
+#include "tests/token_lines.h"
 
 namespace bertie {
 namespace {
 
 constexpr int32_t unk = 1;
-
-TokenizedLines lines(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenVectors result;
-  for (const auto& ids : sequences) {
-    result.ids.insert(result.ids.end(), ids.begin(), ids.end());
-    result.offsets.push_back(static_cast<int64_t>(result.ids.size()));
-  }
-  return TokenizedLines(std::move(result));
-}
 
 template <class Body>
 std::string said(const Body& body) {
@@ -29,18 +21,18 @@ std::string said(const Body& body) {
 }
 
 TEST(TextReport, TheShareOfUnknown) {
-  EXPECT_EQ(unknown_share(lines({}), unk), 0);
-  EXPECT_EQ(unknown_share(lines({{1, 5, 6}, {1}}), unk), 0.5);
+  EXPECT_EQ(unknown_share(lines_of({}), unk), 0);
+  EXPECT_EQ(unknown_share(lines_of({{1, 5, 6}, {1}}), unk), 0.5);
   EXPECT_EQ(said([] { note_unknown("the text", 0.01, "Advice"); }), "");
   EXPECT_EQ(said([] { note_unknown("the text", 0.35, "Advice"); }),
             "Note: 35.0 % of the text is [UNK], unknown to the vocabulary. Advice\n");
 }
 
 TEST(TextReport, HeldOutLinesThatAreKnown) {
-  TokenizedLines training = lines({{5, 6}, {7}, {5, 6}, {8, 9, 10}});
-  EXPECT_EQ(said([&] { note_known_lines(training, lines({{5}, {6, 5}, {8, 9}, {9, 10}})); }), "");
+  TokenizedLines training = lines_of({{5, 6}, {7}, {5, 6}, {8, 9, 10}});
+  EXPECT_EQ(said([&] { note_known_lines(training, lines_of({{5}, {6, 5}, {8, 9}, {9, 10}})); }), "");
   EXPECT_EQ(said([&] {
-              note_known_lines(training, lines({{7}, {5, 6}, {5}, {7}}));
+              note_known_lines(training, lines_of({{7}, {5, 6}, {5}, {7}}));
             }),
             "Note: 3 of 4 held-out lines stand in the training text, too, which flatters the scores\n");
 }
@@ -74,12 +66,12 @@ TEST(TextReport, WhyNothingCanBeScored) {
   auto why = [&](const TokenizedLines& text) {
     return message_of([&] { check_scorable("held-out", "the held-out text", text, scorable, unk); });
   };
-  EXPECT_NO_THROW(check_scorable("held-out", "x", lines({{1}, {1, 5}}), scorable, unk));
+  EXPECT_NO_THROW(check_scorable("held-out", "x", lines_of({{1}, {1, 5}}), scorable, unk));
   EXPECT_EQ(
-      why(lines({{1, 1}, {7}})),
+      why(lines_of({{1, 1}, {7}})),
       "[held-out] nothing of the held-out text can be scored: of its 3 tokens 2 are [UNK], unknown to the "
       "vocabulary, and 1 --unscored or special");
-  EXPECT_EQ(why(lines({})),
+  EXPECT_EQ(why(lines_of({})),
             "[held-out] the held-out text has no tokens: it is white space or control characters alone");
 }
 

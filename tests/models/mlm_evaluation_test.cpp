@@ -9,6 +9,7 @@
 #include "bertie/data/batches/sentence_pairs.h"
 #include "tests/message_of.h"
 #include "tests/models/small_config.h"
+#include "tests/token_lines.h"
 
 namespace bertie {
 namespace {
@@ -19,15 +20,6 @@ const Vocabulary& vocabulary() {
   static const Vocabulary instance(
       {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d", "e", "f", "g"});
   return instance;
-}
-
-TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenVectors lines;
-  for (const auto& sequence : sequences) {
-    lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
-    lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
-  }
-  return TokenizedLines(std::move(lines));
 }
 
 // `count` lines of 1 to 14 words.

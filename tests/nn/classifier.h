@@ -5,27 +5,16 @@
 #include <nlohmann/json.hpp>
 
 #include "bertie/autograd/random.h"
-#include "bertie/nn/layers.h"
 #include "bertie/nn/objective.h"
-#include "bertie/ops/elementwise.h"
 #include "bertie/ops/loss.h"
+#include "tests/nn/small_models.h"
 
 namespace bertie {
 
-// logits = W₂ dropout(tanh(W₁ x + b₁)) + b₂    [T, 2] → [T, 3]
-struct Classifier : Layer {
+// [T, 2] → logits [T, 3]
+struct Classifier : TwoLayers {
   explicit Classifier(Initializer init = Initializer::fan_in(1), int64_t width = 24)
-      : first(2, width, init), dropout(0.3), second(width, 3, init) {
-    add_module("first", first);
-    add_module("dropout", dropout);
-    add_module("second", second);
-  }
-  Tensor forward(const Tensor& x, const Pass& pass = {}) const override {
-    return second.forward(dropout.forward(bertie::tanh(first.forward(x)), pass));
-  }
-  Linear first;
-  Dropout dropout;
-  Linear second;
+      : TwoLayers(init, 2, width, 3, 0.3) {}
 };
 
 class Spirals : public Objective {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <fstream>
 
 #include "bertie/autograd/threads.h"
 #include "bertie/nn/training.h"
@@ -219,6 +220,22 @@ TEST(Resume, GoesOnWhereTheDiskIsFull) {
   EXPECT_TRUE(run.told[1].starts_with("step 6 can't be saved, that of step 2 stays")) << run.told[1];
   EXPECT_EQ(checkpoints.latest()->position.steps, 12);
   EXPECT_EQ(folder.entries(), 2u);
+}
+
+// A save that fails after the last step is told once.
+TEST(Resume, EndsWhereTheDiskIsFull) {
+  TemporaryFolder folder;
+  std::ofstream(folder / "file").put('x');
+  Training run(folder / "file", 4);
+  Checkpoints checkpoints({.folder = folder / "file", .every_steps = 2, .tell = [&](const std::string& text) {
+                             run.told.push_back(text);
+                           }});
+  run.options.checkpoints = &checkpoints;
+  EXPECT_EQ(
+      train(run.block, run.optimizer, run.options, run.objective, [](const StepReport&) { return true; }), 4);
+  ASSERT_EQ(run.told.size(), 2u);
+  EXPECT_TRUE(run.told[0].starts_with("step 2 can't be saved: ")) << run.told[0];
+  EXPECT_TRUE(run.told[1].starts_with("step 4 can't be saved: ")) << run.told[1];
 }
 
 // What is not finite is never saved.

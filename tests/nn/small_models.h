@@ -1,4 +1,4 @@
-// Models small enough to compute by hand, in f64.
+// Models small enough to compute by hand, in f64 unless they are told otherwise.
 #pragma once
 #include "bertie/autograd/backward.h"
 #include "bertie/nn/layers.h"
@@ -7,10 +7,11 @@
 
 namespace bertie {
 
-// W₂ dropout(tanh(W₁ x + b₁)) + b₂    [T, 3] → [T, 2]
+// W₂ dropout(tanh(W₁ x + b₁)) + b₂    [T, in] → [T, out]
 struct TwoLayers : Layer {
-  explicit TwoLayers(Initializer init = Initializer::fan_in(1, DType::f64))
-      : first(3, 4, init), dropout(0.5), second(4, 2, init) {
+  explicit TwoLayers(Initializer init = Initializer::fan_in(1, DType::f64), int64_t in = 3, int64_t width = 4,
+                     int64_t out = 2, double dropout_rate = 0.5)
+      : first(in, width, init), dropout(dropout_rate), second(width, out, init) {
     add_module("first", first);
     add_module("dropout", dropout);
     add_module("second", second);

@@ -12,6 +12,7 @@
 
 #include "bertie/data/batches/mlm_batches.h"
 #include "tests/message_of.h"
+#include "tests/token_lines.h"
 
 namespace bertie {
 namespace {
@@ -19,15 +20,6 @@ namespace {
 const Vocabulary& vocabulary() {
   static const Vocabulary instance({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"});
   return instance;
-}
-
-TokenizedLines lines_of(const std::vector<std::vector<int32_t>>& sequences) {
-  TokenVectors lines;
-  for (const auto& sequence : sequences) {
-    lines.ids.insert(lines.ids.end(), sequence.begin(), sequence.end());
-    lines.offsets.push_back(static_cast<int64_t>(lines.ids.size()));
-  }
-  return TokenizedLines(std::move(lines));
 }
 
 // `count` sequences of 1 to 20 ordinary tokens.
