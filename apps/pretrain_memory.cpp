@@ -199,11 +199,12 @@ PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, c
 }
 
 std::string PretrainMemory::str() const {
-  auto text = [](int64_t bytes) { return memory_text(bytes); };
+  std::string parts = part_tokens > 0 ? fmt::format("; parts of up to {} tokens", part_tokens) : "";
   return fmt::format(
-      "Memory: {} at the peak: weights {}, gradients {}, moments {}, activations {} ({}); resident about {}",
-      text(live()), text(weights), text(gradients), text(moments), text(activations), moment,
-      text(resident()));
+      "Memory: {} at the peak: weights {}, gradients {}, moments {}, activations {} ({}); resident about "
+      "{}{}",
+      memory_text(live()), memory_text(weights), memory_text(gradients), memory_text(moments),
+      memory_text(activations), moment, memory_text(resident()), parts);
 }
 
 FactTable PretrainMemory::facts() const {
@@ -214,7 +215,7 @@ FactTable PretrainMemory::facts() const {
            {"Moments", memory_text(moments)},
            {"Activations", fmt::format("{}, {}", memory_text(activations), moment)},
            {"Resident, about", memory_text(resident())},
-           {"Tokens at a time, at most", fmt::format("{}, evaluating {}", part_tokens, evaluation_tokens)}}};
+           {"Tokens at a time", part_tokens > 0 ? fmt::format("up to {}", part_tokens) : "all of a step's"}}};
 }
 
 }  // namespace bertie

@@ -46,8 +46,8 @@ rows() {
 }
 
 head -c 600000 "$data/corpora/wikitext-2/test.txt" >wikitext.txt
-head -n 40 "$data/corpora/wikitext-2/valid.txt" | cut -c 1-200 >held_out.txt
-cat "$data"/corpora/movie-reviews/rt-polarity.* | head -c 600000 >reviews.txt
+head -c 3000 "$data/corpora/wikitext-2/valid.txt" >held_out.txt
+head -c 600000 "$data/corpora/movie-reviews/rt-polarity.pos" >reviews.txt
 vocabulary=$data/vocab/bert-base-uncased-vocab.txt
 rows "ragged" --corpus reviews.txt --vocab "$vocabulary" --preset mini --batch-tokens 4096 --max-length 512
 rows "small" --corpus wikitext.txt --vocab "$vocabulary" --preset small --batch-tokens 4096 --max-length 128
