@@ -15,6 +15,7 @@
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
+#include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
 
@@ -132,6 +133,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
                                Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
 
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
+  double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
   PretrainMemory memory =
       plan_memory(o, config, text, options.steps, batch_tokens,
                   resumes(o) ? Checkpoints::newest_configuration(checkpoints_of(o)).value_or("") : "");
@@ -160,6 +162,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .optimizer = optimizer,
       .objective = objective,
       .training = options,
+      .sgemm_gflops = sgemm_gflops,
       .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",

@@ -51,14 +51,15 @@ constexpr int64_t most_evaluation_tokens = 4096;  // of a batch of held-out text
 constexpr int64_t thread_bytes = int64_t{8} << 20;
 
 // What this process takes beside its arrays: what it has now, of which mapped text, pages that the system
-// takes back at need, doesn't count, and what its threads will need for products.
+// takes back at need, doesn't count, and what its threads will need more for products. Pages of arrays that
+// are no more stay, and serve others.
 int64_t memory_besides(const PretrainingText& text) {
   int64_t mapped = 0;
   for (const TokenizedLines* lines : {&text.training, &text.held_out})
     mapped += static_cast<int64_t>(lines->ids.size_bytes() + lines->offsets.size_bytes());
   ProcessMemory now = process_memory();
   return std::max<int64_t>(
-             0, now.resident - std::min(mapped, now.resident_files) - memory_counters().live_bytes) +
+             0, now.resident - std::min(mapped, now.resident_files) - memory_counters().peak_bytes) +
          thread_count() * thread_bytes;
 }
 

@@ -7,7 +7,6 @@
 #include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
-#include "bertie/ops/sgemm_rate.h"
 
 namespace bertie {
 namespace {
@@ -30,8 +29,7 @@ class WatchedRun {
   const TrainingRun& run_;
   Checkpoints checkpoints_;
   TrainingOptions training_;
-  std::vector<Record> kept_;  // of the run that is resumed
-  double sgemm_gflops_;
+  std::vector<Record> kept_;        // of the run that is resumed
   int64_t done_ = 0, planned_ = 0;  // steps
   std::optional<RunLog> log_;
   std::optional<TrainingMeter> meter_;
@@ -49,8 +47,7 @@ WatchedRun::WatchedRun(const TrainingRun& run)
                     .every_seconds = 60 * run.options.checkpoint_minutes,
                     .before_save = [this] { record(); },
                     .tell = [](const std::string& note) { message("Note: {}", note); }}),
-      training_(run.training),
-      sgemm_gflops_(measure_sgemm_gflops()) {
+      training_(run.training) {
   training_.checkpoints = &checkpoints_;
 }
 
@@ -121,10 +118,10 @@ void WatchedRun::train_and_save() {
   if (run_.options.overwrite) checkpoints_.remove_all();
   RunFacts facts = run_.facts;
   facts.planned_steps = training_.steps;
-  facts.tables.push_back(machine_facts(sgemm_gflops_));
+  facts.tables.push_back(machine_facts(run_.sgemm_gflops));
   log_.emplace(run_.folder, std::move(facts), run_.options.tensorboard, kept_, done_);
   if (untrained) log_->add(*untrained);
-  meter_.emplace(sgemm_gflops_, kept_);
+  meter_.emplace(run_.sgemm_gflops, kept_);
   // What is shown as done is counted in steps, or in seconds where the run is.
   auto length = timed() ? static_cast<int64_t>(training_.seconds) : training_.steps;
   if (timed()) quarters_ = static_cast<int64_t>(4 * training_.start.seconds / training_.seconds);

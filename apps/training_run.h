@@ -44,6 +44,7 @@ struct TrainingRun {
   Optimizer& optimizer;
   Objective& objective;
   TrainingOptions training;  // all but its checkpoints and start
+  double sgemm_gflops;       // what the machine reaches (ops/sgemm_rate.h)
   std::string settings;      // what a resumed run must have in common with this one, a JSON object
   RunFacts facts;            // of the report; the planned steps and the machine are added
   std::function<MeteredStep(const StepReport&)> metered;

@@ -6,7 +6,7 @@
 #   tests/proofs/prove_memory.sh build/release
 set -euo pipefail
 build=$(cd "${1:?needs the build folder}" && pwd)
-data=${BERTIE_TEST_DATA:?needs a folder of real text}
+real=${BERTIE_TEST_DATA:?needs a folder of real text}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -45,10 +45,10 @@ rows() {
   row "$name at 60 %" "$(awk -v r="$resident" 'BEGIN { printf "%d", 0.6 * r }')" "$@"
 }
 
-head -c 600000 "$data/corpora/wikitext-2/test.txt" >wikitext.txt
-head -c 3000 "$data/corpora/wikitext-2/valid.txt" >held_out.txt
-head -c 600000 "$data/corpora/movie-reviews/rt-polarity.pos" >reviews.txt
-vocabulary=$data/vocab/bert-base-uncased-vocab.txt
+head -c 600000 "$real/corpora/wikitext-2/test.txt" >wikitext.txt
+head -c 3000 "$real/corpora/wikitext-2/valid.txt" >held_out.txt
+head -c 600000 "$real/corpora/movie-reviews/rt-polarity.pos" >reviews.txt
+vocabulary=$real/vocab/bert-base-uncased-vocab.txt
 rows "ragged" --corpus reviews.txt --vocab "$vocabulary" --preset mini --batch-tokens 4096 --max-length 512
 rows "small" --corpus wikitext.txt --vocab "$vocabulary" --preset small --batch-tokens 4096 --max-length 128
 rows "base" --corpus wikitext.txt --vocab "$vocabulary" --preset base --batch-tokens "${BASE_TOKENS:-4096}" --max-length 128

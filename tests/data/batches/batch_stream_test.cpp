@@ -140,9 +140,9 @@ TEST(SplitBatch, PartsAreThoseOfTheWhole) {
   Sources all;
   for (auto& source : all.sources) {
     source->begin_pass(0);
-    MaskedBatch batch = source->batch(2);
+    MaskedBatch batch = source->batch(0);
+    for (int64_t b = 1; batch.tokens.sequences.size() < 3; ++b) batch = source->batch(b);
     const int64_t sequences = static_cast<int64_t>(batch.tokens.sequences.size());
-    ASSERT_GE(sequences, 3);
     for (int64_t limit = 1; limit <= 110; ++limit) {
       std::vector<MaskedBatch> parts = split_batch(batch, limit);
       std::vector<int32_t> ids, types, labels, next;
