@@ -160,4 +160,11 @@ bool InputFile::has_input(int milliseconds) const {
   return ready > 0 || (ready < 0 && errno != EINTR);
 }
 
+void InputFile::check_room(size_t bytes) const {
+  double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  BERTIE_CHECK(static_cast<double>(bytes) <= memory, "read",
+               "'{}' must fit into memory: {:.1f} GB are wanted, this machine has {:.1f}", path_,
+               static_cast<double>(bytes) / 1e9, memory / 1e9);
+}
+
 }  // namespace bertie

@@ -35,6 +35,8 @@ class InputFile {
   // Whether read() wouldn't wait, after at most so many milliseconds; -1: however many. An error is its to
   // tell; a signal, which ends the waiting, is none.
   bool has_input(int milliseconds) const;
+  // Throws where so many bytes are more than this machine has memory.
+  void check_room(size_t bytes) const;
 
  private:
   class Gunzip;

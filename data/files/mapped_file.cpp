@@ -1,7 +1,6 @@
 #include "bertie/data/files/mapped_file.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,11 +17,20 @@ void refuse_git_lfs_pointer(const std::string& path, std::string_view contents) 
                "'{}' is a Git LFS pointer in place of the file: `git lfs pull` fetches that", path);
 }
 
-void check_room(const std::string& path, size_t bytes) {
-  double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  BERTIE_CHECK(static_cast<double>(bytes) <= memory, "read",
-               "'{}' must fit into memory: {:.1f} GB are wanted, this machine has {:.1f}", path,
-               static_cast<double>(bytes) / 1e9, memory / 1e9);
+std::string read_all(InputFile& file) {
+  // What the system says of a pipe or of a growing file is no bound, so read until there is no more.
+  size_t room = std::max<size_t>(file.bytes() + 1, 1 << 16), filled = 0;
+  file.check_room(room);
+  std::string contents(room, '\0');
+  while (size_t got = file.read(contents.data() + filled, contents.size() - filled)) {
+    filled += got;
+    if (filled < contents.size()) continue;
+    file.check_room(2 * filled);
+    contents.resize(2 * filled);
+  }
+  contents.resize(filled);
+  refuse_git_lfs_pointer(file.path(), contents);
+  return contents;
 }
 
 }  // namespace
@@ -41,19 +49,12 @@ MappedFile map_file(const std::string& path) {
 
 std::string read_file(const std::string& path) {
   InputFile file(path, InputFile::Kind::regular);
-  // What the system says of a growing file is no bound, so read until there is no more.
-  size_t room = std::max<size_t>(file.bytes() + 1, 1 << 16), filled = 0;
-  check_room(path, room);
-  std::string contents(room, '\0');
-  while (size_t got = file.read(contents.data() + filled, contents.size() - filled)) {
-    filled += got;
-    if (filled < contents.size()) continue;
-    check_room(path, 2 * filled);
-    contents.resize(2 * filled);
-  }
-  contents.resize(filled);
-  refuse_git_lfs_pointer(path, contents);
-  return contents;
+  return read_all(file);
+}
+
+std::string read_text(const std::string& path) {
+  InputFile file(path, InputFile::Kind::text);
+  return read_all(file);
 }
 
 }  // namespace bertie

@@ -18,4 +18,8 @@ struct MappedFile {
 MappedFile map_file(const std::string& path);
 std::string read_file(const std::string& path);
 
+// A text, which may also come through a pipe or, as "-", from standard input, to its end. Throws as the
+// others do.
+std::string read_text(const std::string& path);
+
 }  // namespace bertie

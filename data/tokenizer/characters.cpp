@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string_view>
 
 #include "bertie/data/tokenizer/character_differences.h"
 
@@ -25,6 +26,12 @@ const utf8proc_property_t& property(char32_t c) {
 bool is_space(char32_t c) {
   return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
          c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+// Letters in circles and squares, which have a case though they are symbols by category.
+bool is_enclosed_letter(char32_t c) {
+  return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
+         (c >= 0x1F170 && c <= 0x1F189);
 }
 
 // The blocks that BERT calls Chinese characters; it begins the last extension at 2B920 instead of 2B820.
@@ -87,9 +94,40 @@ bool is_word_character(char32_t c) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:  // the joiners, and letters in circles and squares
-      return contains(also_word_characters, c) || c == 0x200C || c == 0x200D ||
-             (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
-             (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
+      return contains(also_word_characters, c) || c == 0x200C || c == 0x200D || is_enclosed_letter(c);
+  }
+}
+
+bool is_letter_or_number(char32_t c) {
+  int category = property(c).category;
+  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO &&
+         !(category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME);
+}
+
+bool is_cased(char32_t c) {
+  switch (property(c).category) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+      return true;
+    default:  // ordinal indicators, Roman numerals
+      return c == 0xAA || c == 0xBA || (c >= 0x2160 && c <= 0x217F) || is_enclosed_letter(c);
+  }
+}
+
+bool is_case_ignorable(char32_t c) {
+  switch (property(c).category) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+      return true;
+    default:  // what may stand in the middle of a word (Word_Break = MidLetter, MidNumLet, Single_Quote)
+      return std::u32string_view(
+                 U"'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07"
+                 U"\uFF0E\uFF1A")
+                 .find(c) != std::u32string_view::npos;
   }
 }
 

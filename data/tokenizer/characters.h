@@ -29,6 +29,14 @@ bool is_nonspacing_mark(char32_t c);
 // Unicode's \w (UTS #18, annex C): letters, marks, digits, connectors such as _, and the joiners.
 bool is_word_character(char32_t c);
 
+// Categories L* and N*: what Python's str.isalnum() and, but for _, the \w of its re call so.
+bool is_letter_or_number(char32_t c);
+
+// Whether the sigma behind or before it is one within a word (The Unicode Standard, section 3.13,
+// "Final_Sigma"): letters that have a case, and what a search for one of them passes over.
+bool is_cased(char32_t c);
+bool is_case_ignorable(char32_t c);
+
 // The canonical combining class: 0 for a starter, else marks are sorted by it.
 int32_t combining_class(char32_t c);
 

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 # How many inputs are tried in a few seconds.
-declare -A inputs=([bert_config]=30000 [safetensors]=10000 [safetensors_index]=20000
+declare -A inputs=([bert_config]=30000 [safetensors]=10000 [safetensors_index]=20000 [task_files]=5000
                    [tokenizer]=15000 [tokenizer_config]=30000
                    [tokenizer_json]=20000 [token_store]=10000 [utf8]=50000 [vocabulary]=20000 [wordpiece_trainer]=5000)
 names=() options=()
@@ -36,7 +36,7 @@ trap 'rm -rf "$TMPDIR"' EXIT
 fuzz() {  # name
   local name=$1 start=$SECONDS
   local folder=build/fuzz/found/$name log=build/fuzz/found/$name.log dictionary=text
-  case $name in bert_config | tokenizer_config | tokenizer_json | safetensors | safetensors_index | token_store) dictionary=json ;; esac
+  case $name in bert_config | tokenizer_config | tokenizer_json | safetensors | safetensors_index | task_files | token_store) dictionary=json ;; esac
   rm -rf "$folder"
   mkdir -p "$folder" "build/fuzz/corpus/$name"
   local limits=(-seed=1 "-runs=${inputs[$name]}")

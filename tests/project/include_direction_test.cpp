@@ -1,6 +1,6 @@
 // Includes go downwards only: apps → models → nn → ops → autograd, and within data/ language → batches →
-// tokenizer → files. data/ uses only the part of autograd that knows no gradients; nn, models and apps may
-// use data.
+// tokenizer → files and tasks → batches. data/ uses only the part of autograd that knows no gradients; nn,
+// models and apps may use data.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -23,7 +23,7 @@ Names with(Names names, const Names& more) {
   return names;
 }
 
-const Names data_rooms = {"data/files", "data/tokenizer", "data/batches", "data/language"};
+const Names data_rooms = {"data/files", "data/tokenizer", "data/batches", "data/language", "data/tasks"};
 const Names libraries = with(data_rooms, {"models", "nn", "ops", "autograd"});
 
 // What files of a folder may include: whole folders, or single headers.
@@ -33,7 +33,9 @@ const std::map<std::string, Names> allowed = {
     {"data/files", with(plain_autograd, {"data/files"})},
     {"data/tokenizer", with(plain_autograd, {"data/tokenizer", "data/files"})},
     {"data/batches", with(plain_autograd, {"data/batches", "data/tokenizer", "data/files"})},
-    {"data/language", with(plain_autograd, data_rooms)},
+    {"data/language",
+     with(plain_autograd, {"data/language", "data/batches", "data/tokenizer", "data/files"})},
+    {"data/tasks", with(plain_autograd, {"data/tasks", "data/batches", "data/tokenizer", "data/files"})},
     {"nn", with(data_rooms, {"nn", "ops", "autograd"})},
     {"models", libraries},
     {"apps", with(libraries, {"apps"})},
@@ -146,6 +148,10 @@ TEST(IncludeDirection, UpwardIncludesAreNoticed) {
             Lines{"data/tokenizer/utf8.cpp includes data/batches/corpus.h"});
   EXPECT_EQ(of("data/batches/corpus.cpp", {"\"bertie/data/language/grammar.h\""}),
             Lines{"data/batches/corpus.cpp includes data/language/grammar.h"});
+  EXPECT_EQ(of("data/tasks/label_set.h", {"\"bertie/data/language/grammar.h\""}),
+            Lines{"data/tasks/label_set.h includes data/language/grammar.h"});
+  EXPECT_EQ(of("data/language/grammar.h", {"\"bertie/data/tasks/label_set.h\""}),
+            Lines{"data/language/grammar.h includes data/tasks/label_set.h"});
   EXPECT_EQ(of("ops/kernels/exp.kernel.cpp", {"\"bertie/data/batches/corpus.h\""}),
             Lines{"ops/kernels/exp.kernel.cpp includes data/batches/corpus.h"});
   EXPECT_EQ(of("models/bert.h", {"\"apps/program.h\"", "\"tests/message_of.h\""}).size(), 2u);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/files/line_blocks.h"
@@ -36,11 +37,12 @@ TEST_F(MappedFileTest, OutlivesItsName) {
 using Read = void (*)(const std::string& path);
 constexpr Read map = [](const std::string& path) { map_file(path); };
 constexpr Read read = [](const std::string& path) { read_file(path); };
+constexpr Read text = [](const std::string& path) { read_text(path); };
 constexpr Read lines = [](const std::string& path) { LineBlocks blocks(path); };
 
 TEST_F(MappedFileTest, NamesFileAndReason) {
   std::string missing = path("missing");
-  for (Read any : {map, read, lines}) {
+  for (Read any : {map, read, text, lines}) {
     EXPECT_EQ(message_of([&] { any(missing); }),
               "[read] can't read '" + missing + "': No such file or directory");
     EXPECT_EQ(message_of([&] { any(folder_.path()); }),
@@ -59,18 +61,33 @@ TEST_F(MappedFileTest, RefusesWhatHasNoEnd) {
   for (Read any : {map, read})
     EXPECT_EQ(message_of([&] { any("/dev/zero"); }),
               "[read] '/dev/zero' must be a regular file, it is a device");
-  EXPECT_EQ(message_of([&] { lines("/dev/zero"); }),
-            "[read] '/dev/zero' must be a regular file or a pipe, it is a device");
+  for (Read any : {text, lines})
+    EXPECT_EQ(message_of([&] { any("/dev/zero"); }),
+              "[read] '/dev/zero' must be a regular file or a pipe, it is a device");
+}
+
+TEST_F(MappedFileTest, ATextMayComeThroughAPipe) {
+  std::string pipe = make_pipe(), contents(300'000, 'x');
+  std::thread writer([&] {
+    std::ofstream out(pipe);
+    for (int i = 0; i < 3; ++i) {
+      out << contents << std::flush;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  EXPECT_EQ(read_text(pipe), contents + contents + contents);
+  writer.join();
 }
 
 TEST_F(MappedFileTest, LargerThanMemory) {
   std::ofstream(path("large")) << "x";
   if (::truncate(path("large").c_str(), off_t{1} << 43) != 0)
     GTEST_SKIP() << "this file system has no files of 8 TiB";
-  EXPECT_EQ(message_of([&] {
-              read(path("large"));
-            }).find("[read] '" + path("large") + "' must fit into memory: 8796.1 GB are wanted"),
-            0u);
+  for (Read any : {read, text})
+    EXPECT_EQ(message_of([&] {
+                any(path("large"));
+              }).find("[read] '" + path("large") + "' must fit into memory: 8796.1 GB are wanted"),
+              0u);
 }
 
 }  // namespace

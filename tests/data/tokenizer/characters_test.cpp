@@ -48,6 +48,24 @@ TEST(Characters, EveryCodePointIsTakenAsByTokenizers) {
   }
 }
 
+// Of each category one or two, and what has a case or is passed over without being of the categories that do
+// and are (DerivedCoreProperties.txt). tests/models/metrics_reference_test.cpp compares all code points with
+// Python's.
+TEST(Characters, LettersNumbersAndCase) {
+  for (char32_t c : std::u32string_view(U"Aa\u01C5\u02B0\u4E2D9\u0663\u2167\u00B2"))
+    EXPECT_TRUE(is_letter_or_number(c)) << static_cast<uint32_t>(c);
+  for (char32_t c : std::u32string_view(U"_ -\u0301\u0903\u20DD\u20AC\u24D0\u200B\u0378"))
+    EXPECT_FALSE(is_letter_or_number(c)) << static_cast<uint32_t>(c);
+  for (char32_t c : std::u32string_view(U"Aa\u01C5\u00AA\u2167\u24D0\U0001F130"))
+    EXPECT_TRUE(is_cased(c)) << static_cast<uint32_t>(c);
+  for (char32_t c : std::u32string_view(U"1_\u4E2D\u05D0\u0301"))
+    EXPECT_FALSE(is_cased(c)) << static_cast<uint32_t>(c);
+  for (char32_t c : std::u32string_view(U"'.:\u00B7\u2019\uFF1A\u0301\u20DD\u00AD\u02B0^"))
+    EXPECT_TRUE(is_case_ignorable(c)) << static_cast<uint32_t>(c);
+  for (char32_t c : std::u32string_view(U"Aa1 ,;-\u4E2D"))
+    EXPECT_FALSE(is_case_ignorable(c)) << static_cast<uint32_t>(c);
+}
+
 // Unicode's property White_Space (PropList.txt), all of it.
 TEST(Characters, WhiteSpaceIsUnicodes) {
   std::vector<char32_t> found,
