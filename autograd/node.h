@@ -22,6 +22,7 @@ struct Node {
 
   Array value;                // of a parameter; of other nodes only when made within KeepValues
   bool is_parameter = false;  // the following are for parameters
+  bool is_frozen = false;     // no gradient flows to it
   std::string name;           // of a module's: "weight"; empty for others
   Array grad;                 // where gradients are collected: bound, or taken from the first that comes
   bool grad_is_bound = false;

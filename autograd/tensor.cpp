@@ -57,6 +57,8 @@ Tensor Tensor::parameter(Array value, std::string name) {
 
 Tensor parameter_of(std::shared_ptr<Node> node) { return Tensor(Array(), std::move(node)); }
 
+bool Tensor::requires_grad() const { return node_ && !node_->is_frozen; }
+
 const Array& Tensor::array() const { return node_ && node_->is_parameter ? node_->value : value_; }
 
 double Tensor::item() const {
@@ -83,6 +85,12 @@ void Tensor::zero_grad() {
   Node& node = parameter_node(node_);
   node.has_grad = false;
   if (!node.grad_is_bound) node.grad = Array();
+}
+
+void Tensor::freeze() {
+  Node& node = parameter_node(node_);
+  BERTIE_CHECK(!node.grad_is_bound, "freeze", "this parameter's place is bound: freeze it before");
+  node.is_frozen = true;
 }
 
 Array Tensor::mutable_array() { return parameter_node(node_).value; }
@@ -132,7 +140,7 @@ Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward back
   node->dtype = y.dtype();
   node->backward = std::move(backward);
   for (const Tensor& input : inputs) {
-    node->inputs.push_back(input.node());
+    node->inputs.push_back(input.requires_grad() ? input.node() : nullptr);
     node->versions.push_back({input.array().storage(), input.array().storage()->version});
   }
   node->versions.push_back({y.storage(), y.storage()->version});

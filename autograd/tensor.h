@@ -39,12 +39,14 @@ class Tensor {
   double item() const;  // the number in a tensor of one element; throws on others
 
   // True where a gradient flows to or through this tensor.
-  bool requires_grad() const { return node_ != nullptr; }
+  bool requires_grad() const;
 
   // The following are for parameters and throw on other tensors.
   // The sum of what backward passes brought since the last zero_grad(); no array when none did.
   Array grad() const;
   void zero_grad();
+  // From now on a constant for whatever uses it: no gradient flows to it. Throws where its place is bound.
+  void freeze();
   // The value, for writing. Every copy of this Tensor sees the change.
   Array mutable_array();
   // Puts an array of the same shape and type in the value's place, one that can't be written to perhaps (a

@@ -146,6 +146,13 @@ Tensor BertModel::last_hidden_state(const BertInput& input) const {
   return hidden_state(input, config_.num_hidden_layers);
 }
 
+void BertModel::freeze_layers(int64_t layers) {
+  BERTIE_CHECK(layers >= 0 && layers <= config_.num_hidden_layers, "freeze",
+               "the model has {} layers, asked for {}", config_.num_hidden_layers, layers);
+  embeddings_.freeze();
+  for (int64_t i = 0; i < layers; ++i) encoder_.layer(i).freeze();
+}
+
 Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {
   BERTIE_CHECK(pooler_.has_value(), "bert", "this model was made without a pooler");
   return pooler_->forward(last_hidden_state, packing);

@@ -55,6 +55,7 @@ class BertEncoder : public Module {
   BertEncoder(const BertConfig& config, Initializer& init);
   // Through layers begin … end − 1 only.
   Tensor forward(const Tensor& x, const Pass& pass, int64_t begin, int64_t end) const;
+  BertLayer& layer(int64_t i) { return *layers_[i]; }
 
  private:
   std::vector<std::unique_ptr<BertLayer>> layers_;  // stay where they are: modules refer to them
@@ -86,6 +87,8 @@ class BertModel : public Module {
   Tensor last_hidden_state(const BertInput& input) const;                               // [T, H]
   Tensor pooler_output(const Tensor& last_hidden_state, const Packing& packing) const;  // [N, H]
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
+  // Module::freeze() of the embeddings and the first so many layers. Throws on more layers than there are.
+  void freeze_layers(int64_t layers);
 
  private:
   BertConfig config_;

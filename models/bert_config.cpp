@@ -274,6 +274,9 @@ BertConfig read_bert_config(const std::string& path, std::vector<LoadNote>* note
   if (json.contains("problem_type") && !json["problem_type"].is_null())
     config.problem_type = json["problem_type"].is_string() ? json["problem_type"].get<std::string>()
                                                            : json["problem_type"].dump();
+  if (auto names = json.find("architectures");
+      names != json.end() && names->is_array() && names->size() == 1 && names->front().is_string())
+    config.architecture = names->front().get<std::string>();
   config.check_values(path);
   std::vector<std::string> names = unknown_keys(json);
   if (notes && !names.empty())

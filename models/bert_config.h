@@ -25,6 +25,7 @@ struct BertConfig {
   int64_t pad_token_id = 0;
   std::optional<double> classifier_dropout;  // of a head; none: hidden_dropout_prob
   bool tie_word_embeddings = true;           // the MLM head's decoder is the word embeddings' table
+  std::string architecture;                  // the class whose weights it was of; empty: not told
   std::string problem_type;                  // of BertForSequenceClassification, or empty: see there
   std::vector<std::string> labels{"LABEL_0", "LABEL_1"};  // id2label; label2id is its inverse
   std::string

@@ -12,6 +12,7 @@ class BertPreTrainedModel : public Module {
  public:
   const BertConfig& config() const { return bert_.config(); }
   const BertModel& bert() const { return bert_; }
+  BertModel& bert() { return bert_; }
 
  protected:
   BertPreTrainedModel(const BertConfig& config, Initializer& init, bool with_pooler);

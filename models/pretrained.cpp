@@ -62,6 +62,9 @@ bool is_body(const std::string& name) {
   return name.starts_with("embeddings.") || name.starts_with("encoder.");
 }
 
+// What a model for a task has on top of what it was pre-trained with.
+bool is_task_head(const std::string& name) { return !is_body(name) && !name.starts_with("pooler."); }
+
 // The tensors of a file by canonical names. Of the decoder's bias under both names, which an untied decoder
 // has, the one that transformers computes with.
 std::map<std::string, const NamedArray*> by_name(const Safetensors& weights) {
@@ -134,6 +137,10 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
   std::vector<LoadNote> notes;
   Safetensors weights = file;
   remove_foreign_prefix(weights, notes);
+  if (options.replace_head) {
+    std::erase_if(weights.tensors, [](const NamedArray& t) { return is_task_head(canonical(t.name)); });
+    std::erase_if(weights.unsupported, [](const std::string& t) { return is_task_head(canonical(t)); });
+  }
   std::map<std::string, const NamedArray*> tensors = by_name(weights);
   std::set<std::string> used{"embeddings.position_ids", "embeddings.token_type_ids"};  // old files' buffers
   Listing missing("\n  "), hint("\n"), problems("\n  ");
@@ -164,7 +171,8 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
     problems.add(fmt::format("wrong values: {} differs from the word embeddings, which the model has for it",
                              tensors.at(decoder)->name));
   bool may_be_new = only_head && problems.empty() && !missing.empty();
-  bool fits = problems.empty() && (missing.empty() || (may_be_new && options.allow_new_head));
+  bool fits = problems.empty() &&
+              (missing.empty() || (may_be_new && (options.allow_new_head || options.replace_head)));
   if (may_be_new) hint.add("Only the head is missing; --allow-new-head starts it at random");
   if (std::vector<std::string> models = foreign_prefixes(weights); !missing.empty() && models.size() > 1)
     hint.add(fmt::format("The file holds several models, whose names begin with '{}'",
@@ -184,7 +192,7 @@ std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const
     if (parts.size() == parameter.names.size())
       parameter.tensor.replace(assemble(parts, shape, options.type));
     else if (shape.rank() > 1)  // the others are biases and scales, which have their start
-      parameter.tensor.replace(normal(shape, 0, initializer_range, 0, stream++, options.type));
+      parameter.tensor.replace(normal(shape, 0, initializer_range, options.seed, stream++, options.type));
   }
   if (!made.empty()) notes.push_back({"Not in the weights, so started at random", std::move(made)});
   std::vector<std::string> unused = weights.unsupported;

@@ -1,6 +1,7 @@
 // A model directory as Hugging Face writes it: config.json, vocab.txt, tokenizer_config.json, and the weights
 // in model.safetensors or in shards with model.safetensors.index.json.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,10 @@ struct PretrainedOptions {
   // Where all that the weights lack is the model's head (or its pooler), that starts at random, N(0,
   // initializer_range) and biases 0, as in transformers, instead of being an error.
   bool allow_new_head = false;
+  bool replace_head = false;  // the head starts so even if the weights have one, which isn't used
+  uint64_t seed = 0;          // of a new head
+  // What is to be different from config.json, such as labels or dropout, before the model is made.
+  std::function<void(BertConfig&)> configure = [](BertConfig&) {};
 };
 
 template <class Model>
@@ -86,6 +91,7 @@ template <class Model, class... Arguments>
 Pretrained<Model> load_pretrained(const std::string& directory, const PretrainedOptions& options,
                                   Arguments&&... arguments) {
   PretrainedFiles files = read_pretrained_files(directory);
+  options.configure(files.config);
   Initializer init = Initializer::unset(options.type);
   auto model = std::make_unique<Model>(files.config, init, std::forward<Arguments>(arguments)...);
   for (LoadNote& note : load_weights(*model, files.weights, options, files.config.initializer_range))

@@ -229,8 +229,10 @@ void Checkpoints::remove_all() {
   best_.reset();
 }
 
-void Checkpoints::scored(double score) {
-  if (std::isfinite(score) && (!best_ || score < best_->score)) score_ = score;
+bool Checkpoints::scored(double score) {
+  bool best = std::isfinite(score) && (!best_ || score < best_->score);
+  if (best) score_ = score;
+  return best;
 }
 
 bool Checkpoints::due(const TrainingPosition& position) const {
@@ -276,6 +278,11 @@ void Checkpoints::remove_others(int64_t newest) const {
   }
   for (const fs::directory_entry& entry : fs::directory_iterator(options_.folder, ignored))
     if (auto steps = steps_of(entry.path().filename().string(), true)) remove_left_behind(path_of(*steps));
+}
+
+std::optional<int64_t> Checkpoints::best_steps() const {
+  if (!best_) return {};
+  return best_->steps;
 }
 
 std::optional<std::string> Checkpoints::best() const {

@@ -60,8 +60,8 @@ class Checkpoints {
   void remove_all();
 
   // The weights as they are now have this score, such as a loss on held-out data: the lower, the better. If
-  // it is the best so far, a save is due.
-  void scored(double score);
+  // it is the best so far, a save is due, and this is true.
+  bool scored(double score);
   bool due(const TrainingPosition& position) const;
   // Costs one pass over the state for the checksum and one to write it. A failure is told, and leaves all
   // earlier ones as they were.
@@ -69,7 +69,9 @@ class Checkpoints {
             const TrainingPosition& position);
 
   std::optional<int64_t> saved_steps() const { return saved_; }  // of the newest that this saved or restored
-  std::optional<std::string> best() const;                       // path of that with the best score
+  // Of that with the best score: after which step, and its path.
+  std::optional<int64_t> best_steps() const;
+  std::optional<std::string> best() const;
 
  private:
   struct Best {

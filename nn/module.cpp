@@ -102,6 +102,10 @@ uint64_t Module::site() const {
   return hash;
 }
 
+void Module::freeze() {
+  for (Parameter& parameter : parameters()) parameter.tensor.freeze();
+}
+
 void Module::train(bool on) {
   training_ = on;
   for (Entry& entry : entries_)

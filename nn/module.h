@@ -43,6 +43,9 @@ class Module {
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
+  // The parameters of this module and of those within are constants from now on, which aren't trained. Throws
+  // where a ParameterBlock has them.
+  void freeze();
   // A line per parameter: names, shape, number of elements; at the end the total.
   std::string summary() const;
 

@@ -29,7 +29,8 @@ double norm(const Array& block) {
 
 ParameterBlock::ParameterBlock(Module& model) {
   std::vector<Parameter> parameters = model.parameters();
-  BERTIE_CHECK(!parameters.empty(), "parameter_block", "the model has no parameters");
+  std::erase_if(parameters, [](const Parameter& parameter) { return !parameter.tensor.requires_grad(); });
+  BERTIE_CHECK(!parameters.empty(), "parameter_block", "the model has no parameters to train");
   DType type = parameters.front().tensor.dtype();
   int64_t size = 0;
   for (const Parameter& parameter : parameters) {

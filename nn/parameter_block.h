@@ -15,9 +15,9 @@ class ParameterBlock {
     int64_t begin, end;  // elements of the block
   };
 
-  // Moves the model's parameters, in module order, into values(), and lets their gradients be collected in
-  // gradients(). All must be of one type, and of no other block that still exists; else it throws and leaves
-  // none bound.
+  // Moves the model's parameters, in module order and without frozen ones, into values(), and lets their
+  // gradients be collected in gradients(). All must be of one type, and of no other block that still exists;
+  // else it throws and leaves none bound.
   explicit ParameterBlock(Module& model);
   ~ParameterBlock();  // the parameters keep their values
   ParameterBlock(const ParameterBlock&) = delete;
