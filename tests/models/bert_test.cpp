@@ -11,6 +11,7 @@
 #include "bertie/models/mlm_evaluation.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/training.h"
+#include "tests/largest.h"
 #include "tests/message_of.h"
 #include "tests/models/small_config.h"
 #include "tests/temporary_folder.h"
@@ -223,6 +224,47 @@ TEST(Training, GivesTheSameBitsOnAnyNumberOfThreads) {
   set_thread_count(threads);
   EXPECT_EQ(read_file(files[0]), read_file(files[1]));
   EXPECT_EQ(read_file(files[0]), read_file(files[2]));
+}
+
+// With the embeddings and some layers frozen the others have the gradients that they have anyway.
+TEST(Bert, FrozenLayersLeaveTheOthersGradients) {
+  BertConfig config = small_config(12);  // with dropout
+  auto input = [] {
+    return BertInput{Array::from(std::vector<int32_t>{5, 6, 7, 8, 9}), Array(), {{{0, 3, 5}}, 3, 4}};
+  };
+  Array labels = Array::from(std::vector<int32_t>{1, 0});
+  auto model = [&] {
+    return std::make_unique<BertForSequenceClassification>(config, Initializer::normal(0.3, 3, DType::f64));
+  };
+  auto whole = model();
+  backward(whole->loss(whole->logits(input()), labels));
+  std::vector<Parameter> exact = whole->parameters();
+  for (int64_t layers : {0, 1, 2}) {
+    auto frozen = model();
+    frozen->bert().freeze_layers(layers);
+    ParameterBlock block(*frozen);
+    backward(frozen->loss(frozen->logits(input()), labels));
+    block.check_reached("test");
+    std::vector<Parameter> parameters = frozen->parameters();
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const std::string& name = parameters[i].names[0];
+      bool is_frozen = name.starts_with("bert.embeddings.");
+      for (int64_t layer = 0; layer < layers; ++layer)
+        is_frozen = is_frozen || name.starts_with(fmt::format("bert.encoder.layer.{}.", layer));
+      EXPECT_EQ(parameters[i].tensor.requires_grad(), !is_frozen) << name;
+      if (is_frozen) {
+        EXPECT_FALSE(parameters[i].tensor.grad()) << name;
+      } else {
+        EXPECT_LE(largest_difference(parameters[i].tensor.grad().to_vector<double>(),
+                                     exact[i].tensor.grad().to_vector<double>()),
+                  1e-13)
+            << name;
+      }
+    }
+  }
+  for (int64_t layers : {-1, 3})
+    EXPECT_EQ(message_of([&] { model()->bert().freeze_layers(layers); }),
+              fmt::format("[freeze] the model has 2 layers, asked for {}", layers));
 }
 
 }  // namespace

@@ -206,6 +206,83 @@ TEST_F(SavedModel, ANewHeadIsMadeOnlyWhenAsked) {
   EXPECT_EQ(message.find("--allow-new-head"), std::string::npos) << message;
 }
 
+// What fine-tuning does: the encoder of a directory beneath a head that is new, even where the directory has
+// one of the same name and shape, or one that wouldn't fit.
+TEST_F(SavedModel, AHeadIsReplacedWhereAsked) {
+  BertConfig config = small_config(12);
+  config.labels = {"x", "y", "z"};
+  BertForTokenClassification tagger(config, Initializer::normal(0.5, 8));
+  save_pretrained(tagger, small_tokenizer(), path_);
+  BertForSequenceClassification classifier(config, Initializer::normal(0.5, 9));
+  PretrainedOptions replacing{.replace_head = true};
+  for (bool has_pooler : {false, true}) {
+    if (has_pooler) save_pretrained(classifier, small_tokenizer(), path_);
+    for (int64_t labels : {3, 2}) {
+      replacing.configure = [&](BertConfig& of_directory) { of_directory.labels.resize(labels); };
+      auto read = load_pretrained<BertForSequenceClassification>(path_, replacing);
+      EXPECT_EQ(read.model->config().num_labels(), labels);
+      const Module& body = has_pooler ? static_cast<const Module&>(classifier) : tagger;
+      std::string words = "bert.embeddings.word_embeddings.weight";
+      EXPECT_EQ(values_of(*read.model, words), values_of(body, words));
+      if (has_pooler) {  // it was trained with the encoder, so it stays
+        EXPECT_EQ(values_of(*read.model, "bert.pooler.dense.weight"),
+                  values_of(body, "bert.pooler.dense.weight"));
+      }
+      std::vector<float> head = values_of(*read.model, "classifier.weight");
+      ASSERT_EQ(head.size(), static_cast<size_t>(32 * labels));
+      double squares = 0;
+      for (float value : head)
+        squares += static_cast<double>(value) * value / static_cast<double>(head.size());
+      EXPECT_NEAR(std::sqrt(squares), 0.02, 4.5 * 0.02 / std::sqrt(2 * 64.0));
+      EXPECT_EQ(values_of(*read.model, "classifier.bias"), std::vector<float>(labels, 0));
+      ASSERT_EQ(read.notes.size(), 1u);  // nothing of the old head
+      EXPECT_EQ(read.notes[0].str(),
+                fmt::format("Not in the weights, so started at random: {}classifier.weight classifier.bias",
+                            has_pooler ? "" : "bert.pooler.dense.weight bert.pooler.dense.bias "));
+    }
+  }
+  // Without that the directory's head is used, and must fit.
+  auto kept = load_pretrained<BertForSequenceClassification>(path_);
+  EXPECT_EQ(values_of(*kept.model, "classifier.weight"), values_of(classifier, "classifier.weight"));
+  PretrainedOptions keeping{.configure = [](BertConfig& of_directory) { of_directory.labels.resize(2); }};
+  EXPECT_NE(message_of([&] {
+              load_pretrained<BertForSequenceClassification>(path_, keeping);
+            }).find("wrong shape: classifier.weight is f32 [3, 32], the model has f32 [2, 32]"),
+            std::string::npos);
+  // A head of a type that isn't read is none the less replaced; a missing layer is no head.
+  Safetensors weights = read_weights(path_);
+  std::erase_if(weights.tensors, [](const NamedArray& t) { return t.name == "classifier.weight"; });
+  weights.unsupported = {"classifier.weight"};
+  EXPECT_EQ(message_of([&] { load_weights(*kept.model, weights, replacing); }), "no error");
+  std::erase_if(weights.tensors,
+                [](const NamedArray& t) { return t.name == "bert.encoder.layer.1.output.dense.bias"; });
+  EXPECT_NE(message_of([&] {
+              load_weights(*kept.model, weights, replacing);
+            }).find("missing: bert.encoder.layer.1.output.dense.bias"),
+            std::string::npos);
+}
+
+TEST_F(SavedModel, TheSeedDecidesHowANewHeadStarts) {
+  auto head_of = [&](uint64_t seed) {
+    auto read = load_pretrained<BertForSequenceClassification>(path_, {.replace_head = true, .seed = seed});
+    return values_of(*read.model, "classifier.weight");
+  };
+  EXPECT_EQ(head_of(3), head_of(3));
+  EXPECT_NE(head_of(3), head_of(4));
+}
+
+TEST_F(SavedModel, TheConfigurationMayBeChangedBeforeTheModelIsMade) {
+  PretrainedOptions options{.configure = [](BertConfig& config) {
+    EXPECT_EQ(config.hidden_dropout_prob, 0.1);
+    config.hidden_dropout_prob = 0.75;
+  }};
+  auto read = load_pretrained<BertForMaskedLM>(path_, options);
+  EXPECT_EQ(read.model->config().hidden_dropout_prob, 0.75);
+  EXPECT_EQ(read.model->config().architecture, "BertForMaskedLM");
+  options.configure = [](BertConfig& config) { config.hidden_dropout_prob = 2; };
+  EXPECT_NE(message_of([&] { load_pretrained<BertForMaskedLM>(path_, options); }), "no error");
+}
+
 // A BertModel's file has no prefix, a head's has one; either serves both.
 TEST_F(SavedModel, ThePrefixMayBeThereOrNot) {
   auto bare = load_pretrained<BertModel>(path_, {}, /*with_pooler=*/false);
