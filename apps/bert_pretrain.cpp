@@ -166,8 +166,8 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
-                .tables = {model_facts(config, parameters.size()), training_facts(options, batch_tokens),
-                           memory.facts(), given}},
+                .tables = {model_facts(config, parameters.size()),
+                           training_facts(options, "Tokens per step", batch_tokens), memory.facts(), given}},
       .metered = [&](const StepReport& step) { return metered(step, objective, config); },
       .evaluate = [&](int64_t steps) -> Evaluation {
         Record record = report.run(model, steps, false);

@@ -67,6 +67,12 @@ bool reached_its_end(const ModelFolder::Run& run) { return run.steps >= run.plan
 
 }  // namespace
 
+bool is_finished(const std::string& folder) {
+  std::ifstream file(folder + "/" + training_record);
+  nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
+  return record.is_object() && record.value("finished", nlohmann::json()) == true;
+}
+
 ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
     : path_(std::move(path)), overwrite_(overwrite || resume), resume_(resume) {
   std::error_code error;

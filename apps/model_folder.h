@@ -18,6 +18,9 @@ constexpr const char* unfinished_report = "unfinished-report.html";
 // The folder within, from which the program continues a run.
 constexpr const char* checkpoint_folder = "checkpoints";
 
+// Whether a folder has a model whose training reached its end.
+bool is_finished(const std::string& folder);
+
 class ModelFolder {
  public:
   struct Run {

@@ -15,8 +15,8 @@ FactTable given_options(const CLI::App& app);
 
 FactTable model_facts(const BertConfig& config, int64_t parameters);
 
-// The length of the run, batches, schedule, clipping.
-FactTable training_facts(const TrainingOptions& options, int64_t batch_tokens);
+// The length of the run, batches ("Tokens per step", so many), schedule, clipping.
+FactTable training_facts(const TrainingOptions& options, const std::string& batch_unit, int64_t batch);
 
 // CPU, threads, instruction set, the rate of f32 products as measured, memory.
 FactTable machine_facts(double sgemm_gflops);

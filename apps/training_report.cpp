@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "apps/line_chart.h"
+#include "apps/task_report.h"
 #include "bertie/autograd/version.h"
 
 namespace bertie {
@@ -187,6 +188,15 @@ std::vector<std::string> curve_names(const std::vector<Record>& records) {
   return names;
 }
 
+// What a task is scored by.
+std::vector<std::string> score_names(const std::vector<Record>& records) {
+  std::vector<std::string> names;
+  for (const Record& record : records)
+    if (names.empty() && record.contains("scores"))
+      for (const auto& [name, value] : record.at("scores").items()) names.push_back(name);
+  return names;
+}
+
 Curve curve(const std::vector<Record>& records, const char* name, Curve::Look look, const char* kind,
             std::initializer_list<std::string> path) {
   Curve result{name, look, {}};
@@ -207,6 +217,10 @@ std::string charts(const std::vector<Record>& records) {
                     curve(records, "held-out", Curve::Look::dotted_points, "evaluation", {"held_out", name}),
                     curve(records, "unigram", Curve::Look::level, "evaluation", {"unigram", name})},
                    options_of(name));
+  for (const std::string& name : score_names(records))
+    html +=
+        line_chart({curve(records, "held-out", Curve::Look::dotted_points, "evaluation", {"scores", name})},
+                   options_of(name));
   if (html.empty()) return "<p class=\"muted\">Nothing is trained or evaluated yet.</p>\n";
   return "<div class=\"grid\">\n" + html + "</div>\n";
 }
@@ -226,6 +240,9 @@ std::string tiles(const std::vector<Record>& records) {
                      (std::isfinite(unigram) ? fmt::format(", unigram {:.4f}", unigram) : ""));
   double accuracy = last_number(records, {"held_out", "accuracy"});
   if (std::isfinite(accuracy)) html += tile("Held-out accuracy", fmt::format("{:.1f} %", 100 * accuracy));
+  for (const std::string& name : score_names(records))
+    if (double score = last_number(records, {"scores", name}); std::isfinite(score))
+      html += tile(title_of(name), fmt::format("{:.4f}", score));
   double loss = last_number(records, {"loss"});
   if (std::isfinite(loss)) html += tile("Training loss", fmt::format("{:.4f}", loss));
   double tokens = last_number(records, {"tokens"}), seconds = last_number(records, {"seconds"});
@@ -309,15 +326,15 @@ std::string training_report_html(const std::vector<Record>& records, const RunFa
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n"
-      "<p class=\"muted\">{} {} of {}</p>\n{}<h2>Curves</h2>\n{}{}{}"
+      "<title>{}</title>\n<style>{}{}</style>\n</head>\n<body>\n<h1>{}</h1>\n"
+      "<p class=\"muted\">{} {} of {}</p>\n{}<h2>Curves</h2>\n{}{}{}{}"
       "<footer>Made by bertie {} from metrics.jsonl. What is trained is shown as means over the steps "
       "between "
       "two records, with their range where there are many; point at a curve to read it.</footer>\n"
       "<script>{}</script>\n</body>\n</html>\n",
-      title, style, title, done < facts.planned_steps ? "Step" : "Finished: step", with_commas(done),
-      with_commas(facts.planned_steps), tiles(records), charts(records), language_section(records),
-      fact_tables(facts.tables), version(), script);
+      title, style, task_style, title, done < facts.planned_steps ? "Step" : "Finished: step",
+      with_commas(done), with_commas(facts.planned_steps), tiles(records), charts(records),
+      task_sections(records), language_section(records), fact_tables(facts.tables), version(), script);
 }
 
 }  // namespace bertie

@@ -14,7 +14,7 @@ namespace {
 class WatchedRun {
  public:
   explicit WatchedRun(const TrainingRun& run);
-  void train_and_save();
+  bool train_and_save();
 
  private:
   bool timed() const { return training_.seconds > 0; }
@@ -24,6 +24,7 @@ class WatchedRun {
   bool is_training_record_due(const StepReport& step);
   void record();
   void evaluate();
+  int64_t restore_best();
   void save();
 
   const TrainingRun& run_;
@@ -31,6 +32,7 @@ class WatchedRun {
   TrainingOptions training_;
   std::vector<Record> kept_;        // of the run that is resumed
   int64_t done_ = 0, planned_ = 0;  // steps
+  bool stopped_early_ = false;
   std::optional<RunLog> log_;
   std::optional<TrainingMeter> meter_;
   std::optional<Progress> progress_;
@@ -64,7 +66,7 @@ void WatchedRun::take_up() {
 }
 
 bool WatchedRun::is_evaluation_due(const StepReport& step) {
-  if (done_ == training_.steps) return false;  // the last one follows
+  if (done_ == training_.steps) return run_.keep_best;  // else the last one follows
   if (run_.options.evaluate_steps) return done_ % *run_.options.evaluate_steps == 0;
   if (!timed()) return done_ % std::max<int64_t>(1, training_.steps / 4) == 0;
   auto quarter = static_cast<int64_t>(4 * step.seconds / training_.seconds);
@@ -86,9 +88,23 @@ void WatchedRun::record() {
 void WatchedRun::evaluate() {
   progress_->pause();
   Evaluation evaluation = run_.evaluate(done_);
-  checkpoints_.scored(evaluation.score);
+  bool best = checkpoints_.scored(evaluation.score);
   log_->add(evaluation.record);
   progress_->resume();
+  // Since the best one, as many evaluations as the patience bears.
+  if (best || run_.patience == 0) return;
+  int64_t every = run_.options.evaluate_steps.value_or(std::max<int64_t>(1, training_.steps / 4));
+  stopped_early_ = done_ - checkpoints_.best_steps().value_or(0) >= run_.patience * every;
+}
+
+// Returns after which step the weights are now.
+int64_t WatchedRun::restore_best() {
+  std::optional<int64_t> best = checkpoints_.best_steps();
+  if (!best || *best == done_) return done_;  // no score was finite, or nothing could be saved
+  checkpoints_.restore(read_checkpoint(*checkpoints_.best()), run_.parameters, run_.optimizer,
+                       run_.objective);
+  message("The best weights are those after step {}", *best);
+  return *best;
 }
 
 bool WatchedRun::after_step(const StepReport& step) {
@@ -99,7 +115,7 @@ bool WatchedRun::after_step(const StepReport& step) {
   if (is_training_record_due(step)) log_->add(meter_->record());
   progress_->update(timed() ? static_cast<int64_t>(step.seconds) : done_, [&] { return meter_->progress(); });
   if (is_evaluation_due(step) && !interrupted()) evaluate();
-  return !interrupted();
+  return !interrupted() && !stopped_early_;
 }
 
 void WatchedRun::save() {
@@ -107,7 +123,7 @@ void WatchedRun::save() {
   if (done_ < planned_) message("To continue: {}", run_.options.command);
 }
 
-void WatchedRun::train_and_save() {
+bool WatchedRun::train_and_save() {
   if (run_.options.resume) take_up();
   done_ = training_.start.steps;
   planned_ = training_.steps;
@@ -141,9 +157,16 @@ void WatchedRun::train_and_save() {
   message("{} steps in {} ({:.1f} s)", done_ - training_.start.steps, duration(seconds), seconds);
   message("{}", measured_memory());
   if (!meter_->empty()) log_->add(meter_->record());
-  if (timed() && !interrupted()) planned_ = done_;
+  if ((timed() || stopped_early_) && !interrupted()) planned_ = done_;
+  if (stopped_early_) message("The last {} evaluations weren't better: the run ends", run_.patience);
+  int64_t weights_of = run_.keep_best && done_ == planned_ ? restore_best() : done_;
   save();
-  log_->add(run_.evaluate_last(done_));
+  Record last = run_.evaluate_last(weights_of);
+  last["step"] = done_;
+  log_->add(last);
+  if (done_ < planned_) return false;
+  if (run_.keep_best) checkpoints_.remove_all();
+  return true;
 }
 
 }  // namespace
@@ -191,6 +214,6 @@ void check_checkpoints(const RunOptions& options) {
                checkpoints_of(options));
 }
 
-void run_training(const TrainingRun& run) { WatchedRun(run).train_and_save(); }
+bool run_training(const TrainingRun& run) { return WatchedRun(run).train_and_save(); }
 
 }  // namespace bertie

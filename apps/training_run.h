@@ -48,13 +48,18 @@ struct TrainingRun {
   std::string settings;      // what a resumed run must have in common with this one, a JSON object
   RunFacts facts;            // of the report; the planned steps and the machine are added
   std::function<MeteredStep(const StepReport&)> metered;
-  std::function<Evaluation(int64_t steps)> evaluate;  // while training
-  std::function<Record(int64_t steps)> evaluate_last;
+  std::function<Evaluation(int64_t steps)> evaluate;   // while training
+  std::function<Record(int64_t steps)> evaluate_last;  // of the weights after so many steps, which are saved
   std::function<std::string(const ModelFolder::Run&)> save;  // ModelFolder::save()
+  // The weights with the best score are those that are saved, so the last ones are evaluated as well, and no
+  // checkpoint is of use after the run's end. With a patience above 0, the run ends where so many evaluations
+  // in a row weren't better than the best.
+  bool keep_best = false;
+  int64_t patience = 0;
 };
 
-// Trains, unless the checkpoint says that all is done, saves, and evaluates. Throws what train() does, with
-// what the run has learned till then saved.
-void run_training(const TrainingRun& run);
+// Trains, unless the checkpoint says that all is done, saves, and evaluates. Returns false where a signal
+// ended it before. Throws what train() does, with what the run has learned till then saved.
+bool run_training(const TrainingRun& run);
 
 }  // namespace bertie

@@ -70,7 +70,7 @@ TEST(DocsTour, WhatIsLookedForIsThere) {
         << path << ": " << wanted;
     ++questions;
   }
-  EXPECT_EQ(questions, 22);
+  EXPECT_EQ(questions, 27);
 }
 
 }  // namespace

@@ -1,0 +1,324 @@
+// Trains a BERT for a task: the pre-trained encoder with a head of the task, and writes a model directory.
+#include <algorithm>
+#include <cmath>
+
+#include "apps/finetune_options.h"
+#include "apps/model_folder.h"
+#include "apps/options.h"
+#include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/run_facts.h"
+#include "apps/task.h"
+#include "apps/training_run.h"
+#include "bertie/models/bert_flops.h"
+#include "bertie/models/pretrained.h"
+#include "bertie/ops/sgemm_rate.h"
+
+using namespace bertie;
+
+namespace {
+
+using Options = FinetuneOptions;
+
+constexpr const char* lower_is_better = "mean_squared_error";
+
+// The score that decides, the lower the better.
+double deciding_score(const TaskScores& scores, const std::string& metric) {
+  std::string names;
+  for (const auto& [name, value] : scores) {
+    if (metric.empty() || name == metric) return name == lower_is_better ? value : -value;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  fail("metric", "the task has {}, not '{}'", names, shown(metric));
+}
+
+// One training of several: what it does differently, and what came of it.
+struct Variant {
+  std::string name;  // of its folder; empty: the only one
+  Options options;
+  TaskScores scores = {};
+};
+
+std::vector<Variant> variants_of(const Options& o) {
+  std::vector<Variant> variants;
+  auto add = [&](std::string name) -> Options& {
+    variants.push_back({std::move(name), o});
+    Options& options = variants.back().options;
+    options.output = fmt::format("{}/runs/{}", o.output, variants.back().name);
+    return options;
+  };
+  if (o.grid) {
+    for (int64_t batch : {16, 32})
+      for (double rate : {5e-5, 3e-5, 2e-5})
+        for (int64_t epochs : {2, 3, 4}) {
+          Options& options = add(fmt::format("batch-{}-rate-{:.0e}-epochs-{}", batch, rate, epochs));
+          options.batch_size = batch;
+          options.learning_rate = rate;
+          options.epochs = epochs;
+        }
+  } else if (o.seeds > 1) {
+    for (int64_t i = 0; i < o.seeds; ++i) add(fmt::format("seed-{}", o.seed + i)).seed = o.seed + i;
+  } else {
+    variants.push_back({"", o});
+  }
+  return variants;
+}
+
+std::string title(const std::string& variant) {
+  return variant.empty() ? "BERT, fine-tuned" : "BERT, fine-tuned: " + variant;
+}
+
+template <class Task>
+class Finetuning {
+ public:
+  Finetuning(const Options& o, const FactTable& given) : o_(o), given_(given), task_(o) {
+    BertConfig config = read_bert_config(o.model + "/config.json");
+    keeps_head_ = config.architecture == Task::Model::architecture;
+    if (keeps_head_) task_.take_labels(config);
+  }
+
+  // Returns false where a signal ended it before its time.
+  bool train(Variant& variant, ModelFolder& folder);
+  Pretrained<typename Task::Model> load(const Options& o) const;
+
+ private:
+  std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config) const;
+
+  const Options& o_;
+  const FactTable& given_;
+  Task task_;
+  bool keeps_head_, encoded_ = false;
+};
+
+template <class Task>
+Pretrained<typename Task::Model> Finetuning<Task>::load(const Options& o) const {
+  PretrainedOptions options;
+  options.allow_new_head = !keeps_head_;
+  options.replace_head = !keeps_head_;
+  options.seed = static_cast<uint64_t>(o.seed);
+  options.configure = [&](BertConfig& config) {
+    task_.configure(config);
+    if (!o.dropout) return;
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
+    config.classifier_dropout.reset();
+  };
+  return load_pretrained<typename Task::Model>(o.model, options);
+}
+
+template <class Task>
+std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOptions& training,
+                                          const BertConfig& config) const {
+  return Record{{"task", static_cast<int>(o.task)},
+                {"training_data", task_.training().hash()},
+                {"dev_data", task_.dev().hash()},
+                {"steps", training.steps},
+                {"batch_size", o.batch_size},
+                {"learning_rate", training.schedule.peak},
+                {"warmup", training.schedule.warmup},
+                {"weight_decay", o.weight_decay},
+                {"max_gradient_norm", o.max_gradient_norm},
+                {"freeze_layers", o.freeze_layers.value_or(-1)},
+                {"metric", o.metric},
+                {"seed", o.seed},
+                {"labels", config.labels},
+                {"hidden_size", config.hidden_size},
+                {"num_hidden_layers", config.num_hidden_layers},
+                {"hidden_dropout_prob", config.hidden_dropout_prob},
+                {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
+      .dump();
+}
+
+template <class Task>
+bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
+  Options& o = variant.options;
+  Pretrained<typename Task::Model> pretrained = load(o);
+  typename Task::Model& model = *pretrained.model;
+  const BertConfig& config = model.config();
+  if (!encoded_) {
+    for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
+    task_.encode(pretrained.tokenizer, sequence_length(o, config));
+    encoded_ = true;
+  }
+  model.train();
+  int64_t all_parameters = 0;
+  for (const Parameter& parameter : model.parameters()) all_parameters += parameter.tensor.array().size();
+  if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
+  ParameterBlock parameters(model);
+  folder.reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
+  AdamOptions adam;
+  adam.weight_decay = o.weight_decay;
+  AdamW optimizer(parameters, adam);
+  TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed)});
+  TrainingOptions training;
+  training.steps = o.epochs * objective.steps_per_epoch();
+  training.schedule = {o.learning_rate.value_or(finetuning_rate(config)), o.warmup, Schedule::Decay::linear};
+  training.max_gradient_norm = o.max_gradient_norm;
+  if (!o.evaluate_steps) o.evaluate_steps = objective.steps_per_epoch();
+  message("Model: BERT with {} layers of {}, {} parameters{}; {} steps of {} sequences, learning rate {}",
+          config.num_hidden_layers, config.hidden_size, all_parameters,
+          o.freeze_layers ? fmt::format(", of which {} are trained", parameters.size()) : "", training.steps,
+          o.batch_size, training.schedule.peak);
+
+  Array logits;  // of dev
+  int64_t evaluated = -1;
+  auto evaluate = [&](int64_t steps, bool last) -> Evaluation {
+    if (evaluated != steps) {
+      model.eval();
+      Progress progress("Evaluating", task_.dev().size());
+      logits = predict_logits(model, task_.dev(), 4096, [&](int64_t done) { progress.update(done); });
+      model.train();
+      evaluated = steps;
+    }
+    variant.scores = task_.score(logits);
+    Record record{{"kind", "evaluation"}, {"step", steps}, {"held_out", Record::object()}};
+    std::string text;
+    if (task_.dev().labels) {
+      record["held_out"]["loss"] = mean_task_loss(model, task_.dev(), logits);
+      text = fmt::format(", loss {:.4f}", record["held_out"]["loss"].template get<double>());
+    }
+    for (const auto& [name, value] : variant.scores) {
+      record["scores"][name] = value;
+      text += fmt::format(", {} {:.4f}", name, value);
+    }
+    if (last) record.update(task_.details(logits));
+    message("{} after step {}:{}", last ? "Saved: dev" : "Dev", steps, text.substr(1));
+    return {record, deciding_score(variant.scores, o.metric)};
+  };
+  return run_training({
+      .options = o,
+      .folder = folder,
+      .parameters = parameters,
+      .optimizer = optimizer,
+      .objective = objective,
+      .training = training,
+      .sgemm_gflops = measure_sgemm_gflops(),
+      .settings = settings_of(o, training, config),
+      .facts = {.title = title(variant.name),
+                .tables = {model_facts(config, all_parameters),
+                           training_facts(training, "Sequences per step", o.batch_size), given_}},
+      .metered = [&](const StepReport& step) -> MeteredStep {
+        double tokens = 0, flops = 0;
+        for (const TaskBatch& part : objective.parts()) {
+          tokens += static_cast<double>(part.tokens.tokens());
+          flops += 3 * encoder_flops(config, part.tokens.offsets);
+        }
+        return {step.step + 1, step.learning_rate,      step.gradient_norm, tokens,
+                flops,         {{"loss", step.loss, 1}}};
+      },
+      .evaluate = [&](int64_t steps) { return evaluate(steps, false); },
+      .evaluate_last = [&](int64_t steps) { return evaluate(steps, true).record; },
+      .save =
+          [&](const ModelFolder::Run& run) {
+            return folder.save(model, pretrained.tokenizer, run, pretrained.max_length);
+          },
+      .keep_best = true,
+      .patience = o.patience,
+  });
+}
+
+// "0.9312 ± 0.0021 (0.9290 … 0.9333)": mean, standard deviation, least and largest
+std::string spread(const std::vector<double>& values) {
+  double mean = 0, squares = 0;
+  for (double value : values) mean += value / static_cast<double>(values.size());
+  for (double value : values) squares += (value - mean) * (value - mean);
+  auto [least, most] = std::minmax_element(values.begin(), values.end());
+  double deviation = std::sqrt(squares / static_cast<double>(std::max<size_t>(1, values.size() - 1)));
+  return fmt::format("{:.4f} ± {:.4f} ({:.4f} … {:.4f})", mean, deviation, *least, *most);
+}
+
+// The scores of a run that has ended, from its metrics.
+TaskScores scores_in(const std::string& folder) {
+  TaskScores scores;
+  for (const Record& record : read_metrics(folder + "/metrics.jsonl")) {
+    if (!record.contains("scores")) continue;
+    scores.clear();
+    for (const auto& [name, value] : record["scores"].items())
+      scores.emplace_back(name, value.is_number() ? value.get<double>() : NAN);
+  }
+  return scores;
+}
+
+// Trains all of them, each in a folder of its own, then saves the best in `folder`.
+template <class Task>
+void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finetuning, ModelFolder& folder) {
+  std::vector<Variant> variants = variants_of(o);
+  for (Variant& variant : variants) {
+    const std::string& output = variant.options.output;
+    if (o.resume && is_finished(output)) {
+      variant.scores = scores_in(output);
+      continue;
+    }
+    message("Run {} of {}: {}", &variant - variants.data() + 1, variants.size(), variant.name);
+    ModelFolder own(output, o.overwrite, resumes(variant.options));
+    check_checkpoints(variant.options);
+    if (!finetuning.train(variant, own)) return;
+  }
+  auto score = [&](const Variant& variant) { return deciding_score(variant.scores, o.metric); };
+  auto best = std::min_element(variants.begin(), variants.end(), [&](const Variant& a, const Variant& b) {
+    return score(a) < score(b) || (std::isnan(score(b)) && !std::isnan(score(a)));
+  });
+  FactTable runs{"Runs, scored on dev", {}};
+  for (const Variant& variant : variants) {
+    std::string text;
+    for (const auto& [name, value] : variant.scores)
+      text += fmt::format("{}{} {:.4f}", text.empty() ? "" : ", ", name, value);
+    runs.rows.emplace_back(variant.name, text);
+    message("{}: {}", variant.name, text);
+  }
+  for (size_t i = 0; i < variants[0].scores.size(); ++i) {
+    std::vector<double> values;
+    for (const Variant& variant : variants) values.push_back(variant.scores[i].second);
+    runs.rows.emplace_back(variants[0].scores[i].first, spread(values));
+    message("{}: {}", variants[0].scores[i].first, spread(values));
+  }
+  message("The best on dev, which chose it: {}", best->name);
+  auto [model, tokenizer, longest, notes] = load_pretrained<typename Task::Model>(best->options.output);
+  std::vector<Record> records = read_metrics(best->options.output + "/metrics.jsonl");
+  int64_t steps = records.back()["step"];
+  folder.begin();
+  for (const Record& record : records) folder.add_metrics(record.dump() + "\n");
+  folder.write_report(training_report_html(records, {title(best->name), steps, {runs, given}}));
+  result("{}", folder.save(*model, tokenizer, {steps, steps}, longest));
+}
+
+template <class Task>
+void finetune(const Options& o, const FactTable& given) {
+  if (o.resume && is_finished(o.output)) {
+    message("{} has a model whose training reached its end: there is nothing to resume", o.output);
+    return result("{}", o.output);
+  }
+  bool several = o.seeds > 1 || o.grid;
+  ModelFolder folder(o.output, o.overwrite, several ? o.resume : resumes(o));
+  check_checkpoints(o);
+  Finetuning<Task> finetuning(o, given);
+  if (several) return train_all(o, given, finetuning, folder);
+  Variant only{"", o};
+  finetuning.train(only, folder);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Trains a BERT for a task and writes a model directory that transformers can load.\n\n"
+      "  bert_finetune --task classify --model bert --train train.tsv --dev dev.tsv --output out\n"
+      "  bert_finetune --task classify --model bert --train pairs.csv --dev dev.csv --pairs --seeds 3\n"
+      "  bert_finetune --task tag --model bert --train train.conll --dev dev.conll --output tagger\n"
+      "  bert_finetune --task answer --model bert --train train.json --dev dev.json --output reader\n",
+      "bert_finetune"};
+  Options options;
+  declare_finetune_options(app, options);
+  options.command = resuming_command(argc, argv);
+  return run_program(app, argc, argv, [&] {
+    FactTable given = given_options(app);
+    switch (options.task) {
+      case TaskKind::classify:
+      case TaskKind::regress:
+        return finetune<TextTask>(options, given);
+      case TaskKind::tag:
+        return finetune<TagTask>(options, given);
+      case TaskKind::answer:
+        return finetune<AnswerTask>(options, given);
+    }
+  });
+}
