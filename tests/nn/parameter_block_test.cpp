@@ -58,5 +58,40 @@ TEST(ParameterBlock, LeavesNothingBoundWhereItCantBeMade) {
   EXPECT_EQ(message_of([&] { ParameterBlock all(model); }), "no error");
 }
 
+// What is frozen is in no block: the others' gradients are what they were, and an optimizer moves them alone.
+TEST(ParameterBlock, LeavesFrozenParametersOut) {
+  TwoLayers model, all;
+  model.eval();
+  all.eval();
+  Array x = Array::full({5, 3}, 1, DType::f64);
+  ParameterBlock whole(all);
+  backward(sum(all.forward(x)));
+  model.first.freeze();
+  ParameterBlock block(model);
+  EXPECT_EQ(block.size(), 10);
+  ASSERT_EQ(block.segments().size(), 2u);
+  EXPECT_EQ(block.segments()[0].parameter.names[0], "second.weight");
+  EXPECT_EQ(model.parameters().size(), 4u);  // they are still the model's
+  backward(sum(model.forward(x)));
+  EXPECT_EQ(block.gradients().to_vector<double>(), whole.gradients().rows(16, 26).to_vector<double>());
+  EXPECT_GT(block.gradient_norm(), 0);  // and misses no parameter that the loss doesn't reach
+  std::vector<double> first = model.first.weight().array().to_vector<double>(),
+                      second = model.second.weight().array().to_vector<double>();
+  AdamOptions decay;
+  decay.weight_decay = 0.1;
+  AdamW(block, decay).step(0.5);
+  EXPECT_EQ(model.first.weight().array().to_vector<double>(), first);
+  EXPECT_NE(model.second.weight().array().to_vector<double>(), second);
+  EXPECT_EQ(message_of([&] { model.second.freeze(); }),
+            "[freeze] this parameter's place is bound: freeze it before");
+}
+
+TEST(ParameterBlock, NeedsAParameterThatIsntFrozen) {
+  TwoLayers model;
+  model.freeze();
+  EXPECT_EQ(message_of([&] { ParameterBlock block(model); }),
+            "[parameter_block] the model has no parameters to train");
+}
+
 }  // namespace
 }  // namespace bertie
