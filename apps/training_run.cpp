@@ -24,6 +24,7 @@ class WatchedRun {
   bool is_training_record_due(const StepReport& step);
   void record();
   void evaluate();
+  bool is_out_of_patience() const;
   int64_t restore_best();
   void save();
 
@@ -91,10 +92,13 @@ void WatchedRun::evaluate() {
   bool best = checkpoints_.scored(evaluation.score);
   log_->add(evaluation.record);
   progress_->resume();
-  // Since the best one, as many evaluations as the patience bears.
-  if (best || run_.patience == 0) return;
+  stopped_early_ = !best && is_out_of_patience();
+}
+
+// Since the best evaluation there were as many as the patience bears.
+bool WatchedRun::is_out_of_patience() const {
   int64_t every = run_.options.evaluate_steps.value_or(std::max<int64_t>(1, training_.steps / 4));
-  stopped_early_ = done_ - checkpoints_.best_steps().value_or(0) >= run_.patience * every;
+  return run_.patience > 0 && done_ - checkpoints_.best_steps().value_or(0) >= run_.patience * every;
 }
 
 // Returns after which step the weights are now.
@@ -114,7 +118,8 @@ bool WatchedRun::after_step(const StepReport& step) {
   meter_->add(progress_->worked(), run_.metered(step));
   if (is_training_record_due(step)) log_->add(meter_->record());
   progress_->update(timed() ? static_cast<int64_t>(step.seconds) : done_, [&] { return meter_->progress(); });
-  if (is_evaluation_due(step) && !interrupted()) evaluate();
+  // Where the best weights are kept, a run that is interrupted and resumed must not miss one.
+  if (is_evaluation_due(step) && (run_.keep_best || !interrupted())) evaluate();
   return !interrupted() && !stopped_early_;
 }
 
@@ -128,6 +133,7 @@ bool WatchedRun::train_and_save() {
   done_ = training_.start.steps;
   planned_ = training_.steps;
   recorded_ = training_.start.seconds;
+  stopped_early_ = is_out_of_patience();  // then, too, and only the model wasn't saved yet
   std::optional<Record> untrained;
   if (done_ == 0) untrained = run_.evaluate(0).record;
   run_.folder.begin();
@@ -143,8 +149,9 @@ bool WatchedRun::train_and_save() {
   if (timed()) quarters_ = static_cast<int64_t>(4 * training_.start.seconds / training_.seconds);
   progress_.emplace(timed() ? "Training (seconds)" : "Training", length);
   try {
-    train(run_.parameters, run_.optimizer, training_, run_.objective,
-          [this](const StepReport& step) { return after_step(step); });
+    if (!stopped_early_)
+      train(run_.parameters, run_.optimizer, training_, run_.objective,
+            [this](const StepReport& step) { return after_step(step); });
   } catch (const std::exception&) {
     progress_.reset();
     if (std::optional<int64_t> saved = checkpoints_.saved_steps())
