@@ -297,6 +297,9 @@ int main(int argc, char** argv) {
                  shown(config.architecture));
     bool number =
         config.problem_type == "regression" || (config.problem_type.empty() && config.num_labels() == 1);
+    BERTIE_CHECK(!number || config.num_labels() == 1, "model",
+                 "{} predicts {} numbers of each text; this program knows models of one", o.model,
+                 config.num_labels());
     o.task = number ? TaskKind::regress : TaskKind::classify;
     if (config.problem_type == "multi_label_classification") o.table.labels = LabelKind::several;
     run<TextTask>(o);
