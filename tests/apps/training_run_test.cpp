@@ -52,6 +52,7 @@ class ScoredRun {
         .optimizer = optimizer,
         .objective = objective,
         .training = training,
+        .sgemm_gflops = 1,
         .settings = "{}",
         .facts = {},
         .metered = [](const StepReport& step) -> MeteredStep {
