@@ -33,19 +33,24 @@ bool is_unfinished(const std::string& name) {
                            name.find_first_not_of("0123456789", first.size() + 1) == std::string::npos);
 }
 
-// Of the training record in a folder; below 0: there is none.
-int64_t steps_of(const std::string& folder) {
+// An empty object where there is none, or it can't be read.
+nlohmann::json training_record_in(const std::string& folder) {
   std::ifstream file(folder + "/" + training_record);
   nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
-  bool there = record.is_object() && record.contains("steps") && record["steps"].is_number_integer();
+  return record.is_object() ? record : nlohmann::json::object();
+}
+
+// Of the training record in a folder; below 0: there is none.
+int64_t steps_of(const std::string& folder) {
+  nlohmann::json record = training_record_in(folder);
+  bool there = record.contains("steps") && record["steps"].is_number_integer();
   return there ? record["steps"].get<int64_t>() : -1;
 }
 
 // ", step 12 of 1000" of a run that didn't reach its end, and nothing of another one.
 std::string progress_of(const std::string& folder) {
-  std::ifstream file(folder + "/" + training_record);
-  nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
-  if (!record.is_object() || record.value("finished", nlohmann::json()) != false) return "";
+  nlohmann::json record = training_record_in(folder);
+  if (record.value("finished", nlohmann::json()) != false) return "";
   return fmt::format(", step {} of {}", record["steps"].dump(), record["planned_steps"].dump());
 }
 
@@ -68,9 +73,7 @@ bool reached_its_end(const ModelFolder::Run& run) { return run.steps >= run.plan
 }  // namespace
 
 bool is_finished(const std::string& folder) {
-  std::ifstream file(folder + "/" + training_record);
-  nlohmann::json record = nlohmann::json::parse(file, nullptr, false);
-  return record.is_object() && record.value("finished", nlohmann::json()) == true;
+  return training_record_in(folder).value("finished", nlohmann::json()) == true;
 }
 
 ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
