@@ -236,8 +236,10 @@ std::string tiles(const std::vector<Record>& records) {
          unigram = last_number(records, {"unigram", "loss"});
   if (std::isfinite(held_out))
     html += tile("Held-out loss", fmt::format("{:.4f}", held_out),
-                 fmt::format("perplexity {}", short_number(std::exp(held_out))) +
-                     (std::isfinite(unigram) ? fmt::format(", unigram {:.4f}", unigram) : ""));
+                 score_names(records).empty()  // of a text, not of a task's labels
+                     ? fmt::format("perplexity {}", short_number(std::exp(held_out))) +
+                           (std::isfinite(unigram) ? fmt::format(", unigram {:.4f}", unigram) : "")
+                     : "");
   double accuracy = last_number(records, {"held_out", "accuracy"});
   if (std::isfinite(accuracy)) html += tile("Held-out accuracy", fmt::format("{:.1f} %", 100 * accuracy));
   for (const std::string& name : score_names(records))
