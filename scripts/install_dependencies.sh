@@ -3,6 +3,7 @@
 #   scripts/install_dependencies.sh              what building and running the programs needs
 #   scripts/install_dependencies.sh test         … and the tests, benchmarks and planted faults
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
+#   scripts/install_dependencies.sh mpi          … and training in several processes
 #   scripts/install_dependencies.sh tidy         … what building and the search for faults by clang-tidy need
 #   scripts/install_dependencies.sh fuzz         what building and running the fuzzers needs
 set -euo pipefail
@@ -12,10 +13,11 @@ packages=(g++ cmake ninja-build libopenblas-dev libdnnl-dev libfmt-dev libcli11-
 for set in "$@"; do
   case $set in
     test) packages+=(libgtest-dev libgmock-dev libbenchmark-dev patch) ;;
+    mpi) packages+=(libopenmpi-dev openmpi-bin) ;;
     format) packages+=(clang-format-14 git) ;;
     tidy) packages+=(clang-tidy-14 libomp-14-dev) ;;
     fuzz) packages+=(clang-14 libclang-rt-14-dev libomp-14-dev) ;;
-    *) echo "install_dependencies: unknown set of packages '$set': there are test, format, tidy and fuzz" >&2; exit 2 ;;
+    *) echo "install_dependencies: unknown set of packages '$set': there are test, mpi, format, tidy and fuzz" >&2; exit 2 ;;
   esac
 done
 

@@ -1,0 +1,70 @@
+// The processes that train one model together: those that mpirun or srun started, or this one alone. All run
+// the same program with the same options.
+//
+// Where a function says that it is everyone's, each process calls it, in the same order as the others; a
+// process does so from one thread at a time. A process that waits there longer than the peer timeout for
+// another one, which has died or can't be reached, tells so and ends with status 1.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bertie/autograd/error.h"
+
+namespace bertie {
+
+// One that each process throws at the same place, so that one of them needs to tell it, and all can end in order.
+class SharedError : public Error {
+ public:
+  using Error::Error;
+};
+
+class Processes {
+ public:
+  virtual ~Processes() = default;
+  virtual int rank() const = 0;   // 0 … count() − 1
+  virtual int count() const = 0;
+  bool is_first() const { return rank() == 0; }
+  std::string name() const;  // "process 2 of 4 on node17", for messages
+
+  // Everyone's. Gives each process its bytes: of `sent`, sent_sizes[0] to the first, the next sent_sizes[1] to
+  // the second, …; and into `received` what came from the first, the second, … Who sends how much is known to
+  // those who receive it. Throws where sizes and spans don't fit; at most 2³¹ − 1 bytes either way.
+  virtual void exchange(std::span<const std::byte> sent, std::span<const int64_t> sent_sizes,
+                        std::span<std::byte> received, std::span<const int64_t> received_sizes) = 0;
+  // Everyone's. Of `data`, the first sizes[0] bytes are the first process's, the next sizes[1] the second's, …:
+  // afterwards each has all of them. As long as exchange() takes.
+  virtual void gather(std::span<std::byte> data, std::span<const int64_t> sizes) = 0;
+
+  // Everyone's: the texts of all, by rank.
+  std::vector<std::string> gather(const std::string& mine);
+  // Everyone's: the first process does the work, however long it takes, while the others wait. What it throws
+  // becomes a SharedError of all.
+  void let_first(const std::function<void()>& work);
+
+  // Ends all of them with status 1, at once. What there is to say has been said.
+  [[noreturn]] virtual void end_all() = 0;
+
+ protected:
+  virtual double peer_timeout() const = 0;  // seconds
+};
+
+// What a launcher says of this process in its environment; one alone where there is none.
+struct Launched {
+  int rank = 0, count = 1;
+  bool by_launcher = false;
+};
+Launched launched();
+
+// Once in a program, before anything of it has an effect. Without a launcher, this process alone: MPI isn't touched.
+// Throws where bertie was built without MPI and a launcher started several, or MPI sees another number of
+// processes than the launcher, being of another make.
+std::unique_ptr<Processes> join_processes(double peer_timeout = 60);
+
+// Whether bertie was built with MPI: its name and version, else empty.
+std::string mpi_version();
+
+}  // namespace bertie

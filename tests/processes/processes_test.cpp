@@ -1,0 +1,92 @@
+// What several processes do together; started by mpirun, so each of them runs every test, in the same order.
+#include "bertie/nn/processes.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include "tests/message_of.h"
+#include "tests/processes/everyone.h"
+
+namespace bertie {
+namespace {
+
+using testing::ElementsAreArray;
+using testing::HasSubstr;
+
+std::span<std::byte> bytes_of(std::vector<int32_t>& values) { return std::as_writable_bytes(std::span(values)); }
+
+TEST(Processes, KnowTheirPlace) {
+  EXPECT_EQ(everyone().count(), launched().count);
+  EXPECT_EQ(everyone().rank(), launched().rank);
+  EXPECT_THAT(everyone().name(),
+              HasSubstr(fmt::format("process {} of {} on ", everyone().rank() + 1, everyone().count())));
+}
+
+// Process r sends r·100 + s to process s, (r + s) % 3 times.
+TEST(Processes, ExchangeBytes) {
+  int count = everyone().count(), rank = everyone().rank();
+  std::vector<int32_t> sent, expected;
+  std::vector<int64_t> to, from;
+  for (int other = 0; other < count; ++other) {
+    int times = (rank + other) % 3;
+    sent.insert(sent.end(), times, rank * 100 + other);
+    expected.insert(expected.end(), times, other * 100 + rank);
+    to.push_back(times * 4);
+    from.push_back(times * 4);
+  }
+  std::vector<int32_t> received(expected.size());
+  everyone().exchange(bytes_of(sent), to, bytes_of(received), from);
+  EXPECT_EQ(received, expected);
+}
+
+TEST(Processes, GatherBytesInPlace) {
+  int count = everyone().count();
+  std::vector<int32_t> data, expected;
+  std::vector<int64_t> sizes;
+  for (int r = 0; r < count; ++r) {
+    data.insert(data.end(), r, r == everyone().rank() ? 7 * r : -1);
+    expected.insert(expected.end(), r, 7 * r);
+    sizes.push_back(4 * r);
+  }
+  everyone().gather(bytes_of(data), sizes);
+  EXPECT_EQ(data, expected);
+}
+
+TEST(Processes, GatherTexts) {
+  std::vector<std::string> expected;
+  for (int r = 0; r < everyone().count(); ++r) expected.push_back(std::string(r * 3, 'a' + r));
+  EXPECT_EQ(everyone().gather(expected[everyone().rank()]), expected);
+}
+
+TEST(Processes, RefuseSizesThatDontFit) {
+  std::vector<int32_t> data(4);
+  std::vector<int64_t> sizes(everyone().count(), 0);
+  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }), HasSubstr("must add up to 16 bytes"));
+  sizes[0] = 16;
+  sizes.push_back(0);
+  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }), HasSubstr("must add up to 16 bytes"));
+}
+
+TEST(Processes, LetTheFirstWork) {
+  int worked = 0;
+  everyone().let_first([&] { ++worked; });
+  EXPECT_EQ(worked, everyone().is_first() ? 1 : 0);
+}
+
+// Longer than the peer timeout, which everyone.cpp sets to 2 s.
+TEST(Processes, WaitForTheFirstAsLongAsItWorks) {
+  everyone().let_first([] { std::this_thread::sleep_for(std::chrono::seconds(3)); });
+  EXPECT_THAT(everyone().gather("there"), testing::Each("there"));
+}
+
+TEST(Processes, LearnWhatTheFirstThrows) {
+  EXPECT_EQ(message_of([] { everyone().let_first([] { fail("save", "the disk is full"); }); }),
+            "[save] the disk is full");
+  EXPECT_THAT(everyone().gather("goes on"), testing::Each("goes on"));
+}
+
+}  // namespace
+}  // namespace bertie
