@@ -77,6 +77,8 @@ class TagTask {
   Record details(const Array& dev_logits) const;
 
  private:
+  void use_scheme_of_labels();
+
   TaggedData training_, dev_;
   LabelSet labels_;
   TagWindows training_windows_, dev_windows_;
