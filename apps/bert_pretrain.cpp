@@ -9,6 +9,7 @@
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
+#include "apps/run_settings.h"
 #include "apps/training_run.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
@@ -54,37 +55,22 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
   return options;
 }
 
-// What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, int64_t part_tokens, const PretrainingText& text) {
-  return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
-                {"mask_probability", o.mask_probability},
-                {"whole_words", o.whole_words},
-                {"unscored", o.unscored},
-                {"max_length", o.max_length},
-                {"text", text.fingerprint},
-                {"held_out_text", text.held_out_fingerprint},
-                {"standard_input", text.standard_input},
-                {"steps", options.steps},
-                {"seconds", options.seconds},
-                {"batch_tokens", batch_tokens},
-                {"part_tokens", part_tokens},
-                {"learning_rate", options.schedule.peak},
-                {"warmup", options.schedule.warmup},
-                {"decay", static_cast<int>(options.schedule.decay)},
-                {"weight_decay", o.weight_decay},
-                {"max_gradient_norm", o.max_gradient_norm},
-                {"seed", o.seed},
-                {"vocab_size", config.vocab_size},
-                {"hidden_size", config.hidden_size},
-                {"num_hidden_layers", config.num_hidden_layers},
-                {"num_attention_heads", config.num_attention_heads},
-                {"intermediate_size", config.intermediate_size},
-                {"hidden_act", config.hidden_act},
-                {"layer_norm_eps", config.layer_norm_eps},
-                {"hidden_dropout_prob", config.hidden_dropout_prob},
-                {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
-      .dump();
+                        const Tokenizer& tokenizer, int64_t batch_tokens, int64_t part_tokens,
+                        const PretrainingText& text) {
+  Record settings{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
+                  {"mask_probability", o.mask_probability},
+                  {"whole_words", o.whole_words},
+                  {"unscored", o.unscored},
+                  {"max_length", o.max_length},
+                  {"text", text.fingerprint},
+                  {"held_out_text", text.held_out_fingerprint},
+                  {"standard_input", text.standard_input},
+                  {"batch_tokens", batch_tokens},
+                  {"part_tokens", part_tokens}};
+  settings.update(
+      common_settings(o, options, config, tokenizer, o.model.empty() ? "" : weights_hash(o.model)));
+  return settings.dump();
 }
 
 MeteredStep metered(const StepReport& step, const PretrainingObjective& objective, const BertConfig& config) {
@@ -163,7 +149,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .objective = objective,
       .training = options,
       .sgemm_gflops = sgemm_gflops,
-      .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
+      .settings = settings_of(o, options, config, tokenizer, batch_tokens, memory.part_tokens, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters.size()),

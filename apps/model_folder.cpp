@@ -76,6 +76,20 @@ bool is_finished(const std::string& folder) {
   return training_record_in(folder).value("finished", nlohmann::json()) == true;
 }
 
+std::optional<std::string> finished_settings(const std::string& folder) {
+  if (!is_finished(folder)) return {};
+  return training_record_in(folder).value("settings", nlohmann::json::object()).dump();
+}
+
+bool ends_with_evaluation(const std::string& folder) {
+  try {
+    std::vector<Record> records = read_metrics(folder + "/metrics.jsonl");
+    return !records.empty() && records.back().at("kind") == "evaluation";
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
     : path_(std::move(path)), overwrite_(overwrite || resume), resume_(resume) {
   std::error_code error;
@@ -158,7 +172,8 @@ std::vector<Record> ModelFolder::metrics_before(int64_t steps) const {
   }
 }
 
-void ModelFolder::begin() {
+void ModelFolder::begin(const std::string& settings) {
+  settings_ = settings;
   finish_.emplace("the step is finished, then what is trained is saved");
   add_metrics("");
   if (!report_.empty()) write_report(report_);
@@ -218,8 +233,10 @@ std::string ModelFolder::place_for(const Run& run) const {
 }
 
 std::vector<NamedText> ModelFolder::further_files(const Run& run) const {
-  nlohmann::ordered_json record{
-      {"steps", run.steps}, {"planned_steps", run.planned_steps}, {"finished", reached_its_end(run)}};
+  nlohmann::ordered_json record{{"steps", run.steps},
+                                {"planned_steps", run.planned_steps},
+                                {"finished", reached_its_end(run)},
+                                {"settings", nlohmann::ordered_json::parse(settings_)}};
   std::vector<NamedText> files{{training_record, record.dump() + "\n"}};
   if (!metrics_.empty()) files.push_back({"metrics.jsonl", metrics_});
   if (!report_.empty()) files.push_back({"report.html", report_});

@@ -18,8 +18,11 @@ constexpr const char* unfinished_report = "unfinished-report.html";
 // The folder within, from which the program continues a run.
 constexpr const char* checkpoint_folder = "checkpoints";
 
-// Whether a folder has a model whose training reached its end.
+// Whether a folder has a model whose training reached its end, and what begin() was told of it.
 bool is_finished(const std::string& folder);
+std::optional<std::string> finished_settings(const std::string& folder);
+// Whether the last of its metrics are those of an evaluation.
+bool ends_with_evaluation(const std::string& folder);
 
 class ModelFolder {
  public:
@@ -51,7 +54,8 @@ class ModelFolder {
   void reserve(int64_t weight_bytes);
 
   // The training begins: from now on a signal makes interrupted() true, and save() is expected (FinishFirst).
-  void begin();
+  // `settings`, a JSON object, says what is trained: it stands beside the model.
+  void begin(const std::string& settings = "{}");
 
   // Adds a line to the metrics: to unfinished_metrics once the training has begun, and once the model is
   // saved to its metrics.jsonl. A resumed run first adds the lines that it keeps. Where that fails it is only
@@ -94,7 +98,7 @@ class ModelFolder {
   void remove_unfinished() const;
   void release();
 
-  std::string path_, metrics_, report_, saved_in_;
+  std::string path_, settings_ = "{}", metrics_, report_, saved_in_;
   bool overwrite_, resume_, made_ = false, keep_metrics_ = false;
   bool appendable_ = false;  // the file has all lines but the new one
   bool told_ = false;        // that they can't be written

@@ -10,8 +10,8 @@
 
 #include "apps/program.h"
 #include "apps/progress.h"
+#include "apps/run_options.h"
 #include "apps/text_report.h"
-#include "apps/training_run.h"
 #include "apps/training_text.h"
 #include "bertie/data/files/json_object.h"
 #include "bertie/data/language/language.h"

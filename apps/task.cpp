@@ -8,6 +8,7 @@
 
 #include "apps/options.h"
 #include "apps/program.h"
+#include "bertie/data/files/content_hash.h"
 
 namespace bertie {
 namespace {
@@ -247,6 +248,15 @@ void TagTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
     message("Note: sentences of more than {} tokens became {} more sequences", max_length, longer);
 }
 
+// A word without a token has a tag all the same.
+std::string TagTask::dev_hash() const {
+  ContentHash hash;
+  hash.add_item(dev().hash());
+  for (const TaggedSentence& sentence : dev_.sentences)
+    for (const std::string& tag : sentence.tags) hash.add_item(tag);
+  return hash.hex();
+}
+
 TaskScores TagTask::score(const Array& logits) const {
   return tag_scores(dev_.sentences, dev_windows_, logits, labels_);
 }
@@ -310,6 +320,18 @@ void AnswerTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
     message("Note: {} left out, whose answers are out of place",
             plural(training_windows_.left_out, "question"));
   message("{} of at most {} tokens", plural(training().size(), "sequence"), max_length);
+}
+
+// Answers are compared as texts, and there may be several to a question.
+std::string AnswerTask::dev_hash() const {
+  ContentHash hash;
+  hash.add_item(dev().hash());
+  for (const Question& question : dev_.questions) {
+    hash.add_item(*question.context);
+    hash.add_item(std::ssize(question.answers));
+    for (const Answer& answer : question.answers) hash.add_item(answer.text);
+  }
+  return hash.hex();
 }
 
 TaskScores AnswerTask::score(const Array& logits) const {

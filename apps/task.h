@@ -47,6 +47,8 @@ class TextTask {
 
   const TaskSequences& training() const { return training_sequences_; }
   const TaskSequences& dev() const { return dev_sequences_; }
+  // Of dev's sequences and of all else that its scores depend on.
+  std::string dev_hash() const { return dev_sequences_.hash(); }
   TaskScores score(const Array& dev_logits) const;
   // "confusion": {"labels": […], "counts": [[…], …]} by truth, then prediction; "hardest": [{"text", "truth",
   // "predicted", "loss"}, …], those of the largest loss. Each where the task has it.
@@ -73,6 +75,7 @@ class TagTask {
   void encode(const Tokenizer& tokenizer, int64_t max_length);
   const TaskSequences& training() const { return training_windows_.sequences; }
   const TaskSequences& dev() const { return dev_windows_.sequences; }
+  std::string dev_hash() const;
   TaskScores score(const Array& dev_logits) const;
   Record details(const Array& dev_logits) const;
 
@@ -94,6 +97,7 @@ class AnswerTask {
   void encode(const Tokenizer& tokenizer, int64_t max_length);
   const TaskSequences& training() const { return training_windows_.sequences; }
   const TaskSequences& dev() const { return dev_windows_.sequences; }
+  std::string dev_hash() const;
   TaskScores score(const Array& dev_logits) const;
   Record details(const Array& dev_logits) const;
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "apps/memory_limits.h"
-#include "apps/options.h"
 #include "apps/progress.h"
 #include "apps/run_facts.h"
 
@@ -18,6 +17,7 @@ class WatchedRun {
 
  private:
   bool timed() const { return training_.seconds > 0; }
+  bool is_done_already() const;
   void take_up();
   bool after_step(const StepReport& step);
   bool is_evaluation_due(const StepReport& step);
@@ -52,6 +52,25 @@ WatchedRun::WatchedRun(const TrainingRun& run)
                     .tell = [](const std::string& note) { message("Note: {}", note); }}),
       training_(run.training) {
   training_.checkpoints = &checkpoints_;
+}
+
+// Whether the folder has the model of this very run, which is told then. A run of other settings isn't
+// continued by this one, and has no checkpoints of this one either.
+bool WatchedRun::is_done_already() const {
+  const std::string& output = run_.options.output;
+  std::optional<std::string> finished = finished_settings(output);
+  if (!finished) return false;
+  bool has_checkpoints = Checkpoints::any_in(checkpoints_of(run_.options));
+  Listing different = configuration_differences(*finished, run_.settings);
+  if (!different.empty()) {
+    BERTIE_CHECK(has_checkpoints, "output", "{} has the model of a finished run with other settings:{}",
+                 output, different);
+    return false;  // the checkpoints tell whose they are
+  }
+  // A killed program may have saved the model, and not yet its last evaluation.
+  if (has_checkpoints && !ends_with_evaluation(output)) return false;
+  tell_finished(output);
+  return true;
 }
 
 void WatchedRun::take_up() {
@@ -129,14 +148,20 @@ void WatchedRun::save() {
 }
 
 bool WatchedRun::train_and_save() {
-  if (run_.options.resume) take_up();
+  if (run_.options.resume) {
+    if (is_done_already()) {
+      if (run_.keep_best) checkpoints_.remove_all();
+      return true;
+    }
+    take_up();
+  }
   done_ = training_.start.steps;
   planned_ = training_.steps;
   recorded_ = training_.start.seconds;
   stopped_early_ = is_out_of_patience();  // then, too, and only the model wasn't saved yet
   std::optional<Record> untrained;
   if (done_ == 0) untrained = run_.evaluate(0).record;
-  run_.folder.begin();
+  run_.folder.begin(run_.settings);
   if (run_.options.overwrite) checkpoints_.remove_all();
   RunFacts facts = run_.facts;
   facts.planned_steps = training_.steps;
@@ -178,47 +203,9 @@ bool WatchedRun::train_and_save() {
 
 }  // namespace
 
-std::string resuming_command(int argc, char** argv) {
-  std::string command;
-  for (int i = 0; i < argc; ++i)
-    if (std::string word = argv[i]; word != "--overwrite" && word != "--resume")
-      command += shell_word(word) + " ";
-  return command + "--resume";
-}
-
-void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
-  constexpr int64_t many = int64_t{1} << 40;
-  app.add_option("--output", o.output, "Model directory to write")
-      ->check(check_folder_name)
-      ->capture_default_str();
-  app.add_option("--evaluate-steps", o.evaluate_steps,
-                 "Steps between evaluations on the held-out text (default: " + evaluations + ")")
-      ->transform(integer_in(1, many));
-  app.add_option("--checkpoint-steps", o.checkpoint_steps, "Steps between checkpoints; 0: by time alone")
-      ->transform(integer_in(0, many))
-      ->capture_default_str();
-  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
-                 "Minutes between checkpoints; 0: by steps alone")
-      ->check(number_in(0, 1e6))
-      ->capture_default_str();
-  auto* resume = app.add_flag("--resume", o.resume,
-                              "Continue from the newest checkpoint in OUTPUT/checkpoints, if there is one");
-  app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
-      ->excludes(resume);
-  app.add_flag("--tensorboard", o.tensorboard, "Write event files for TensorBoard to OUTPUT/tensorboard");
-}
-
-std::string checkpoints_of(const RunOptions& options) { return options.output + "/" + checkpoint_folder; }
-
-bool resumes(const RunOptions& options) {
-  return options.resume && Checkpoints::any_in(checkpoints_of(options));
-}
-
-void check_checkpoints(const RunOptions& options) {
-  if (options.resume || options.overwrite) return;
-  BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(options)), "output",
-               "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
-               checkpoints_of(options));
+void tell_finished(const std::string& folder) {
+  message("The run in {} is finished: there is nothing to resume", folder);
+  result("{}", folder);
 }
 
 bool run_training(const TrainingRun& run) { return WatchedRun(run).train_and_save(); }

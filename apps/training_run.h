@@ -8,29 +8,10 @@
 
 #include "apps/model_folder.h"
 #include "apps/run_log.h"
+#include "apps/run_options.h"
 #include "bertie/nn/training.h"
 
 namespace bertie {
-
-// The options of a program that trains, whatever it trains.
-struct RunOptions {
-  std::string output = "bertie-model";
-  bool overwrite = false, resume = false, tensorboard = false;
-  std::optional<int64_t> evaluate_steps;
-  int64_t checkpoint_steps = 0;
-  double checkpoint_minutes = 10;
-  std::string command;  // that continues the run, for people
-};
-
-// "--output" and what follows; `evaluations`: when they are made by default.
-void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
-// The command line without --overwrite, with --resume.
-std::string resuming_command(int argc, char** argv);
-
-std::string checkpoints_of(const RunOptions& options);  // their folder
-bool resumes(const RunOptions& options);                // a run that has a checkpoint
-// Before anything is read: the checkpoints of another run are only replaced where that was asked for.
-void check_checkpoints(const RunOptions& options);
 
 struct Evaluation {
   Record record;  // of kind "evaluation"
@@ -58,8 +39,12 @@ struct TrainingRun {
   int64_t patience = 0;
 };
 
-// Trains, unless the checkpoint says that all is done, saves, and evaluates. Returns false where a signal
-// ended it before. Throws what train() does, with what the run has learned till then saved.
+// Trains, unless the checkpoint says that all is done, saves, and evaluates. Where it is to be resumed and
+// the folder has the finished model of a run with these settings, it only says so. Returns false where a
+// signal ended it before. Throws what train() does, with what the run has learned till then saved; and, where
+// it is to be resumed, if the folder has a finished model of other settings and no checkpoint.
 bool run_training(const TrainingRun& run);
+// That nothing is left to do of a run, with its folder as the result.
+void tell_finished(const std::string& folder);
 
 }  // namespace bertie

@@ -33,7 +33,7 @@ std::set<std::string> options_in(const std::string& text) {
 }
 
 TEST(DocsPretrain, OptionsAreTheProgramsAndAllAreThere) {
-  std::string program = text_of("apps/pretrain_options.cpp") + text_of("apps/training_run.cpp") +
+  std::string program = text_of("apps/pretrain_options.cpp") + text_of("apps/run_options.cpp") +
                         text_of("apps/training_text.cpp") + text_of("apps/program.cpp"),
               text = page();
   std::string others =
