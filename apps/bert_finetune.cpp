@@ -3,15 +3,15 @@
 #include <cmath>
 #include <filesystem>
 
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/finetune_options.h"
-#include "apps/model_folder.h"
-#include "apps/options.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/run_facts.h"
-#include "apps/run_settings.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/run_facts.h"
+#include "apps/run/run_settings.h"
+#include "apps/run/training_run.h"
 #include "apps/task.h"
-#include "apps/training_run.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/sgemm_rate.h"

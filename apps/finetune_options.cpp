@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/options.h"
+#include "apps/console/options.h"
 
 namespace bertie {
 namespace {

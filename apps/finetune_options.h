@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/run_options.h"
+#include "apps/run/run_options.h"
 #include "apps/task.h"
 #include "bertie/models/bert_config.h"
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/options.h"
+#include "apps/console/options.h"
 #include "apps/training_text.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
 

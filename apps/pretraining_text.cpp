@@ -8,9 +8,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/run_options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
+#include "apps/run/run_options.h"
 #include "apps/text_report.h"
 #include "apps/training_text.h"
 #include "bertie/data/files/json_object.h"

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "apps/options.h"
-#include "apps/program.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 #include "bertie/data/files/content_hash.h"
 
 namespace bertie {

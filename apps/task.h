@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 #include "bertie/data/tasks/table_reader.h"
 #include "bertie/models/task_objective.h"
 #include "bertie/models/task_scores.h"

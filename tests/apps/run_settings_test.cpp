@@ -1,5 +1,5 @@
 // What a resumed run must have in common with the one that it continues.
-#include "apps/run_settings.h"
+#include "apps/run/run_settings.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Which weights a run saves, and when it ends, where its evaluations decide.
-#include "apps/training_run.h"
+#include "apps/run/training_run.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 
 namespace bertie {
 

@@ -1,4 +1,4 @@
-#include "apps/signals.h"
+#include "apps/console/signals.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "apps/line_chart.h"
+#include "apps/run/line_chart.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,10 @@
-#include "apps/task_report.h"
+#include "apps/run/task_report.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "apps/line_chart.h"
+#include "apps/run/line_chart.h"
 
 namespace bertie {
 namespace {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "apps/metrics.h"
-#include "apps/program.h"
+#include "apps/console/program.h"
+#include "apps/run/metrics.h"
 #include "bertie/data/files/folder_lock.h"
 #include "bertie/models/pretrained.h"
 

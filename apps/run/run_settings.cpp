@@ -1,4 +1,4 @@
-#include "apps/run_settings.h"
+#include "apps/run/run_settings.h"
 
 #include "bertie/data/tokenizer/tokenizer_hash.h"
 

@@ -1,4 +1,4 @@
-#include "apps/progress.h"
+#include "apps/console/progress.h"
 
 #include <fmt/core.h>
 #include <sys/ioctl.h>
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "apps/program.h"
+#include "apps/console/program.h"
 
 namespace bertie {
 namespace {

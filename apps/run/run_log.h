@@ -3,9 +3,9 @@
 #include <optional>
 #include <vector>
 
-#include "apps/model_folder.h"
-#include "apps/tensorboard.h"
-#include "apps/training_report.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/tensorboard.h"
+#include "apps/run/training_report.h"
 
 namespace bertie {
 

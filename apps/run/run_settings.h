@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 
-#include "apps/metrics.h"
-#include "apps/run_options.h"
+#include "apps/run/metrics.h"
+#include "apps/run/run_options.h"
 #include "bertie/data/tokenizer/tokenizer.h"
 #include "bertie/models/bert_config.h"
 #include "bertie/nn/training.h"

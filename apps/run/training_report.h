@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 
 namespace bertie {
 

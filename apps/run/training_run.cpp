@@ -1,11 +1,11 @@
-#include "apps/training_run.h"
+#include "apps/run/training_run.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "apps/memory_limits.h"
-#include "apps/progress.h"
-#include "apps/run_facts.h"
+#include "apps/console/memory_limits.h"
+#include "apps/console/progress.h"
+#include "apps/run/run_facts.h"
 
 namespace bertie {
 namespace {

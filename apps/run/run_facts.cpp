@@ -1,4 +1,4 @@
-#include "apps/run_facts.h"
+#include "apps/run/run_facts.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,8 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 
-#include "apps/line_chart.h"
-#include "apps/progress.h"
+#include "apps/console/progress.h"
+#include "apps/run/line_chart.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/threads.h"

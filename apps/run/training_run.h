@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/model_folder.h"
-#include "apps/run_log.h"
-#include "apps/run_options.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/run_log.h"
+#include "apps/run/run_options.h"
 #include "bertie/nn/training.h"
 
 namespace bertie {

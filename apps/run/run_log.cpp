@@ -1,4 +1,4 @@
-#include "apps/run_log.h"
+#include "apps/run/run_log.h"
 
 #include <chrono>
 #include <utility>

@@ -1,9 +1,9 @@
-#include "apps/run_options.h"
+#include "apps/run/run_options.h"
 
 #include <fmt/format.h>
 
-#include "apps/model_folder.h"
-#include "apps/options.h"
+#include "apps/console/options.h"
+#include "apps/run/model_folder.h"
 #include "bertie/autograd/error.h"
 #include "bertie/nn/checkpoint.h"
 

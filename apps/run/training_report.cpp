@@ -1,12 +1,12 @@
-#include "apps/training_report.h"
+#include "apps/run/training_report.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "apps/line_chart.h"
-#include "apps/task_report.h"
+#include "apps/run/line_chart.h"
+#include "apps/run/task_report.h"
 #include "bertie/autograd/version.h"
 
 namespace bertie {

@@ -1,4 +1,4 @@
-#include "apps/options.h"
+#include "apps/console/options.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <sstream>
 
-#include "apps/program.h"
+#include "apps/console/program.h"
 
 namespace bertie {
 namespace {

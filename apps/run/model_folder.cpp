@@ -1,4 +1,4 @@
-#include "apps/model_folder.h"
+#include "apps/run/model_folder.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

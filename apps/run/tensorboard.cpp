@@ -1,4 +1,4 @@
-#include "apps/tensorboard.h"
+#include "apps/run/tensorboard.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,12 +1,12 @@
-// What all programs share: exit status, Ctrl-C, messages. Their options are in apps/options.h, the progress
-// line in apps/progress.h. Results go to standard output, everything else to standard error.
+// What all programs share: exit status, Ctrl-C, messages. Their options are in apps/console/options.h, the
+// progress line in apps/console/progress.h. Results go to standard output, everything else to standard error.
 #pragma once
 #include <fmt/core.h>
 
 #include <functional>
 #include <string>
 
-#include "apps/signals.h"
+#include "apps/console/signals.h"
 
 namespace CLI {
 class App;
@@ -15,8 +15,8 @@ class App;
 namespace bertie {
 
 // Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
-// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/signals.h). Ends by SIGPIPE where
-// nobody reads standard output any more. `--threads N` and `--version` are added to every program.
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/console/signals.h). Ends by SIGPIPE
+// where nobody reads standard output any more. `--threads N` and `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
 
 // On standard error, where text may get lost (closed, a full disk): the work goes on.

@@ -1,4 +1,4 @@
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 // What report.html tells of a run beside its curves.
 #pragma once
-#include "apps/training_report.h"
+#include "apps/run/training_report.h"
 #include "bertie/models/bert_config.h"
 #include "bertie/nn/training.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/progress.h"
+#include "apps/console/progress.h"
 
 namespace bertie {
 

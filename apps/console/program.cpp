@@ -1,4 +1,4 @@
-#include "apps/program.h"
+#include "apps/console/program.h"
 
 #include <unistd.h>
 
@@ -8,8 +8,8 @@
 #include <new>
 #include <system_error>
 
-#include "apps/memory_limits.h"
-#include "apps/options.h"
+#include "apps/console/memory_limits.h"
+#include "apps/console/options.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/autograd/version.h"
