@@ -121,8 +121,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
   PretrainMemory memory =
-      plan_memory(o, config, text, options.steps, batch_tokens,
-                  resumes(o) ? Checkpoints::newest_configuration(checkpoints_of(o)).value_or("") : "");
+      plan_memory(o, config, text, options.steps, batch_tokens, settings_to_resume(o).value_or(""));
   ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;

@@ -173,6 +173,7 @@ std::vector<Record> ModelFolder::metrics_before(int64_t steps) const {
 }
 
 void ModelFolder::begin(const std::string& settings) {
+  BERTIE_CHECK(nlohmann::json::accept(settings), "output", "settings must be JSON, got '{}'", settings);
   settings_ = settings;
   finish_.emplace("the step is finished, then what is trained is saved");
   add_metrics("");

@@ -65,6 +65,12 @@ bool resumes(const RunOptions& options) {
   return options.resume && (Checkpoints::any_in(checkpoints_of(options)) || is_finished(options.output));
 }
 
+std::optional<std::string> settings_to_resume(const RunOptions& options) {
+  if (!options.resume) return {};
+  std::optional<std::string> newest = Checkpoints::newest_configuration(checkpoints_of(options));
+  return newest ? newest : finished_settings(options.output);
+}
+
 void check_checkpoints(const RunOptions& options) {
   if (options.resume || options.overwrite) return;
   BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(options)), "output",

@@ -39,6 +39,8 @@ std::string resuming_command(int argc, char** argv);
 std::string checkpoints_of(const RunOptions& options);  // their folder
 // A run that has a checkpoint, or is finished.
 bool resumes(const RunOptions& options);
+// The settings of the run that is to be resumed, from its newest checkpoint, or from its finished model.
+std::optional<std::string> settings_to_resume(const RunOptions& options);
 // Before anything is read: the checkpoints of another run are only replaced where that was asked for.
 void check_checkpoints(const RunOptions& options);
 

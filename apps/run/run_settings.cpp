@@ -19,6 +19,7 @@ Record common_settings(const RunOptions& options, const TrainingOptions& trainin
                   {"starting_weights", starting_weights},
                   {"vocabulary", vocabulary.hex()}};
   settings.update(Record::parse(bert_config_json(config, config.architecture)));
+  settings.erase("architectures");  // of the directory that it began with
   return settings;
 }
 
