@@ -59,12 +59,12 @@ Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A, 
   return concatenate(outputs);
 }
 
-struct Result {
+struct AttentionResult {
   Array y, gradient;
 };
 
 template <class Op>
-Result run(Op op, const Array& qkv) {
+AttentionResult run_attention(Op op, const Array& qkv) {
   Tensor parameter = Tensor::parameter(qkv);
   Tensor y = op(parameter);
   backward(y, random_array(y.shape(), y.dtype(), 2));
@@ -92,11 +92,12 @@ TEST(Attention, AgreesWithTheCompositionItReplaces) {
     Array qkv = random_array({packing.tokens(), 3 * A * 24}, DType::f64, 1);
     auto fused = [&](const Tensor& x) { return attention(x, packing, A, {.causal = causal}); };
     auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A, causal); };
-    Result exact = run(composed, qkv), f64 = run(fused, qkv);
+    AttentionResult exact = run_attention(composed, qkv), f64 = run_attention(fused, qkv);
     EXPECT_LE(largest_difference(f64.y, exact.y), 1e-13);
     EXPECT_LE(largest_difference(f64.gradient, exact.gradient), 1e-12);
     // In f32 no worse than the composition is, but for chance.
-    Result fused_f32 = run(fused, qkv.cast(DType::f32)), composed_f32 = run(composed, qkv.cast(DType::f32));
+    AttentionResult fused_f32 = run_attention(fused, qkv.cast(DType::f32)),
+                    composed_f32 = run_attention(composed, qkv.cast(DType::f32));
     EXPECT_LE(largest_difference(fused_f32.y, exact.y), 4 * largest_difference(composed_f32.y, exact.y));
     EXPECT_LE(largest_difference(fused_f32.gradient, exact.gradient),
               4 * largest_difference(composed_f32.gradient, exact.gradient));
@@ -111,10 +112,10 @@ TEST(Attention, SameBitsOnAnyNumberOfThreads) {
     AttentionOptions options{{0.1, 1, 2, 3}, causal};
     auto op = [&](const Tensor& x) { return attention(x, packing, 4, options); };
     set_thread_count(1);
-    Result one = run(op, qkv);
+    AttentionResult one = run_attention(op, qkv);
     for (int threads : {2, 3, 5}) {
       set_thread_count(threads);
-      Result several = run(op, qkv);
+      AttentionResult several = run_attention(op, qkv);
       EXPECT_TRUE(same_bits(several.y, one.y)) << threads;
       EXPECT_TRUE(same_bits(several.gradient, one.gradient)) << threads;
     }
@@ -145,9 +146,9 @@ TEST(Attention, CausalNeverLooksAhead) {
     Tensor x = Tensor::parameter(qkv.rows(0, rows).clone());
     Tensor y = attention(x, packing_of({rows}), 2, options);
     backward(y, dy.rows(0, rows).clone());
-    return Result{y.array(), x.grad()};
+    return AttentionResult{y.array(), x.grad()};
   };
-  Result whole = run_rows(S), alone = run_rows(prefix);
+  AttentionResult whole = run_rows(S), alone = run_rows(prefix);
   EXPECT_TRUE(same_bits(whole.y.rows(0, prefix).clone(), alone.y));
   EXPECT_LE(largest_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
   EXPECT_EQ(largest_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)),
@@ -195,7 +196,8 @@ TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
 TEST(Attention, RoundingsOfLargeScoresDontOverflow) {
   Array qkv = random_array({40, 9}, DType::f32, 1);
   for (int64_t i = 0; i < qkv.size(); ++i) qkv.mutable_data<float>()[i] *= 1e6f;
-  Result result = run([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
+  AttentionResult result =
+      run_attention([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
   for (const Array& values : {result.y, result.gradient})
     for (int64_t i = 0; i < values.size(); ++i) EXPECT_TRUE(std::isfinite(values.item(i))) << i;
 }
@@ -220,7 +222,7 @@ TEST(Attention, CausalKeepsNanOfLaterTokensOut) {
       Array clean = random_array({S, 3 * H}, DType::f32, 1), qkv = clean.clone();
       for (int64_t i = 0; i < H; ++i) qkv.mutable_data<float>()[at * 3 * H + part * H + i] = float(value);
       auto causal = [](const Tensor& x) { return attention(x, packing_of({S}), 3, {.causal = true}); };
-      Result expected = run(causal, clean), result = run(causal, qkv);
+      AttentionResult expected = run_attention(causal, clean), result = run_attention(causal, qkv);
       for (int64_t i = 0; i < at * H; ++i)
         EXPECT_EQ(result.y.item(i), expected.y.item(i)) << part << " " << i;
       for (int64_t t = 0; t < at; ++t)
