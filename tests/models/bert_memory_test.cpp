@@ -16,7 +16,7 @@ namespace bertie {
 namespace {
 
 // A model, and a batch of sequences of these lengths with a scored token in every so many.
-struct Case {
+struct MemoryCase {
   const char* name;
   BertConfig config;
   std::vector<int64_t> lengths;
@@ -51,7 +51,7 @@ std::vector<int64_t> ragged(int64_t count) {
 }
 
 // Each of the moments is the largest in one of them.
-std::vector<Case> cases() {
+std::vector<MemoryCase> cases() {
   BertConfig usual = config_of(600, 64, 3, 2, 256);
   const char* second = "backward through the feed-forward part's second product";
   return {
@@ -82,7 +82,7 @@ std::vector<Case> cases() {
   };
 }
 
-MaskedBatch batch_of(const Case& c) {
+MaskedBatch batch_of(const MemoryCase& c) {
   MaskedBatch batch;
   std::vector<int32_t> ids, labels, types, next;
   std::vector<int64_t> rows;
@@ -141,7 +141,7 @@ template <class Model>
 void check_steps() {
   OneThread guard;
   constexpr bool next_sentence = std::is_same_v<Model, BertForPreTraining>;
-  for (const Case& c : cases()) {
+  for (const MemoryCase& c : cases()) {
     SCOPED_TRACE(c.name);
     int64_t before = memory_counters().live_bytes;
     Model model(c.config, Initializer::normal(0.02, 1));
@@ -182,7 +182,7 @@ TEST(BertMemory, OfAStepWithPairs) { check_steps<BertForPreTraining>(); }
 
 TEST(BertMemory, OfAnEvaluation) {
   OneThread guard;
-  for (const Case& c : cases()) {
+  for (const MemoryCase& c : cases()) {
     SCOPED_TRACE(c.name);
     BertForMaskedLM model(c.config, Initializer::normal(0.02, 1));
     model.eval();

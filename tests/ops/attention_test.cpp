@@ -71,7 +71,7 @@ AttentionResult run_attention(Op op, const Array& qkv) {
   return {y.array(), parameter.grad()};
 }
 
-double largest_difference(const Array& a, const Array& b) {
+double worst_difference(const Array& a, const Array& b) {
   std::vector<double> x = a.cast(DType::f64).to_vector<double>(), y = b.cast(DType::f64).to_vector<double>();
   EXPECT_EQ(x.size(), y.size());
   double worst = 0;
@@ -93,14 +93,14 @@ TEST(Attention, AgreesWithTheCompositionItReplaces) {
     auto fused = [&](const Tensor& x) { return attention(x, packing, A, {.causal = causal}); };
     auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A, causal); };
     AttentionResult exact = run_attention(composed, qkv), f64 = run_attention(fused, qkv);
-    EXPECT_LE(largest_difference(f64.y, exact.y), 1e-13);
-    EXPECT_LE(largest_difference(f64.gradient, exact.gradient), 1e-12);
+    EXPECT_LE(worst_difference(f64.y, exact.y), 1e-13);
+    EXPECT_LE(worst_difference(f64.gradient, exact.gradient), 1e-12);
     // In f32 no worse than the composition is, but for chance.
     AttentionResult fused_f32 = run_attention(fused, qkv.cast(DType::f32)),
                     composed_f32 = run_attention(composed, qkv.cast(DType::f32));
-    EXPECT_LE(largest_difference(fused_f32.y, exact.y), 4 * largest_difference(composed_f32.y, exact.y));
-    EXPECT_LE(largest_difference(fused_f32.gradient, exact.gradient),
-              4 * largest_difference(composed_f32.gradient, exact.gradient));
+    EXPECT_LE(worst_difference(fused_f32.y, exact.y), 4 * worst_difference(composed_f32.y, exact.y));
+    EXPECT_LE(worst_difference(fused_f32.gradient, exact.gradient),
+              4 * worst_difference(composed_f32.gradient, exact.gradient));
   }
 }
 
@@ -150,9 +150,8 @@ TEST(Attention, CausalNeverLooksAhead) {
   };
   AttentionResult whole = run_rows(S), alone = run_rows(prefix);
   EXPECT_TRUE(same_bits(whole.y.rows(0, prefix).clone(), alone.y));
-  EXPECT_LE(largest_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
-  EXPECT_EQ(largest_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)),
-            0);
+  EXPECT_LE(worst_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
+  EXPECT_EQ(worst_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)), 0);
 }
 
 // With equal scores and values of 1, an output is the share of the probabilities that dropout left, scaled.
@@ -180,7 +179,7 @@ TEST(Attention, EmptySequencesAndTheirAbsence) {
   // One token attends to itself alone.
   Array qkv = random_array({1, 12}, DType::f32, 1);
   Array y = attention(qkv, packing_of({0, 1}), 2).array();
-  EXPECT_LE(largest_difference(y, qkv.flat(8, {1, 4})), 1e-6);
+  EXPECT_LE(worst_difference(y, qkv.flat(8, {1, 4})), 1e-6);
 }
 
 TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
