@@ -14,17 +14,12 @@
 #include "bertie/nn/parameter_file.h"
 #include "bertie/nn/training.h"
 #include "tests/message_of.h"
+#include "tests/models/names_in.h"
 #include "tests/models/saved_model.h"
 
 namespace bertie {
 namespace {
 
-std::set<std::string> names_in(const std::string& folder) {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    names.insert(entry.path().filename().string());
-  return names;
-}
 const std::set<std::string> model_files{"config.json", "model.safetensors", "tokenizer_config.json",
                                         "vocab.txt"};
 

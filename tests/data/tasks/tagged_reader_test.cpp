@@ -10,11 +10,11 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-TaggedData read(std::string_view text, const std::string& name = "a.txt") {
+TaggedData sentences_in(std::string_view text, const std::string& name = "a.txt") {
   return read_tagged({WrittenFile(name, text).path()});
 }
 
-std::string error(std::string_view text, const std::string& name = "a.txt") {
+std::string tagged_error(std::string_view text, const std::string& name = "a.txt") {
   WrittenFile file(name, text);
   return file.without_folder(message_of([&] { read_tagged({file.path()}); }));
 }
@@ -26,7 +26,7 @@ TaggedData tagged(std::string_view tags) {
     if (text.empty() || text.back() == '\n') text += "word ";
     text += c == ' ' ? "\n" : c == '|' ? "\n\n" : std::string(1, c);
   }
-  return read(text);
+  return sentences_in(text);
 }
 
 std::string tags_of(const TaggedData& data) {
@@ -39,7 +39,7 @@ std::string tags_of(const TaggedData& data) {
 }
 
 TEST(TaggedReader, ReadsConllAsItIsPublished) {
-  TaggedData data = read(
+  TaggedData data = sentences_in(
       "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\nBlackburn NNP "
       "I-NP I-PER\n"
       "-DOCSTART- -X- -X- O\n\n\n1996-08-22 CD I-NP O\n");
@@ -55,19 +55,19 @@ TEST(TaggedReader, ReadsConllAsItIsPublished) {
 }
 
 TEST(TaggedReader, ReadsWikiannAsItIsPublished) {
-  TaggedData data = read("en:R.H.\tB-ORG\r\nen:Saunders\tI-ORG\r\n\r\nen::\tO\r\nen:a b\tO\n");
+  TaggedData data = sentences_in("en:R.H.\tB-ORG\r\nen:Saunders\tI-ORG\r\n\r\nen::\tO\r\nen:a b\tO\n");
   ASSERT_EQ(data.sentences.size(), 2u);
   EXPECT_EQ(data.sentences[0].words, (Texts{"R.H.", "Saunders"}));
   EXPECT_EQ(data.sentences[1].words, (Texts{":", "a b"}));
   EXPECT_EQ(tags_of(data), "B-ORG I-ORG|O O");
-  EXPECT_EQ(read("zh-min-nan:a\tO\nzh-min-nan:b\tO\n").sentences[0].words, (Texts{"a", "b"}));
-  EXPECT_EQ(read("en:a\tO\nb\tO\n").sentences[0].words, (Texts{"en:a", "b"}));
-  EXPECT_EQ(read("-:a\tO\n").sentences[0].words, Texts{"-:a"});
-  EXPECT_EQ(read(":a\tO\n").sentences[0].words, Texts{":a"});
+  EXPECT_EQ(sentences_in("zh-min-nan:a\tO\nzh-min-nan:b\tO\n").sentences[0].words, (Texts{"a", "b"}));
+  EXPECT_EQ(sentences_in("en:a\tO\nb\tO\n").sentences[0].words, (Texts{"en:a", "b"}));
+  EXPECT_EQ(sentences_in("-:a\tO\n").sentences[0].words, Texts{"-:a"});
+  EXPECT_EQ(sentences_in(":a\tO\n").sentences[0].words, Texts{":a"});
 }
 
 TEST(TaggedReader, ReadsJsonLines) {
-  TaggedData data = read(
+  TaggedData data = sentences_in(
       "{\"tokens\": [\"a\", \"b c\"], \"ner_tags\": [\"B-X\", \"O\"]}\n\n{\"words\": [\"d\"], \"tags\": "
       "[\"O\"]}\n");
   ASSERT_EQ(data.sentences.size(), 2u);
@@ -75,24 +75,26 @@ TEST(TaggedReader, ReadsJsonLines) {
   EXPECT_EQ(tags_of(data), "B-X O|O");
   EXPECT_EQ(data.sentences[1].place_of(0).line, 3);
   EXPECT_EQ(data.sentences[0].place_of(1).line, 1);
-  EXPECT_EQ(error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\"]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\"]}", "a.json"),
             "[tags] a.json, line 1: there must be as many tags as words, got 2 words and 1 tags");
-  EXPECT_EQ(error("{\"tokens\": [\"a\"]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"]}", "a.json"),
             "[tags] a.json, line 1: there must be a key 'tags' or 'ner_tags'");
-  EXPECT_EQ(error("{\"tokens\": [\"a\"], \"tags\": [1]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"], \"tags\": [1]}", "a.json"),
             "[tags] a.json, line 1: 'tags' must be an array of texts");
-  EXPECT_EQ(read("{ O\n} O\n").sentences[0].words, (Texts{"{", "}"}));  // isn't JSON
+  EXPECT_EQ(sentences_in("{ O\n} O\n").sentences[0].words, (Texts{"{", "}"}));  // isn't JSON
 }
 
 TEST(TaggedReader, NamesTheLineOfAWordWithoutATag) {
-  EXPECT_EQ(error("a O\nb\n"), "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
-  EXPECT_EQ(error("a X Y O\n\nb X Y\n"),
-            "[tags] a.txt, line 3: each line must have as many columns as line 1, 4, got 3: 'b X Y'");
-  EXPECT_EQ(error("a\tO\nb\t\n"),
+  EXPECT_EQ(tagged_error("a O\nb\n"),
             "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
-  EXPECT_EQ(error("\tO\n"), "[tags] a.txt, line 1: a line must begin with a word, got '\\x09O'");
-  EXPECT_EQ(error("-DOCSTART- O\n\n"), "[tags] a.txt: there must be at least one sentence");
-  EXPECT_EQ(error("a O\n\xff O\n"), "[tags] a.txt, line 2: a text must be UTF-8, byte 1 of this line isn't");
+  EXPECT_EQ(tagged_error("a X Y O\n\nb X Y\n"),
+            "[tags] a.txt, line 3: each line must have as many columns as line 1, 4, got 3: 'b X Y'");
+  EXPECT_EQ(tagged_error("a\tO\nb\t\n"),
+            "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
+  EXPECT_EQ(tagged_error("\tO\n"), "[tags] a.txt, line 1: a line must begin with a word, got '\\x09O'");
+  EXPECT_EQ(tagged_error("-DOCSTART- O\n\n"), "[tags] a.txt: there must be at least one sentence");
+  EXPECT_EQ(tagged_error("a O\n\xff O\n"),
+            "[tags] a.txt, line 2: a text must be UTF-8, byte 1 of this line isn't");
 }
 
 TaggedData read_both(std::string_view first, std::string_view second) {
