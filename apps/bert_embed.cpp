@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 #include "apps/encoded_text.h"
-#include "apps/options.h"
-#include "apps/program.h"
 #include "bertie/data/files/embedding_file.h"
 #include "bertie/models/bert.h"
 #include "bertie/models/pretrained.h"

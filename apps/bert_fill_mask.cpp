@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 #include "apps/encoded_text.h"
-#include "apps/options.h"
-#include "apps/program.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/reduce.h"

@@ -1,15 +1,17 @@
 // Trains a BERT for a task: the pre-trained encoder with a head of the task, and writes a model directory.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/finetune_options.h"
-#include "apps/model_folder.h"
-#include "apps/options.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/run_facts.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/run_facts.h"
+#include "apps/run/run_settings.h"
+#include "apps/run/training_run.h"
 #include "apps/task.h"
-#include "apps/training_run.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/sgemm_rate.h"
@@ -75,6 +77,7 @@ class Finetuning {
     BertConfig config = read_bert_config(o.model + "/config.json");
     keeps_head_ = config.architecture == Task::Model::architecture;
     if (keeps_head_) task_.take_labels(config);
+    starting_weights_ = weights_hash(o.model);
   }
 
   // Returns false where a signal ended it before its time.
@@ -82,12 +85,14 @@ class Finetuning {
   Pretrained<typename Task::Model> load(const Options& o) const;
 
  private:
-  std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config) const;
+  std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config,
+                          const Tokenizer& tokenizer) const;
 
   const Options& o_;
   const FactTable& given_;
   Task task_;
   bool keeps_head_, encoded_ = false;
+  std::string starting_weights_;
 };
 
 template <class Task>
@@ -105,27 +110,21 @@ Pretrained<typename Task::Model> Finetuning<Task>::load(const Options& o) const 
   return load_pretrained<typename Task::Model>(o.model, options);
 }
 
+// When is evaluated, and by what, decides which weights are kept.
 template <class Task>
 std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOptions& training,
-                                          const BertConfig& config) const {
-  return Record{{"task", static_cast<int>(o.task)},
-                {"training_data", task_.training().hash()},
-                {"dev_data", task_.dev().hash()},
-                {"steps", training.steps},
-                {"batch_size", o.batch_size},
-                {"learning_rate", training.schedule.peak},
-                {"warmup", training.schedule.warmup},
-                {"weight_decay", o.weight_decay},
-                {"max_gradient_norm", o.max_gradient_norm},
-                {"freeze_layers", o.freeze_layers.value_or(-1)},
-                {"metric", o.metric},
-                {"seed", o.seed},
-                {"labels", config.labels},
-                {"hidden_size", config.hidden_size},
-                {"num_hidden_layers", config.num_hidden_layers},
-                {"hidden_dropout_prob", config.hidden_dropout_prob},
-                {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
-      .dump();
+                                          const BertConfig& config, const Tokenizer& tokenizer) const {
+  Record settings{{"task", static_cast<int>(o.task)},
+                  {"training_data", task_.training().hash()},
+                  {"dev_data", task_.dev_hash()},
+                  {"max_answer_length", o.max_answer_length},
+                  {"batch_size", o.batch_size},
+                  {"freeze_layers", o.freeze_layers.value_or(-1)},
+                  {"metric", o.metric},
+                  {"evaluate_steps", *o.evaluate_steps},
+                  {"patience", o.patience}};
+  settings.update(common_settings(o, training, config, tokenizer, starting_weights_));
+  return settings.dump();
 }
 
 template <class Task>
@@ -192,7 +191,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
       .objective = objective,
       .training = training,
       .sgemm_gflops = measure_sgemm_gflops(),
-      .settings = settings_of(o, training, config),
+      .settings = settings_of(o, training, config, pretrained.tokenizer),
       .facts = {.title = title(variant.name),
                 .tables = {model_facts(config, all_parameters),
                            training_facts(training, "Sequences per step", o.batch_size), given_}},
@@ -242,17 +241,21 @@ TaskScores scores_in(const std::string& folder) {
 template <class Task>
 void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finetuning, ModelFolder& folder) {
   std::vector<Variant> variants = variants_of(o);
+  Record settings{{"runs", Record::array()}};  // their own are in their folders
+  size_t finished = 0;
   for (Variant& variant : variants) {
     const std::string& output = variant.options.output;
-    if (o.resume && is_finished(output)) {
-      variant.scores = scores_in(output);
-      continue;
-    }
     message("Run {} of {}: {}", &variant - variants.data() + 1, variants.size(), variant.name);
+    settings["runs"].push_back(variant.name);
     ModelFolder own(output, o.overwrite, resumes(variant.options));
     check_checkpoints(variant.options);
     if (!finetuning.train(variant, own)) return;
+    if (!variant.scores.empty()) continue;
+    variant.scores = scores_in(output);  // it was finished already
+    ++finished;
   }
+  if (finished == variants.size() && finished_settings(o.output) == settings.dump())
+    return tell_finished(o.output);
   auto score = [&](const Variant& variant) { return deciding_score(variant.scores, o.metric); };
   auto best = std::min_element(variants.begin(), variants.end(), [&](const Variant& a, const Variant& b) {
     return score(a) < score(b) || (std::isnan(score(b)) && !std::isnan(score(a)));
@@ -275,7 +278,7 @@ void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finet
   auto [model, tokenizer, longest, notes] = load_pretrained<typename Task::Model>(best->options.output);
   std::vector<Record> records = read_metrics(best->options.output + "/metrics.jsonl");
   int64_t steps = records.back()["step"];
-  folder.begin();
+  folder.begin(settings.dump());
   for (const Record& record : records) folder.add_metrics(record.dump() + "\n");
   folder.write_report(training_report_html(records, {title(best->name), steps, {runs, given}}));
   result("{}", folder.save(*model, tokenizer, {steps, steps}, longest));
@@ -283,12 +286,9 @@ void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finet
 
 template <class Task>
 void finetune(const Options& o, const FactTable& given) {
-  if (o.resume && is_finished(o.output)) {
-    message("{} has a model whose training reached its end: there is nothing to resume", o.output);
-    return result("{}", o.output);
-  }
   bool several = o.seeds > 1 || o.grid;
-  ModelFolder folder(o.output, o.overwrite, several ? o.resume : resumes(o));
+  ModelFolder folder(o.output, o.overwrite,
+                     several ? o.resume && std::filesystem::exists(o.output + "/runs") : resumes(o));
   check_checkpoints(o);
   Finetuning<Task> finetuning(o, given);
   if (several) return train_all(o, given, finetuning, folder);

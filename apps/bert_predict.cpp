@@ -3,9 +3,9 @@
 #include <cmath>
 #include <memory>
 
-#include "apps/options.h"
-#include "apps/program.h"
-#include "apps/progress.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/task.h"
 #include "bertie/data/tasks/text_lines.h"
 #include "bertie/data/tokenizer/tokenizer.h"

@@ -1,15 +1,16 @@
 // Pre-trains a BERT by masked language modeling, with or without next-sentence prediction, and writes a model
 // directory.
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/held_out_report.h"
-#include "apps/model_folder.h"
-#include "apps/options.h"
 #include "apps/pretrain_memory.h"
 #include "apps/pretrain_options.h"
 #include "apps/pretraining_text.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/run_facts.h"
-#include "apps/training_run.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/run_facts.h"
+#include "apps/run/run_settings.h"
+#include "apps/run/training_run.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/models/bert_flops.h"
@@ -54,37 +55,22 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
   return options;
 }
 
-// What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, int64_t part_tokens, const PretrainingText& text) {
-  return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
-                {"mask_probability", o.mask_probability},
-                {"whole_words", o.whole_words},
-                {"unscored", o.unscored},
-                {"max_length", o.max_length},
-                {"text", text.fingerprint},
-                {"held_out_text", text.held_out_fingerprint},
-                {"standard_input", text.standard_input},
-                {"steps", options.steps},
-                {"seconds", options.seconds},
-                {"batch_tokens", batch_tokens},
-                {"part_tokens", part_tokens},
-                {"learning_rate", options.schedule.peak},
-                {"warmup", options.schedule.warmup},
-                {"decay", static_cast<int>(options.schedule.decay)},
-                {"weight_decay", o.weight_decay},
-                {"max_gradient_norm", o.max_gradient_norm},
-                {"seed", o.seed},
-                {"vocab_size", config.vocab_size},
-                {"hidden_size", config.hidden_size},
-                {"num_hidden_layers", config.num_hidden_layers},
-                {"num_attention_heads", config.num_attention_heads},
-                {"intermediate_size", config.intermediate_size},
-                {"hidden_act", config.hidden_act},
-                {"layer_norm_eps", config.layer_norm_eps},
-                {"hidden_dropout_prob", config.hidden_dropout_prob},
-                {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}}
-      .dump();
+                        const Tokenizer& tokenizer, int64_t batch_tokens, int64_t part_tokens,
+                        const PretrainingText& text) {
+  Record settings{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
+                  {"mask_probability", o.mask_probability},
+                  {"whole_words", o.whole_words},
+                  {"unscored", o.unscored},
+                  {"max_length", o.max_length},
+                  {"text", text.fingerprint},
+                  {"held_out_text", text.held_out_fingerprint},
+                  {"standard_input", text.standard_input},
+                  {"batch_tokens", batch_tokens},
+                  {"part_tokens", part_tokens}};
+  settings.update(
+      common_settings(o, options, config, tokenizer, o.model.empty() ? "" : weights_hash(o.model)));
+  return settings.dump();
 }
 
 MeteredStep metered(const StepReport& step, const PretrainingObjective& objective, const BertConfig& config) {
@@ -135,8 +121,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
   PretrainMemory memory =
-      plan_memory(o, config, text, options.steps, batch_tokens,
-                  resumes(o) ? Checkpoints::newest_configuration(checkpoints_of(o)).value_or("") : "");
+      plan_memory(o, config, text, options.steps, batch_tokens, settings_to_resume(o).value_or(""));
   ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
@@ -163,7 +148,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .objective = objective,
       .training = options,
       .sgemm_gflops = sgemm_gflops,
-      .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
+      .settings = settings_of(o, options, config, tokenizer, batch_tokens, memory.part_tokens, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters.size()),

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "apps/options.h"
-#include "apps/program.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 
 namespace bertie {
 namespace {

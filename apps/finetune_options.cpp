@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/options.h"
+#include "apps/console/options.h"
 
 namespace bertie {
 namespace {
@@ -58,22 +58,12 @@ void declare_training(CLI::App& app, FinetuneOptions& o) {
   auto* batch = app.add_option("--batch-size", o.batch_size, "Sequences of a step")
                     ->transform(integer_in(1, 1'000'000))
                     ->capture_default_str();
-  auto* rate = app.add_option("--learning-rate", o.learning_rate,
-                              "Largest learning rate; it falls to zero at the end (default: by the model's "
-                              "size, see below)")
-                   ->check(number_in(0, 1e3));
+  declare_update_options(app, o,
+                         {"by the model's size, see below", "activations, attention and head", "the model's",
+                          "head, order and dropout"});
   app.add_option("--warmup", o.warmup, "Share of the run over which the learning rate rises")
       ->check(number_in(0, 1))
       ->capture_default_str();
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm; 0: Adam")
-      ->check(number_in(0, 1e3))
-      ->capture_default_str();
-  app.add_option("--max-gradient-norm", o.max_gradient_norm,
-                 "Larger gradients are scaled down to it; 0: never")
-      ->check(number_in(0, 1e9))
-      ->capture_default_str();
-  app.add_option("--dropout", o.dropout, "Of activations, attention and head (default: the model's)")
-      ->check(number_in(0, 0.999));
   app.add_option("--freeze-layers", o.freeze_layers,
                  "Leave the embeddings and the first so many layers as they are")
       ->transform(integer_in(0, 10'000));
@@ -85,9 +75,6 @@ void declare_training(CLI::App& app, FinetuneOptions& o) {
       "--metric", o.metric,
       "What decides which weights are the best on --dev (default: accuracy; with --multi-label, tag "
       "and answer f1; for regress pearson)");
-  app.add_option("--seed", o.seed, "Seed of head, order and dropout")
-      ->transform(integer_in(0, int64_t{1} << 62))
-      ->capture_default_str();
   auto* seeds =
       app.add_option("--seeds", o.seeds,
                      "Train so many times, with the seeds from --seed on; tells mean and spread, and "
@@ -101,7 +88,7 @@ void declare_training(CLI::App& app, FinetuneOptions& o) {
       ->excludes(seeds)
       ->excludes(epochs)
       ->excludes(batch)
-      ->excludes(rate);
+      ->excludes(app.get_option("--learning-rate"));
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/run/run_options.h"
 #include "apps/task.h"
-#include "apps/training_run.h"
 #include "bertie/models/bert_config.h"
 
 namespace CLI {
@@ -19,12 +19,10 @@ struct FinetuneOptions : RunOptions, TaskOptions {
   std::string model;
 
   int64_t epochs = 3, batch_size = 32;
-  std::optional<double> learning_rate, dropout;
   double warmup = 0.1;  // share of the run
-  double weight_decay = 0.01, max_gradient_norm = 1;
   std::optional<int64_t> freeze_layers;
   int64_t patience = 0;
-  int64_t seed = 1, seeds = 1;
+  int64_t seeds = 1;
   bool grid = false;
   std::string metric;  // that decides which weights are the best; empty: the task's first
 };

@@ -1,8 +1,8 @@
 #include "apps/held_out_report.h"
 
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/language_report.h"
-#include "apps/program.h"
-#include "apps/progress.h"
 #include "bertie/data/batches/batch_parts.h"
 
 namespace bertie {

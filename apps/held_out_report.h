@@ -3,7 +3,7 @@
 #pragma once
 #include <type_traits>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 #include "bertie/data/batches/sentence_pairs.h"
 #include "bertie/data/tokenizer/tokenizer.h"
 #include "bertie/models/mlm_evaluation.h"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "apps/program.h"
+#include "apps/console/program.h"
 #include "bertie/data/batches/batch_parts.h"
 #include "bertie/ops/softmax.h"
 

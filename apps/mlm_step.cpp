@@ -2,10 +2,10 @@
 // a toy.
 #include <cmath>
 
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 #include "apps/encoded_text.h"
-#include "apps/model_folder.h"
-#include "apps/options.h"
-#include "apps/program.h"
+#include "apps/run/model_folder.h"
 #include "bertie/autograd/backward.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/models/pretrained.h"

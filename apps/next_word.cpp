@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <sstream>
 
-#include "apps/options.h"
-#include "apps/program.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
 #include "bertie/models/next_word.h"
 #include "bertie/nn/training.h"
 #include "bertie/ops/loss.h"

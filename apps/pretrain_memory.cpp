@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/memory_limits.h"
+#include "apps/console/memory_limits.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/memory.h"
 #include "bertie/autograd/threads.h"

@@ -5,7 +5,7 @@
 
 #include "apps/pretrain_options.h"
 #include "apps/pretraining_text.h"
-#include "apps/training_report.h"
+#include "apps/run/training_report.h"
 #include "bertie/models/bert_memory.h"
 
 namespace bertie {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/options.h"
+#include "apps/console/options.h"
 #include "apps/training_text.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
 
@@ -70,9 +70,6 @@ void declare_model(CLI::App& app, PretrainOptions& o) {
                                 "becomes the vocabulary's")
                      ->check(check_file_name)
                      ->excludes(preset);
-  auto* dropout =
-      app.add_option("--dropout", o.dropout, "Of activations and attention (default: the configuration's)")
-          ->check(number_in(0, 0.999));
   app.add_option("--model", o.model,
                  "Model directory to train on from, with its configuration and vocabulary, in place of a "
                  "model that begins at random")
@@ -82,8 +79,7 @@ void declare_model(CLI::App& app, PretrainOptions& o) {
       ->excludes(alphabet)
       ->excludes(cased)
       ->excludes(preset)
-      ->excludes(config)
-      ->excludes(dropout);
+      ->excludes(config);
 }
 
 void declare_objective(CLI::App& app, PretrainOptions& o) {
@@ -135,9 +131,10 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
                  "parts are as large as fit (default: no limit but the machine's)")
       ->transform(integer_in(1'000'000, many))
       ->excludes(part_tokens);
-  app.add_option("--learning-rate", o.learning_rate,
-                 "Largest learning rate; it falls to zero at the end (default: the preset's)")
-      ->check(number_in(0, 1e3));
+  declare_update_options(app, o,
+                         {"the preset's", "activations and attention", "the configuration's",
+                          "weights, order, masks and dropout"});
+  app.get_option("--model")->excludes(app.get_option("--dropout"));
   app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
       ->transform(integer_in(0, many))
       ->excludes(time);
@@ -148,16 +145,6 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
          },
          "How the learning rate falls (default: linear)")
       ->check(CLI::IsMember({"linear", "cosine"}));
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm; 0: Adam")
-      ->check(number_in(0, 1e3))
-      ->capture_default_str();
-  app.add_option("--max-gradient-norm", o.max_gradient_norm,
-                 "Larger gradients are scaled down to it; 0: never")
-      ->check(number_in(0, 1e9))
-      ->capture_default_str();
-  app.add_option("--seed", o.seed, "Seed of weights, order, masks and dropout")
-      ->transform(integer_in(0, int64_t{1} << 62))
-      ->capture_default_str();
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/training_run.h"
+#include "apps/run/run_options.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/masking.h"
 #include "bertie/models/bert_config.h"
@@ -26,7 +26,6 @@ struct PretrainOptions : RunOptions {
   bool cased = false;
 
   std::string preset = "mini", config, model;
-  std::optional<double> dropout;
 
   bool next_sentence = false;
   double mask_probability = MaskingOptions::usual_probability;
@@ -37,10 +36,7 @@ struct PretrainOptions : RunOptions {
   std::optional<int64_t> steps, epochs, tokens;
   std::optional<double> seconds;
   std::optional<int64_t> batch_tokens, part_tokens, memory_limit, warmup;
-  std::optional<double> learning_rate;
   Schedule::Decay decay = Schedule::Decay::linear;
-  double weight_decay = 0.01, max_gradient_norm = 1;
-  int64_t seed = 1;
 
   std::optional<std::string> write_corpus;
 };

@@ -8,15 +8,14 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/program.h"
-#include "apps/progress.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
+#include "apps/run/run_options.h"
 #include "apps/text_report.h"
-#include "apps/training_run.h"
 #include "apps/training_text.h"
 #include "bertie/data/files/json_object.h"
 #include "bertie/data/language/language.h"
 #include "bertie/data/tokenizer/wordpiece_trainer.h"
-#include "bertie/nn/checkpoint.h"
 
 namespace bertie {
 namespace {
@@ -34,12 +33,11 @@ bool has_standard_input(const std::vector<std::string>& paths) {
 // A checkpoint tells what it was, as settings have it: "standard_input", and the stores' fingerprints.
 std::optional<StoredInput> stored_input(const PretrainOptions& o, const std::string& cache) {
   bool in_corpus = has_standard_input(o.corpus);
-  if (!resumes(o) || (!in_corpus && !has_standard_input(o.held_out))) return {};
-  std::string folder = checkpoints_of(o);
-  std::optional<std::string> text = Checkpoints::newest_configuration(folder);
+  if (!in_corpus && !has_standard_input(o.held_out)) return {};
+  std::optional<std::string> text = settings_to_resume(o);
   if (!text) return {};
   nlohmann::json settings =
-                     parse_json_object("checkpoint", fmt::format("the settings in '{}'", folder), *text),
+                     parse_json_object("checkpoint", fmt::format("the settings in '{}'", o.output), *text),
                  input = settings.value("standard_input", nlohmann::json()),
                  store = settings.value(in_corpus ? "text" : "held_out_text", nlohmann::json());
   if (!input.is_object() || !store.is_string()) return {};  // the run had none

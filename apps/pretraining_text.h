@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics.h"
 #include "apps/pretrain_options.h"
+#include "apps/run/metrics.h"
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/tokenized_lines.h"
 #include "bertie/data/tokenizer/tokenizer.h"

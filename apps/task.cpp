@@ -6,8 +6,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "apps/options.h"
-#include "apps/program.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "bertie/data/files/content_hash.h"
 
 namespace bertie {
 namespace {
@@ -198,10 +199,13 @@ TagTask::TagTask(const TaskOptions& options) : dev_(read_tagged(options.dev)) {
     training_ = read_tagged(options.train);
     labels_ = LabelSet::of(training_.sentences);
   }
-  for (const auto& [data, name] : {std::pair{&training_, "train"}, std::pair{&dev_, "dev"}})
-    if (data->broken_tags > 0)
-      message("Note: {} in --{} break the scheme {}, the first one in {}; they are taken as they are",
-              plural(data->broken_tags, "tag"), name, name_of(data->scheme), data->first_broken.str());
+  for (const TaggedData* data : {&training_, &dev_})
+    for (const TaggedData::File& file : data->files)
+      if (file.broken.count > 0)
+        message(
+            "Note: {} of a file break its scheme {}, the first one in {}; seqeval's rules say which entities "
+            "they make",
+            plural(file.broken.count, "tag"), name_of(file.scheme), file.broken.first.str());
   if (options.train.empty()) return;
   message("Data: {} to train on, {} in dev; {} of the scheme {}",
           plural(std::ssize(training_.sentences), "sentence"), dev_.sentences.size(),
@@ -209,6 +213,9 @@ TagTask::TagTask(const TaskOptions& options) : dev_(read_tagged(options.dev)) {
 }
 
 void TagTask::take_labels(const BertConfig& of_directory) {
+  if (TagScheme scheme = scheme_of_labels(of_directory.labels); scheme != TagScheme::none)
+    convert_tags(training_, scheme);
+  if (!training_.sentences.empty()) labels_ = LabelSet::of(training_.sentences);
   labels_ = labels_of_directory(of_directory, labels_);
 }
 
@@ -217,13 +224,37 @@ void TagTask::configure(BertConfig& config) const {
   config.labels_problem.clear();
 }
 
+// The files of train and dev may have different schemes: all get that of the labels.
+void TagTask::use_scheme_of_labels() {
+  TagScheme scheme = scheme_of_labels(labels_.names());
+  if (scheme == TagScheme::none) return;
+  convert_tags(dev_, scheme);
+  Listing converted("\n  ");
+  for (const TaggedData* data : {&training_, &dev_})
+    for (const TaggedData::File& file : data->files)
+      if (file.scheme != TagScheme::none && file.scheme != scheme)
+        converted.add(fmt::format("{}: {}", shown(file.path), name_of(file.scheme)));
+  if (!converted.empty())
+    message("Note: tags of another scheme become those of {}:{}", name_of(scheme), converted.str());
+}
+
 void TagTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
+  use_scheme_of_labels();
   dev_windows_ = encode_tagged(tokenizer, dev_.sentences, max_length, labels_);
   if (training_.sentences.empty()) return;
   training_windows_ = encode_tagged(tokenizer, training_.sentences, max_length, labels_);
   int64_t longer = training().size() - std::ssize(training_.sentences);
   if (longer > 0)
     message("Note: sentences of more than {} tokens became {} more sequences", max_length, longer);
+}
+
+// A word without a token has a tag all the same.
+std::string TagTask::dev_hash() const {
+  ContentHash hash;
+  hash.add_item(dev().hash());
+  for (const TaggedSentence& sentence : dev_.sentences)
+    for (const std::string& tag : sentence.tags) hash.add_item(tag);
+  return hash.hex();
 }
 
 TaskScores TagTask::score(const Array& logits) const {
@@ -289,6 +320,18 @@ void AnswerTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
     message("Note: {} left out, whose answers are out of place",
             plural(training_windows_.left_out, "question"));
   message("{} of at most {} tokens", plural(training().size(), "sequence"), max_length);
+}
+
+// Answers are compared as texts, and there may be several to a question.
+std::string AnswerTask::dev_hash() const {
+  ContentHash hash;
+  hash.add_item(dev().hash());
+  for (const Question& question : dev_.questions) {
+    hash.add_item(*question.context);
+    hash.add_item(std::ssize(question.answers));
+    for (const Answer& answer : question.answers) hash.add_item(answer.text);
+  }
+  return hash.hex();
 }
 
 TaskScores AnswerTask::score(const Array& logits) const {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 #include "bertie/data/tasks/table_reader.h"
 #include "bertie/models/task_objective.h"
 #include "bertie/models/task_scores.h"
@@ -47,6 +47,8 @@ class TextTask {
 
   const TaskSequences& training() const { return training_sequences_; }
   const TaskSequences& dev() const { return dev_sequences_; }
+  // Of dev's sequences and of all else that its scores depend on.
+  std::string dev_hash() const { return dev_sequences_.hash(); }
   TaskScores score(const Array& dev_logits) const;
   // "confusion": {"labels": […], "counts": [[…], …]} by truth, then prediction; "hardest": [{"text", "truth",
   // "predicted", "loss"}, …], those of the largest loss. Each where the task has it.
@@ -73,10 +75,13 @@ class TagTask {
   void encode(const Tokenizer& tokenizer, int64_t max_length);
   const TaskSequences& training() const { return training_windows_.sequences; }
   const TaskSequences& dev() const { return dev_windows_.sequences; }
+  std::string dev_hash() const;
   TaskScores score(const Array& dev_logits) const;
   Record details(const Array& dev_logits) const;
 
  private:
+  void use_scheme_of_labels();
+
   TaggedData training_, dev_;
   LabelSet labels_;
   TagWindows training_windows_, dev_windows_;
@@ -92,6 +97,7 @@ class AnswerTask {
   void encode(const Tokenizer& tokenizer, int64_t max_length);
   const TaskSequences& training() const { return training_windows_.sequences; }
   const TaskSequences& dev() const { return dev_windows_.sequences; }
+  std::string dev_hash() const;
   TaskScores score(const Array& dev_logits) const;
   Record details(const Array& dev_logits) const;
 

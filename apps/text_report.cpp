@@ -5,7 +5,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "apps/program.h"
+#include "apps/console/program.h"
 #include "bertie/autograd/error.h"
 
 namespace bertie {

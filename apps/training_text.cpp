@@ -5,9 +5,9 @@
 #include <memory>
 #include <optional>
 
-#include "apps/options.h"
-#include "apps/program.h"
-#include "apps/progress.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/text_report.h"
 
 namespace bertie {

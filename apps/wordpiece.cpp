@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/options.h"
-#include "apps/program.h"
-#include "apps/progress.h"
+#include "apps/console/options.h"
+#include "apps/console/program.h"
+#include "apps/console/progress.h"
 #include "apps/text_report.h"
 #include "apps/training_text.h"
 #include "bertie/autograd/error.h"

@@ -73,6 +73,14 @@ void accumulate_parameter(Node& node, Gradient gradient) {
   node.has_grad = true;
 }
 
+// The whole gradient of a pass onto that of passes before.
+void add_whole(Node& node, Array gradient) {
+  if (node.grad_is_bound)
+    add_into(node.grad, gradient);
+  else
+    accumulate(node.grad, std::move(gradient), node.shape);
+}
+
 class BackwardPass {
  public:
   BackwardPass(const std::shared_ptr<Node>& root, const BackwardHooks& hooks)
@@ -81,6 +89,7 @@ class BackwardPass {
     for (const auto& node : nodes_) {
       for (const auto& input : node->inputs)
         if (input) ++gradients_[input.get()].uses_left;
+      if (node->is_parameter) gradients_[node.get()].is_apart = node->has_grad;
     }
   }
 
@@ -97,6 +106,9 @@ class BackwardPass {
   struct Incoming {
     Array sum;
     int64_t uses_left = 0;
+    // Of a parameter that has a gradient of passes before: this pass's is summed apart, and added when it is
+    // whole, so that it has the same bits whatever came before.
+    bool is_apart = false;
   };
 
   void visit(Node& node) {
@@ -148,9 +160,12 @@ class BackwardPass {
   void receive(const std::shared_ptr<Node>& node, Gradient gradient) {
     Incoming& incoming = gradients_[node.get()];
     --incoming.uses_left;
-    if (!node->is_parameter) return accumulate(incoming.sum, std::move(gradient), node->shape);
-    accumulate_parameter(*node, std::move(gradient));
-    if (incoming.uses_left > 0) return;
+    if (!node->is_parameter || incoming.is_apart)
+      accumulate(incoming.sum, std::move(gradient), node->shape);
+    else
+      accumulate_parameter(*node, std::move(gradient));
+    if (!node->is_parameter || incoming.uses_left > 0) return;
+    if (incoming.is_apart) add_whole(*node, std::move(incoming.sum));
     if (hooks_.on_node) hooks_.on_node(*node, node->grad);
     if (hooks_.on_final_gradient) hooks_.on_final_gradient(parameter_of(node));
   }

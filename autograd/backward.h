@@ -18,8 +18,10 @@ struct BackwardHooks {
   std::function<void(const Node& node, const Array& gradient)> on_node;
 };
 
-// Adds the gradient of `loss`, one number, to the gradient of every parameter that it depends on. A graph
-// serves once: a second pass through any part of it throws, as does a loss that depends on no parameter.
+// Adds the gradient of `loss`, one number, to the gradient of every parameter that it depends on: the whole
+// one, also where several operations use a parameter, so that its bits don't depend on what was there. A
+// graph serves once: a second pass through any part of it throws, as does a loss that depends on no
+// parameter.
 //
 // Throws, too, before any gradient is added, where it depends on parameters of a module that are in no
 // ParameterBlock while others are in one: those would never be trained, because nobody added the child that

@@ -22,6 +22,7 @@ function(add_vector_kernels target)
     target_compile_options(${target}_${isa} PRIVATE -O3 -fno-math-errno -fno-trapping-math
                            -Werror=missing-field-initializers ${BERTIE_FLAGS_${isa}}
                            $<$<CXX_COMPILER_ID:GNU>:-fno-thread-jumps;-fno-loop-unroll-and-jam>)
+    set_target_properties(${target}_${isa} PROPERTIES UNITY_BUILD OFF)  # the same code in each kind of build
     target_compile_definitions(${target}_${isa} PRIVATE BERTIE_ISA_NAMESPACE=${isa})
     target_include_directories(${target}_${isa} PRIVATE ${BERTIE_INCLUDE_DIR})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)

@@ -284,7 +284,7 @@ BertConfig read_bert_config(const std::string& path, std::vector<LoadNote>* note
   return config;
 }
 
-void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture) {
+std::string bert_config_json(const BertConfig& config, const std::string& architecture) {
   nlohmann::ordered_json json;
   json["architectures"] = {architecture};
   json["model_type"] = "bert";
@@ -300,7 +300,11 @@ void write_bert_config(const std::string& path, const BertConfig& config, const 
   json["label2id"] = ids;
   if (!config.problem_type.empty()) json["problem_type"] = config.problem_type;
   json["position_embedding_type"] = "absolute";
-  write_file_atomically(path, json.dump(2) + "\n");
+  return json.dump(2) + "\n";
+}
+
+void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture) {
+  write_file_atomically(path, bert_config_json(config, architecture));
 }
 
 }  // namespace bertie

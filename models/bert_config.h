@@ -50,7 +50,9 @@ const std::vector<std::string>& bert_preset_names();
 // unknown keys are ignored, and named in a note. Throws, naming the file and the key, on what bertie doesn't
 // compute (first of all another model_type; relative positions, decoder mode) and on wrong types and values.
 BertConfig read_bert_config(const std::string& path, std::vector<LoadNote>* notes = nullptr);
-// `architecture` is the class that transformers will make of it, e.g. "BertForMaskedLM".
+// What is written there: all of the configuration. `architecture` is the class that transformers will make of
+// it, e.g. "BertForMaskedLM".
+std::string bert_config_json(const BertConfig& config, const std::string& architecture);
 void write_bert_config(const std::string& path, const BertConfig& config, const std::string& architecture);
 
 }  // namespace bertie

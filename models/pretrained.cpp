@@ -9,6 +9,7 @@
 #include <set>
 
 #include "bertie/data/files/atomic_file.h"
+#include "bertie/data/files/content_hash.h"
 #include "bertie/models/model_exchange.h"
 #include "bertie/nn/parameter_file.h"
 
@@ -130,6 +131,21 @@ Safetensors read_weights(const std::string& directory) {
         "{} has no model.safetensors; scripts/convert_pytorch_bin.py {} makes it of pytorch_model.bin",
         directory, directory);
   return read_safetensors(path);
+}
+
+std::string weights_hash(const std::string& directory) {
+  Safetensors weights = read_weights(directory);
+  std::sort(weights.tensors.begin(), weights.tensors.end(),
+            [](const NamedArray& a, const NamedArray& b) { return a.name < b.name; });
+  ContentHash hash;
+  for (const NamedArray& tensor : weights.tensors) {
+    hash.add_item(tensor.name);
+    hash.add_item(name(tensor.array.dtype()));
+    hash.add_item(fmt::format("{}", tensor.array.shape()));
+    hash.add_item(
+        {static_cast<const char*>(tensor.array.bytes_begin()), static_cast<size_t>(tensor.array.bytes())});
+  }
+  return hash.hex();
 }
 
 std::vector<LoadNote> load_weights(Module& model, const Safetensors& file, const PretrainedOptions& options,

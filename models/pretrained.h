@@ -65,6 +65,9 @@ void save_pretrained(const Model& model, const Tokenizer& tokenizer, const std::
 // The weights of a directory: model.safetensors, or else the shards of model.safetensors.index.json. Throws
 // where there are none, naming the way out if there is a pytorch_model.bin.
 Safetensors read_weights(const std::string& directory);
+// Of them, by name: type, shape and every value; in how many files they are makes no difference. So a run
+// that is taken up can tell whether it began with them.
+std::string weights_hash(const std::string& directory);
 
 // Makes the arrays the model's parameters, as said above for load_pretrained(); returns its notes. Throws,
 // too, where the model ties the decoder to the word embeddings and the weights have another one.

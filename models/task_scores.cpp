@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bertie/data/tasks/tag_scheme.h"
 #include "bertie/models/answer_metrics.h"
 #include "bertie/models/correlation.h"
 #include "bertie/models/entity_metrics.h"
@@ -17,12 +18,6 @@ std::span<const float> row_of(const Array& logits, int64_t row) {
                logits.shape()[0], row);
   int64_t labels = logits.shape()[1];
   return {logits.data<float>() + row * labels, static_cast<size_t>(labels)};
-}
-
-bool names_entities(const LabelSet& labels) {
-  return std::any_of(labels.names().begin(), labels.names().end(), [](const std::string& name) {
-    return name.size() > 1 && name[1] == '-' && std::string_view("BIES").find(name[0]) != std::string::npos;
-  });
 }
 
 void check_labels(const Array& logits, const Array& labels) {
@@ -156,7 +151,8 @@ TaskScores tag_scores(std::span<const TaggedSentence> sentences, const TagWindow
     }
   }
   double word_accuracy = static_cast<double>(right) / static_cast<double>(all);
-  if (!names_entities(labels)) return {{"accuracy", word_accuracy}, {"macro_f1", macro_average(words).f1}};
+  if (scheme_of_labels(labels.names()) == TagScheme::none)
+    return {{"accuracy", word_accuracy}, {"macro_f1", macro_average(words).f1}};
   F1Score score = entities.score();
   return {{"f1", score.f1},
           {"precision", score.precision},

@@ -95,8 +95,9 @@ Number number(const Safetensors& file, const std::string& text) {
   return value;
 }
 
-// Which settings differ, by name where both configurations are JSON objects.
-Listing differences(const std::string& there, const std::string& here) {
+}  // namespace
+
+Listing configuration_differences(const std::string& there, const std::string& here) {
   Listing list("\n  ");
   if (there == here) return list;
   nlohmann::json a, b;
@@ -117,8 +118,6 @@ Listing differences(const std::string& there, const std::string& here) {
       list.add(fmt::format("{}: {} there, {} here", shown(key), text(a, key), text(b, key)));
   return list;
 }
-
-}  // namespace
 
 Checkpoint read_checkpoint(const std::string& path) {
   Checkpoint checkpoint;
@@ -188,7 +187,7 @@ std::optional<Checkpoint> Checkpoints::latest() const {
 TrainingPosition Checkpoints::restore(const Checkpoint& checkpoint, ParameterBlock& parameters,
                                       Optimizer& optimizer, Objective& objective) {
   const std::string& path = checkpoint.file.path;
-  Listing different = differences(checkpoint.configuration, options_.configuration);
+  Listing different = configuration_differences(checkpoint.configuration, options_.configuration);
   BERTIE_CHECK(different.empty(), "checkpoint", "{} is of a run with other settings:{}", path, different);
   std::vector<NamedArray> state = optimizer.state();
   state.push_back({weights_name, parameters.values()});

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "bertie/autograd/error.h"
 #include "bertie/data/files/safetensors.h"
 #include "bertie/nn/objective.h"
 #include "bertie/nn/optimizer.h"
@@ -29,6 +30,9 @@ struct Checkpoint {
 // Throws, naming the file, what read_safetensors() throws, and where it is no checkpoint or its checksum says
 // that it is damaged.
 Checkpoint read_checkpoint(const std::string& path);
+
+// Which settings of two runs differ, by name where both configurations are JSON objects: for an error.
+Listing configuration_differences(const std::string& there, const std::string& here);
 
 struct CheckpointOptions {
   std::string folder = {};  // made when the first is saved

@@ -16,7 +16,7 @@ class Objective {
   // alone: at least 1.
   virtual int64_t begin_step(int64_t step) = 0;
   // The loss of part 0, 1, … of the step that has begun, over the whole step's denominators, so that the
-  // losses of the parts add up to the step's.
+  // losses of the parts add up to the step's. No tensor, where the part has no data.
   virtual Tensor loss(int64_t part) = 0;
 
   // What the next steps depend on beside their numbers and what the objective was made of, such as a position

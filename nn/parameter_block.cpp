@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/node.h"
 #include "bertie/autograd/threads.h"
 
 namespace bertie {
@@ -61,6 +62,18 @@ ParameterBlock::~ParameterBlock() {
 
 void ParameterBlock::zero_grad() {
   for (Segment& segment : segments_) segment.parameter.tensor.zero_grad();
+}
+
+void ParameterBlock::collect_in(const Array& block, const std::vector<bool>& holds) {
+  BERTIE_CHECK(
+      block.shape() == gradients_.shape() && block.dtype() == dtype() && holds.size() == segments_.size(),
+      "parameter_block", "gradients of {} {} in {} segments can't be collected in {} {} of {}", name(dtype()),
+      gradients_.shape(), segments_.size(), name(block.dtype()), block.shape(), holds.size());
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    Node& parameter = *segments_[i].parameter.tensor.node();
+    parameter.grad = block.flat(segments_[i].begin, parameter.shape);
+    parameter.has_grad = holds[i];
+  }
 }
 
 void ParameterBlock::check_reached(const char* who) const {

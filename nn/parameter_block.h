@@ -31,6 +31,9 @@ class ParameterBlock {
   const std::vector<Segment>& segments() const { return segments_; }
 
   void zero_grad();
+  // From now on backward passes put gradients into `block`, of the layout of gradients(). Where holds[i], it
+  // has one of segments()[i] already, which is added to. Throws where it is of another size or type.
+  void collect_in(const Array& block, const std::vector<bool>& holds);
   // Throws, naming them, where no loss has reached some parameters since zero_grad(): their part of
   // gradients() is old.
   void check_reached(const char* who) const;

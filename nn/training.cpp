@@ -5,6 +5,8 @@
 #include <cmath>
 #include <deque>
 
+#include "bertie/nn/part_gradients.h"
+
 namespace bertie {
 namespace {
 
@@ -20,19 +22,26 @@ std::string data_of(const Objective& objective, int64_t begin, int64_t end) {
   return data.empty() ? "" : " (" + data.str().substr(2) + ")";
 }
 
-// Adds the gradients of all parts up. Returns the sum of their losses.
-double backward_step(Objective& objective, int64_t step, int64_t parts, const BackwardHooks& hooks) {
-  double sum = 0;
+// Computes the parts and adds their gradients up. Returns the sum of their losses, added up in the same
+// order.
+double backward_step(Objective& objective, int64_t step, int64_t parts, PartGradients& gradients,
+                     const BackwardHooks& hooks) {
+  PartTree tree(parts);
+  PartSums order(tree);
+  std::vector<double> sums(static_cast<size_t>(places_for(parts)));
+  gradients.begin(tree);
   for (int64_t part = 0; part < parts; ++part) {
     Tensor loss = objective.loss(part);
-    double value = loss.item();
+    double value = loss ? loss.item() : 0;
     BERTIE_CHECK(std::isfinite(value), "train", "the loss of step {}{} is {}{}: {}", step,
                  parts > 1 ? fmt::format(", part {} of {},", part + 1, parts) : "",
                  without_sign_of_nan(value), data_of(objective, part, part + 1), advice);
-    sum += value;
-    backward(loss, hooks);
+    PartSums::Place to = order.next(part);
+    sums[to.place] = to.adds ? sums[to.place] + value : value;
+    for (int64_t place = to.place; place > to.place - to.merges; --place) sums[place - 1] += sums[place];
+    gradients.add(part, loss, hooks);
   }
-  return sum;
+  return sums[0];
 }
 
 // How long the last steps took.
@@ -62,6 +71,7 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
   BERTIE_CHECK(options.steps >= 0 && options.seconds >= 0 && (options.steps > 0) != (options.seconds > 0),
                "train", "a run must be of either steps or seconds, got {} and {}", options.steps,
                options.seconds);
+  PartGradients gradients(parameters);
   bool timed = options.seconds > 0;
   double clock_at_start = options.clock();
   auto elapsed = [&] { return options.start.seconds + (options.clock() - clock_at_start); };
@@ -82,10 +92,9 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
     if (timed ? begin >= options.seconds || begin + recent.longest() > options.seconds
               : step >= options.steps)
       break;
-    parameters.zero_grad();
     int64_t parts = objective.begin_step(step);
     BERTIE_CHECK(parts >= 1, "train", "a step must have a part, step {} has {}", step, parts);
-    double loss = backward_step(objective, step, parts, hooks);
+    double loss = backward_step(objective, step, parts, gradients, hooks);
     double norm = parameters.gradient_norm();
     BERTIE_CHECK(std::isfinite(norm), "train", "the gradient of step {} is {}{}: {}", step,
                  without_sign_of_nan(norm), data_of(objective, 0, parts), advice);

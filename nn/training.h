@@ -38,9 +38,10 @@ struct StepReport {
   double seconds;        // of training at the step's end, those before a resume included
 };
 
-// For each step the objective begins it, then for each of its parts: loss; backward, which adds to the
-// gradients. Then clip, update, and after_step, which ends the run by returning false. `hooks` watch the
-// backward passes. Returns the number of steps done, those before a resume included.
+// For each step the objective begins it, then for each of its parts: loss; backward. The parts' gradients and
+// losses are added up in the order of nn/part_tree.h. Then clip, update, and after_step, which ends the run
+// by returning false. `hooks` watch the backward passes. Returns the number of steps done, those before a
+// resume included.
 //
 // Throws, naming the step, its part and data, when a loss or a gradient isn't finite: the weights are those
 // of the step before, and nothing is saved.

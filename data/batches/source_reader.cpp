@@ -14,7 +14,7 @@ namespace {
 
 constexpr LineBlocks::Sizes sizes{4 << 20, 16 << 20, true};
 constexpr int64_t binary_probe_bytes = 64 << 10;
-constexpr int64_t lines_per_task = 512;
+constexpr int64_t json_lines_per_task = 512;
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos; }
 
@@ -107,9 +107,9 @@ bool SourceReader::next() {
   refuse_binary(raw);
 
   auto count = static_cast<int64_t>(raw.size());
-  parts_.assign(static_cast<size_t>((count + lines_per_task - 1) / lines_per_task), {});
-  parallel_ranges(count, lines_per_task, [&](int64_t begin, int64_t end) {
-    parts_[static_cast<size_t>(begin / lines_per_task)] =
+  parts_.assign(static_cast<size_t>((count + json_lines_per_task - 1) / json_lines_per_task), {});
+  parallel_ranges(count, json_lines_per_task, [&](int64_t begin, int64_t end) {
+    parts_[static_cast<size_t>(begin / json_lines_per_task)] =
         make_valid(raw, static_cast<size_t>(begin), static_cast<size_t>(end));
   });
   for (const Part& part : parts_) {

@@ -15,6 +15,7 @@
 #include "bertie/data/files/folder_lock.h"
 #include "bertie/data/files/json_object.h"
 #include "bertie/data/files/mapped_file.h"
+#include "bertie/data/tokenizer/tokenizer_hash.h"
 
 namespace bertie {
 namespace {
@@ -235,17 +236,8 @@ std::string token_store_fingerprint(const Corpus& corpus, const Tokenizer& token
   hash.add_item(name_of(corpus.ends));
   for (const CorpusSource& source : corpus.sources)
     if (source.lines > 0) hash.add_item(source.hash);
-  const Vocabulary& vocabulary = tokenizer.vocabulary();
-  for (const std::string& token : vocabulary.tokens()) hash.add_item(token);
-  for (const AddedToken& token : vocabulary.added_tokens()) {
-    hash.add_item(token.content);
-    for (bool property : {token.special, token.normalized, token.single_word, token.lstrip, token.rstrip})
-      hash.add_item(int64_t{property});
-  }
-  const WordSplitterOptions& words = tokenizer.options().words;
-  for (bool property : {words.do_lower_case, words.strips_accents(), words.tokenize_chinese_chars,
-                        tokenizer.options().split_special_tokens, options.hold_out})
-    hash.add_item(int64_t{property});
+  add_tokenizer(hash, tokenizer);
+  hash.add_item(int64_t{options.hold_out});
   hash.add_item(options.max_length);
   return hash.hex();
 }

@@ -12,76 +12,6 @@
 namespace bertie {
 namespace {
 
-// A tag's part that says where in an entity it stands: B, I, E or S; O for the tag "O", and 0 for one that
-// has none.
-struct Tag {
-  char place = 'O';
-  std::string_view type;
-};
-
-Tag parts_of(std::string_view tag) {
-  if (tag == "O") return {};
-  constexpr std::string_view places = "BIES";
-  if (tag.size() < 2 || tag[1] != '-' || places.find(tag[0]) == std::string_view::npos) return {0, tag};
-  return {tag[0], tag.substr(2)};
-}
-
-// Whether a word may go on with the entity of the word before.
-bool may_go_on(const Tag& before, const Tag& tag) {
-  return (before.place == 'B' || before.place == 'I') && before.type == tag.type;
-}
-
-bool breaks(TagScheme scheme, const Tag& before, const Tag& tag, const Tag& after) {
-  if (scheme == TagScheme::none) return false;
-  if (tag.place == 0) return true;
-  bool goes_on = may_go_on(before, tag);
-  if (scheme == TagScheme::iob1) return tag.place == 'B' && !goes_on;
-  if ((tag.place == 'I' || tag.place == 'E') && !goes_on) return true;
-  return scheme == TagScheme::bioes && (tag.place == 'B' || tag.place == 'I') &&
-         !((after.place == 'I' || after.place == 'E') && after.type == tag.type);
-}
-
-TagScheme scheme_of(std::span<const TaggedSentence> sentences) {
-  int64_t begun_by_b = 0, begun_by_i = 0;
-  bool has_scheme = false;
-  for (const TaggedSentence& sentence : sentences) {
-    Tag before;
-    for (const std::string& text : sentence.tags) {
-      Tag tag = parts_of(text);
-      if (tag.place == 'E' || tag.place == 'S') return TagScheme::bioes;
-      has_scheme |= tag.place == 'B' || tag.place == 'I';
-      if (!may_go_on(before, tag))
-        (tag.place == 'B' ? begun_by_b : begun_by_i) += tag.place == 'B' || tag.place == 'I';
-      before = tag;
-    }
-  }
-  if (!has_scheme) return TagScheme::none;
-  return begun_by_i > begun_by_b ? TagScheme::iob1 : TagScheme::bio;
-}
-
-void count_broken(TaggedData& data) {
-  for (const TaggedSentence& sentence : data.sentences) {
-    Tag before, tag = parts_of(sentence.tags[0]);
-    for (size_t w = 0; w < sentence.tags.size(); ++w) {
-      Tag after = w + 1 < sentence.tags.size() ? parts_of(sentence.tags[w + 1]) : Tag();
-      if (breaks(data.scheme, before, tag, after) && data.broken_tags++ == 0)
-        data.first_broken = sentence.place_of(w);
-      before = std::exchange(tag, after);
-    }
-  }
-}
-
-// IOB1 to BIO.
-void begin_with_b(TaggedSentence& sentence) {
-  std::vector<std::string> tags = sentence.tags;
-  Tag before;
-  for (size_t w = 0; w < tags.size(); ++w) {
-    Tag tag = parts_of(tags[w]);
-    if (tag.place == 'I' && !may_go_on(before, tag)) sentence.tags[w][0] = 'B';
-    before = tag;
-  }
-}
-
 // "en:" where all words begin so.
 std::string_view prefix_of(std::span<const TaggedSentence> sentences) {
   std::string_view first = sentences[0].words[0];
@@ -191,32 +121,33 @@ class TaggedFile {
 
 }  // namespace
 
-std::string_view name_of(TagScheme scheme) {
-  switch (scheme) {
-    case TagScheme::bio:
-      return "BIO";
-    case TagScheme::iob1:
-      return "IOB1";
-    case TagScheme::bioes:
-      return "BIOES";
-    case TagScheme::none:
-      break;
-  }
-  return "none";
-}
-
-FilePlace TaggedSentence::place_of(size_t word) const {
-  return {place.file, place.line + (has_lines ? static_cast<int64_t>(word) : 0)};
-}
-
 TaggedData read_tagged(const std::vector<std::string>& paths) {
   TaggedData data;
-  for (const std::string& path : paths) TaggedFile(path, data.sentences);
-  data.scheme = scheme_of(data.sentences);
-  count_broken(data);
-  if (data.scheme == TagScheme::iob1)
-    for (TaggedSentence& sentence : data.sentences) begin_with_b(sentence);
+  bool all_bioes = true;
+  for (const std::string& path : paths) {
+    size_t begin = data.sentences.size();
+    TaggedFile(path, data.sentences);
+    std::span<const TaggedSentence> sentences = std::span(data.sentences).subspan(begin);
+    TagScheme scheme = scheme_of(sentences);
+    data.files.push_back({path, std::ssize(sentences), scheme, broken_tags(sentences, scheme)});
+    if (scheme == TagScheme::none) continue;
+    all_bioes &= scheme == TagScheme::bioes;
+    data.scheme = all_bioes ? TagScheme::bioes : TagScheme::bio;
+  }
+  size_t begin = 0;
+  for (const TaggedData::File& file : data.files) {
+    std::span<TaggedSentence> sentences = std::span(data.sentences).subspan(begin, file.sentences);
+    if (file.scheme != TagScheme::none && file.scheme != data.scheme)
+      for (TaggedSentence& sentence : sentences) convert_tags(sentence.tags, data.scheme);
+    begin += sentences.size();
+  }
   return data;
+}
+
+void convert_tags(TaggedData& data, TagScheme to) {
+  if (data.scheme == TagScheme::none || data.scheme == to) return;
+  for (TaggedSentence& sentence : data.sentences) convert_tags(sentence.tags, to);
+  data.scheme = to;
 }
 
 }  // namespace bertie

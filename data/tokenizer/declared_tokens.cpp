@@ -10,8 +10,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* where = tokenizer_files;
-
 // How a file that describes a token without saying all means it.
 struct Unsaid {
   bool special;
@@ -21,7 +19,7 @@ struct Unsaid {
 AddedToken parse_token(const Json& value, const std::string& path, Unsaid unsaid) {
   if (value.is_string()) return {.content = value.get<std::string>(), .special = true};
   auto content = value.is_object() ? value.find("content") : value.end();
-  BERTIE_CHECK(value.is_object() && content != value.end() && content->is_string(), where,
+  BERTIE_CHECK(value.is_object() && content != value.end() && content->is_string(), tokenizer_files,
                "a token must be a name or an object with its content in '{}', it is {}", path, value.dump());
   AddedToken token{.content = content->get<std::string>()};
   token.special = read_bool(value, "special", path).value_or(unsaid.special);
@@ -33,7 +31,7 @@ AddedToken parse_token(const Json& value, const std::string& path, Unsaid unsaid
 }
 
 int64_t token_id(const Json& id, const std::string& path) {
-  BERTIE_CHECK(id.is_number_integer() && id >= 0 && id < largest_vocabulary, where,
+  BERTIE_CHECK(id.is_number_integer() && id >= 0 && id < largest_vocabulary, tokenizer_files,
                "the id of an added token must be in 0 … {} in '{}', it is {}", largest_vocabulary - 1, path,
                id.dump());
   return id.get<int64_t>();
@@ -50,7 +48,7 @@ std::set<std::string> names_of(const DeclaredTokens& tokens) {
 std::optional<bool> read_bool(const Json& json, const char* key, const std::string& path) {
   auto value = json.find(key);
   if (value == json.end() || value->is_null()) return std::nullopt;
-  BERTIE_CHECK(value->is_boolean(), where, "{} must be true or false in '{}', it is {}", key, path,
+  BERTIE_CHECK(value->is_boolean(), tokenizer_files, "{} must be true or false in '{}', it is {}", key, path,
                value->dump());
   return value->get<bool>();
 }
@@ -67,7 +65,7 @@ void add_named_tokens(const Json& json, const std::string& path, bool is_map, De
     auto value = json.find(key);
     if (value == json.end()) continue;
     const Json& content = value->is_object() && value->contains("content") ? *value->find("content") : *value;
-    BERTIE_CHECK(content == name, where, "{} must be \"{}\" in '{}', it is {}", key, name, path,
+    BERTIE_CHECK(content == name, tokenizer_files, "{} must be \"{}\" in '{}', it is {}", key, name, path,
                  content.dump());
   }
   // bos_token, image_token: transformers adds it, whatever it is.
@@ -77,7 +75,7 @@ void add_named_tokens(const Json& json, const std::string& path, bool is_map, De
        {"extra_special_tokens", "additional_special_tokens", "model_specific_special_tokens"}) {
     auto list = json.find(key);
     if (list == json.end() || list->is_null()) continue;
-    BERTIE_CHECK(list->is_array() || list->is_object(), where,
+    BERTIE_CHECK(list->is_array() || list->is_object(), tokenizer_files,
                  "{} must be a list of tokens in '{}', it is {}", key, path, list->dump());
     for (const auto& [name, value] : list->items()) {
       if (list->is_object()) {
@@ -94,12 +92,12 @@ void add_named_tokens(const Json& json, const std::string& path, bool is_map, De
 void add_tokens_decoder(const Json& json, const std::string& path, DeclaredTokens& tokens) {
   auto decoder = json.find("added_tokens_decoder");
   if (decoder == json.end() || decoder->is_null()) return;
-  BERTIE_CHECK(decoder->is_object(), where, "added_tokens_decoder must be an object in '{}', it is {}", path,
-               decoder->dump());
+  BERTIE_CHECK(decoder->is_object(), tokenizer_files,
+               "added_tokens_decoder must be an object in '{}', it is {}", path, decoder->dump());
   for (const auto& [key, value] : decoder->items()) {
     Json id = Json::parse(key, nullptr, /*allow_exceptions=*/false);
-    BERTIE_CHECK(value.is_object(), where, "added_tokens_decoder must hold objects in '{}', it has {}", path,
-                 value.dump());
+    BERTIE_CHECK(value.is_object(), tokenizer_files,
+                 "added_tokens_decoder must hold objects in '{}', it has {}", path, value.dump());
     tokens.with_ids[token_id(id, path)] = parse_token(value, path, {false});
   }
 }
@@ -119,10 +117,11 @@ std::map<int64_t, AddedToken> tokens_of_json(const Json& json, const std::string
   std::map<int64_t, AddedToken> result;
   auto list = json.find("added_tokens");
   if (list == json.end() || list->is_null()) return result;
-  BERTIE_CHECK(list->is_array(), where, "added_tokens must be a list in '{}', it is {}", path, list->dump());
+  BERTIE_CHECK(list->is_array(), tokenizer_files, "added_tokens must be a list in '{}', it is {}", path,
+               list->dump());
   for (const Json& value : *list) {
     AddedToken token = parse_token(value, path, {false});
-    BERTIE_CHECK(value.is_object() && value.contains("id"), where,
+    BERTIE_CHECK(value.is_object() && value.contains("id"), tokenizer_files,
                  "an added token must have an id in '{}', {}", path, value.dump());
     result[token_id(value["id"], path)] = std::move(token);
   }
@@ -136,7 +135,7 @@ void add_to(Vocabulary& vocabulary, const DeclaredTokens& tokens, const std::str
     added.special = added.special || named.contains(token.content);
     if (!done.insert(token.content).second) continue;
     int32_t given = vocabulary.add(std::move(added));
-    BERTIE_CHECK(given == id, where,
+    BERTIE_CHECK(given == id, tokenizer_files,
                  "the files of {} add '{}' under the id {}, but where the others are, its id can only be {}",
                  directory, token.content, id, given);
   }
@@ -153,7 +152,7 @@ void add_to(Vocabulary& vocabulary, const DeclaredTokens& tokens, const std::str
     without_order += !done.contains(token.content) && !vocabulary.find(token.content);
   }
   BERTIE_CHECK(
-      without_order <= 1, where,
+      without_order <= 1, tokenizer_files,
       "the files of {} add {} tokens under names of their own, so added_tokens_decoder must give their "
       "ids",
       directory, without_order);

@@ -19,8 +19,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* where = tokenizer_files;
-
 // What transformers writes for "no limit": a number that is no exact integer, so a double carries it.
 constexpr double no_limit = 1e30;
 
@@ -79,13 +77,13 @@ const std::pair<const char*, Json> former_keys[] = {{"do_basic_tokenize", true},
                                                     {"wordpieces_prefix", "##"}};
 
 Json read_object(const std::string& path) {
-  return parse_json_object(where, "'" + path + "'", read_file(path));
+  return parse_json_object(tokenizer_files, "'" + path + "'", read_file(path));
 }
 
 void check_class(const Json& json, const std::string& path) {
   auto type = json.find("tokenizer_class");
   if (type == json.end() || type->is_null()) return;
-  BERTIE_CHECK(*type == "BertTokenizer" || *type == "BertTokenizerFast", where,
+  BERTIE_CHECK(*type == "BertTokenizer" || *type == "BertTokenizerFast", tokenizer_files,
                "tokenizer_class must be BertTokenizer in '{}', it is {}", path, type->dump());
 }
 
@@ -93,11 +91,11 @@ TokenizerConfig config_from(const Json& json, const std::string& path) {
   check_class(json, path);
   for (const auto& [key, value] : only_values) {
     auto given = json.find(key);
-    BERTIE_CHECK(given == json.end() || given->is_null() || *given == value, where,
+    BERTIE_CHECK(given == json.end() || given->is_null() || *given == value, tokenizer_files,
                  "{} must be {} in '{}', it is {}", key, value.dump(), path, given->dump());
   }
   auto map = json.find("auto_map");
-  BERTIE_CHECK(map == json.end() || !map->is_object() || !map->contains("AutoTokenizer"), where,
+  BERTIE_CHECK(map == json.end() || !map->is_object() || !map->contains("AutoTokenizer"), tokenizer_files,
                "auto_map names a tokenizer with code of its own in '{}', which bertie doesn't run", path);
 
   TokenizerConfig config;
@@ -112,8 +110,8 @@ TokenizerConfig config_from(const Json& json, const std::string& path) {
   const char* key = json.contains("model_max_length") ? "model_max_length" : "max_len";
   auto length = json.find(key);
   if (length != json.end() && !length->is_null()) {
-    BERTIE_CHECK(length->is_number() && *length >= 1, where, "{} must be a number over 0 in '{}', it is {}",
-                 key, path, length->dump());
+    BERTIE_CHECK(length->is_number() && *length >= 1, tokenizer_files,
+                 "{} must be a number over 0 in '{}', it is {}", key, path, length->dump());
     // Any number that large means that there is no limit.
     if (length->get<double>() < 1e15) config.model_max_length = length->get<int64_t>();
   }
@@ -190,7 +188,7 @@ PretrainedTokenizer load_tokenizer(const std::string& directory) {
   } else {
     Json map = read_if_there(map_path);
     for (const auto& [key, value] : map.items())
-      BERTIE_CHECK(key.ends_with("_token") || key.ends_with("_tokens"), where,
+      BERTIE_CHECK(key.ends_with("_token") || key.ends_with("_tokens"), tokenizer_files,
                    "'{}' must hold tokens only, it has {}", map_path, key);
     add_named_tokens(map, map_path, true, tokens);
     add_added_tokens(read_if_there(added_path), added_path, tokens);

@@ -11,23 +11,17 @@ namespace bertie {
 
 using Json = nlohmann::json;
 
-namespace {
-
-constexpr const char* where = tokenizer_files;
-
-}  // namespace
-
 Vocabulary read_tokenizer_json(const Json& json, const std::string& path) {
   auto found = json.find("model");
   const Json empty, &model = found == json.end() ? empty : *found;
   bool complete = model.is_object() && model.value("type", Json("WordPiece")) == "WordPiece" &&
                   model.contains("vocab") && model["vocab"].is_object();
-  BERTIE_CHECK(complete, where, "'{}' must hold a WordPiece model with its vocabulary", path);
+  BERTIE_CHECK(complete, tokenizer_files, "'{}' must hold a WordPiece model with its vocabulary", path);
   const Json& entries = model["vocab"];
   // An id may lack a token: vocab.txt had a line twice, or blank ones.
   int64_t size = 0;
   for (const auto& [token, value] : entries.items()) {
-    BERTIE_CHECK(value.is_number_integer() && value >= 0 && value < largest_vocabulary, where,
+    BERTIE_CHECK(value.is_number_integer() && value >= 0 && value < largest_vocabulary, tokenizer_files,
                  "the ids of '{}' must be 0 to {}, each once: '{}' has {}", path, largest_vocabulary - 1,
                  token, value.dump());
     size = std::max(size, value.get<int64_t>() + 1);
@@ -36,7 +30,7 @@ Vocabulary read_tokenizer_json(const Json& json, const std::string& path) {
   std::vector<bool> taken(size);
   for (const auto& [token, value] : entries.items()) {
     auto id = value.get<size_t>();
-    BERTIE_CHECK(!taken[id], where, "the ids of '{}' must be 0 to {}, each once: '{}' has {}", path,
+    BERTIE_CHECK(!taken[id], tokenizer_files, "the ids of '{}' must be 0 to {}, each once: '{}' has {}", path,
                  largest_vocabulary - 1, token, value.dump());
     // bert-base-chinese has two tokens of white space, which vocab.txt has without it; no text gives them.
     std::string_view trimmed = without_white_space_at_end(token);

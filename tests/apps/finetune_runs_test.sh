@@ -54,7 +54,11 @@ done
 expect 0 "${classify[@]}" --output killed --resume
 cmp --silent killed/model.safetensors whole/model.safetensors || wrong "the killed run should be the undisturbed one"
 expect 0 "${classify[@]}" --output killed --resume
-grep --quiet "nothing to resume" err || wrong "that a run is at its end should be told"
+grep --quiet "^The run in killed is finished: there is nothing to resume" err || wrong "that a run is finished should be told"
+[[ $(cat out) == killed ]] || wrong "the folder of a finished run should be printed"
+expect 1 "${classify[@]/#4/5}" --output killed --resume
+grep --quiet "killed has the model of a finished run with other settings" err && grep --quiet "^  steps: 40 there, 50 here" err ||
+  wrong "the settings of a finished run should be compared"
 refused 1 "killed already --overwrite" "${classify[@]}" --output killed
 "${classify[@]}" --output stopped >out 2>err </dev/null &
 until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
@@ -64,6 +68,32 @@ wait $!
 bash -c "$(sed -n 's/^To continue: //p' err)" >out 2>err </dev/null || wrong "the printed command should continue"
 cmp --silent stopped/model.safetensors whole/model.safetensors || wrong "the stopped run should be the undisturbed one"
 
+# --- another run that takes the place of a finished model is resumed, though that model is finished
+"${classify[@]}" --seed 2 --output killed --overwrite >out 2>err </dev/null &
+until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -TERM $!
+wait $!
+expect 0 "${classify[@]}" --seed 2 --output killed --resume
+grep --quiet "^Continuing after step" err || wrong "the run that isn't finished should continue"
+cmp --silent killed/model.safetensors whole/model.safetensors && wrong "the finished run should have taken the model's place"
+
+# --- a run isn't resumed with another model, though that has the same shape: frozen weights are in no checkpoint
+expect 0 bert_pretrain --corpus corpus.txt --model base --steps 1 --output trained_on
+cp -r base reworded
+sed -i 's/^tree$/shrub/' reworded/vocab.txt
+frozen=("${classify[@]}" --freeze-layers 1 --output frozen)
+"${frozen[@]}" >out 2>err </dev/null &
+until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -TERM $!
+wait $!
+expect 1 "${frozen[@]/#base/trained_on}" --resume
+[[ $(grep '^  ' err) == '  starting_weights: "'*'" there, "'*'" here' ]] || wrong "other weights to begin with should be named"
+expect 1 "${frozen[@]/#base/reworded}" --resume
+grep --quiet '^  vocabulary: ".*" there, ".*" here' err || wrong "another vocabulary should be named"
+expect 1 "${frozen[@]}" --resume --evaluate-steps 5
+[[ $(grep '^  ' err) == "  evaluate_steps: 10 there, 5 here" ]] || wrong "what decides on the best weights should be named"
+expect 0 "${frozen[@]}" --resume
+
 # --- several seeds, early end, frozen layers
 expect 0 "${classify[@]}" --seeds 2 --patience 1 --freeze-layers 1 --output seeds
 grep --quiet "^accuracy: .* ± " err && grep --quiet "^The best on dev, which chose it: seed-" err ||
@@ -71,7 +101,15 @@ grep --quiet "^accuracy: .* ± " err && grep --quiet "^The best on dev, which ch
 [[ -e seeds/model.safetensors && -e seeds/runs/seed-1/model.safetensors && -e seeds/runs/seed-2/report.html ]] ||
   wrong "each run should have a folder, and the best be in the whole's"
 expect 0 bert_predict --model seeds --text "the bird is lovely ."
-expect 0 "${classify[@]}" --seeds 2 --resume --output seeds
+several=("${classify[@]}" --patience 1 --freeze-layers 1 --output seeds --resume)
+expect 0 "${several[@]}" --seeds 2
+grep --quiet "^The run in seeds is finished: there is nothing to resume" err || wrong "that several runs are finished should be told"
+[[ $(tail -n 1 out) == seeds ]] || wrong "the folder of finished runs should be printed"
+expect 0 "${several[@]}" --seeds 3
+[[ $(grep --count "^Continuing\|run begins" err) -eq 1 && -e seeds/runs/seed-3/model.safetensors ]] || wrong "the third alone should be trained"
+expect 1 "${several[@]/#4/5}" --seeds 3
+grep --quiet "seeds/runs/seed-1 has the model of a finished run with other settings" err || wrong "finished runs of other settings"
+refused 1 "whole already --overwrite" "${classify[@]}" --seeds 2 --resume --output whole
 
 # --- several labels, numbers, pairs
 awk -F '\t' '{print $1 "\t" ($2 == "positive" ? "nice" : "") (/anna|bob/ ? (($2 == "positive") ? ",person" : "person") : "")}' all.tsv >several.tsv
@@ -99,6 +137,16 @@ expect 0 bert_predict --model tagger --text "the bird saw clara dan ."
 [[ $(cut -f 1-3 out) == $'PER\tclara dan\t13-22' ]] || wrong "the name and its place should be printed, not '$(cat out)'"
 expect 0 bert_predict --model tagger --report tags.conll --json
 grep --quiet '"f1":1.0' out || wrong "the report should have f1"
+
+sed 's/B-PER$/S-PER/' tags.conll | sed -z 's/S-PER\n\([a-z]* \)I-PER/B-PER\n\1E-PER/g' >bioes.conll
+expect 0 bert_finetune --task tag --model base --train tags.conll --dev bioes.conll --learning-rate 2e-3 --output mixed
+grep --quiet "^Note: tags of another scheme become those of BIO:" err && grep --quiet "^  bioes.conll: BIOES" err ||
+  wrong "a file of another scheme should be named"
+cmp --silent mixed/model.safetensors tagger/model.safetensors || wrong "the same tags should give the same model"
+expect 0 bert_predict --model tagger --report bioes.conll --json
+grep --quiet '"f1":1.0' out || wrong "the report should be of the same entities"
+expect 0 bert_finetune --task tag --model tagger --train bioes.conll --dev tags.conll --epochs 1 --output mixed --overwrite
+grep --quiet '"2": "O"' mixed/config.json || wrong "a directory's tags should stay: $(cat mixed/config.json)"
 
 # --- answer
 {

@@ -45,7 +45,7 @@ LanguageScores scores_of(bool as_pairs) {
   return scores;
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> rows_of(const std::string& text) {
   std::vector<std::string> lines;
   for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1)
     lines.push_back(text.substr(begin, text.find('\n', begin) - begin));
@@ -54,7 +54,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 TEST(LanguageReport, ATableOfLinesHasNoNextSentencePrediction) {
   LanguageScores scores = scores_of(false);
-  std::vector<std::string> lines = lines_of(language_table(scores));
+  std::vector<std::string> lines = rows_of(language_table(scores));
   ASSERT_EQ(lines.size(), 2u + phenomena + 3u);  // `none` gives its row to `all`
   for (const std::string& line : lines) {
     EXPECT_LE(line.size(), 80u) << line;
@@ -66,7 +66,7 @@ TEST(LanguageReport, ATableOfLinesHasNoNextSentencePrediction) {
 TEST(LanguageReport, ATableOfPairsEndsWithNextSentencePrediction) {
   LanguageScores scores = scores_of(true);
   LanguageScore label = scores.next_sentence();
-  std::vector<std::string> lines = lines_of(language_table(scores));
+  std::vector<std::string> lines = rows_of(language_table(scores));
   ASSERT_EQ(lines.size(), 2u + phenomena + 1u + 3u + 1u);
   for (const std::string& line : lines) EXPECT_LE(line.size(), 80u) << line;
   using enum LanguageScore::Column;

@@ -1,4 +1,4 @@
-#include "apps/memory_limits.h"
+#include "apps/console/memory_limits.h"
 
 #include <gtest/gtest.h>
 

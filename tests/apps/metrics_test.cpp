@@ -1,11 +1,11 @@
-#include "apps/metrics.h"
+#include "apps/run/metrics.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "apps/model_folder.h"
-#include "apps/run_log.h"
+#include "apps/run/model_folder.h"
+#include "apps/run/run_log.h"
 #include "bertie/data/files/mapped_file.h"
 #include "tests/message_of.h"
 #include "tests/temporary_folder.h"

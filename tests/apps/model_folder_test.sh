@@ -56,7 +56,7 @@ model=(config.json vocab.txt tokenizer_config.json model.safetensors metrics.jso
 settings=(--config config.json --max-length 64 --vocab-size 100)
 pretrain=(bert_pretrain --corpus corpus.txt --batch-tokens 64 "${settings[@]}")
 expect 0 "${pretrain[@]}" --steps 20 --output old
-[[ $(cat old/bertie_training.json) == '{"steps":20,"planned_steps":20,"finished":true}' ]] || wrong "bertie_training.json"
+[[ $(cat old/bertie_training.json) == '{"steps":20,"planned_steps":20,"finished":true,"settings":{"objective":"mlm",'* ]] || wrong "bertie_training.json"
 before=$(sum old)
 
 # --- before the training every signal ends the program at once, and nothing is left

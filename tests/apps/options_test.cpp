@@ -1,4 +1,4 @@
-#include "apps/options.h"
+#include "apps/console/options.h"
 
 #include <gtest/gtest.h>
 

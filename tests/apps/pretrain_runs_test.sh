@@ -39,7 +39,9 @@ refused 1 "killed/checkpoints --resume --overwrite" "${run[@]}" --output killed
 expect 0 "${run[@]}" --output killed --resume
 same_as_whole killed
 refused 1 "killed already --resume --overwrite" "${run[@]}" --output killed
-expect 0 "${run[@]}" --output killed --resume  # it is at its end
+expect 0 "${run[@]}" --output killed --resume
+grep --quiet "^The run in killed is finished: there is nothing to resume" err || wrong "that a run is finished should be told"
+[[ $(cat out) == killed ]] || wrong "the folder of a finished run should be printed"
 same_as_whole killed
 expect 1 "${run[@]/#120/150}" --output killed --resume
 grep --quiet "run with other settings" err && grep --quiet "steps: 120 there, 150 here" err || wrong "other settings should be named"
@@ -83,13 +85,32 @@ grep --quiet '^  text: ".*" there, ".*" here' err || wrong "another text should 
 cat corpus.txt | "${piped[@]}" --output lost --resume >out 2>err || wrong "the same text should continue"
 same_as_whole lost
 
+# --- killed when the model was saved, and not yet evaluated: that is made up for
+cp -r killed unevaluated
+sed -i '$d' unevaluated/metrics.jsonl
+expect 0 "${run[@]}" --output unevaluated --resume
+grep --quiet "^Continuing after step 120" err || wrong "the last evaluation should be made up for"
+same_as_whole unevaluated
+
+# --- another run that takes the place of a finished model is resumed, though that model is finished
+cp -r killed replaced
+"${run[@]}" --seed 2 --output replaced --overwrite >out 2>err </dev/null &
+until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+kill -TERM $!
+wait $!
+expect 0 "${run[@]}" --seed 2 --output replaced --resume
+grep --quiet "^Continuing after step" err || wrong "the run that isn't finished should continue"
+cmp --silent replaced/model.safetensors whole/model.safetensors && wrong "the finished run should have taken the model's place"
+
 # --- a damaged checkpoint: the one before is used
 cp -r killed damaged
+rm damaged/bertie_training.json  # as if the model weren't saved yet
 newest=$(ls damaged/checkpoints | tail -n 1)
 truncate -s -1000 "damaged/checkpoints/$newest"
 expect 0 "${run[@]}" --output damaged --resume
 grep --quiet "Note: a checkpoint can't be used: .*$newest" err || wrong "a damaged checkpoint should be told"
 same_as_whole damaged
+rm damaged/bertie_training.json
 truncate -s -1000 damaged/checkpoints/*
 expect 0 "${run[@]}" --output damaged --resume
 [[ $(grep -c "Note: a checkpoint can't be used" err) -gt 1 ]] || wrong "each damaged checkpoint should be told"
@@ -99,8 +120,11 @@ same_as_whole damaged
 # --- from another model, by the clock, and without a checkpoint yet
 expect 0 bert_pretrain --corpus corpus.txt --model whole --batch-tokens 200 --time 2s --output continued --cache cache --resume
 grep --quiet "^There is no checkpoint in continued/checkpoints yet" err || wrong "that a run begins anew should be told"
-[[ $(cat continued/bertie_training.json) == *'"finished":true}' ]] || wrong "a run by the clock should reach its end"
+grep --quiet '"finished":true' continued/bertie_training.json || wrong "a run by the clock should reach its end"
 cmp --silent whole/vocab.txt continued/vocab.txt || wrong "the vocabulary should be the model's"
+expect 0 bert_pretrain --corpus corpus.txt --model whole --batch-tokens 200 --steps 2 --output other --cache cache
+expect 1 bert_pretrain --corpus corpus.txt --model other --batch-tokens 200 --time 2s --output continued --cache cache --resume
+[[ $(grep '^  ' err) == '  starting_weights: "'*'" there, "'*'" here' ]] || wrong "another model to begin with should be named"
 expect 2 bert_pretrain --model whole --preset tiny --output refused
 expect 2 bert_pretrain --steps 5 --time 1h --output refused
 refused 2 "5 is not a time" bert_pretrain --time 5 --output refused

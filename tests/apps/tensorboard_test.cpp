@@ -1,6 +1,6 @@
 // Event files: checksums against published ones, a whole file against one that TensorBoard reads as said in
 // tests/apps/check_events.py, which made the reference beside it.
-#include "apps/tensorboard.h"
+#include "apps/run/tensorboard.h"
 
 #include <gtest/gtest.h>
 

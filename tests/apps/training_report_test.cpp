@@ -1,12 +1,12 @@
 // report.html: well-formed, of itself alone, with the right numbers in it. How it looks was seen in Chromium.
-#include "apps/training_report.h"
+#include "apps/run/training_report.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <set>
 
-#include "apps/line_chart.h"
+#include "apps/run/line_chart.h"
 
 namespace bertie {
 namespace {

@@ -1,10 +1,11 @@
 // Which weights a run saves, and when it ends, where its evaluations decide.
-#include "apps/training_run.h"
+#include "apps/run/training_run.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "bertie/ops/elementwise.h"
@@ -30,11 +31,13 @@ class ScoredRun {
     options_.evaluate_steps = 2;
   }
   bool fails_to_save = false;
+  std::string settings = "{\"rate\": 1}";
 
   // Returns what run_training() does. What came of it is in the members below.
   bool run(bool resume = false) {
     options_.resume = resume;
     evaluated.clear();
+    last_evaluated = -1;
     OneNumber model;
     ParameterBlock parameters(model);
     SGD optimizer(parameters);
@@ -53,7 +56,7 @@ class ScoredRun {
         .objective = objective,
         .training = training,
         .sgemm_gflops = 1,
-        .settings = "{}",
+        .settings = settings,
         .facts = {},
         .metered = [](const StepReport& step) -> MeteredStep {
           return {step.step + 1, 1, 1, 1, 1, {{"loss", step.loss, 1}}};
@@ -71,6 +74,9 @@ class ScoredRun {
           saved = model.x.array().item();
           ended_after = run.steps;
           finished = run.steps == run.planned_steps;
+          std::ofstream(options_.output + "/bertie_training.json")
+              << "{\"finished\": " << (finished ? "true" : "false") << ", \"settings\": " << settings << "}";
+          ++saves;
           return options_.output;
         },
         .keep_best = true,
@@ -80,7 +86,7 @@ class ScoredRun {
   bool has_checkpoints() const { return Checkpoints::any_in(checkpoints_of(options_)); }
 
   std::vector<int64_t> evaluated;
-  int64_t last_evaluated = -1, ended_after = -1;
+  int64_t last_evaluated = -1, ended_after = -1, saves = 0;
   double saved = 0;
   bool finished = false;
 
@@ -150,6 +156,34 @@ TEST(TrainingRun, WhatEndedEarlyIsntTrainedOnWhenItIsResumed) {
     EXPECT_EQ(run.ended_after, patience == 0 ? 10 : 6);
     EXPECT_TRUE(run.finished);
   }
+}
+
+TEST(TrainingRun, WhatIsFinishedIsOnlyTold) {
+  ScoredRun run({{2, 5}, {4, 3}, {6, 3}, {8, 4}, {10, 3.5}}, 0);
+  EXPECT_TRUE(run.run());
+  testing::internal::CaptureStderr();
+  testing::internal::CaptureStdout();
+  EXPECT_TRUE(run.run(true));
+  EXPECT_NE(testing::internal::GetCapturedStderr().find(" is finished: there is nothing to resume"),
+            std::string::npos);
+  EXPECT_TRUE(testing::internal::GetCapturedStdout().ends_with("/model\n"));
+  EXPECT_EQ(run.evaluated, Steps{});
+  EXPECT_EQ(run.last_evaluated, -1);
+  EXPECT_EQ(run.saves, 1);
+}
+
+// There is nothing to continue from, and a finished model isn't replaced.
+TEST(TrainingRun, WhatIsFinishedWithOtherSettingsIsRefused) {
+  ScoredRun run({{2, 5}, {4, 3}, {6, 3}, {8, 4}, {10, 3.5}}, 0);
+  EXPECT_TRUE(run.run());
+  run.settings = "{\"rate\": 2}";
+  std::string message = message_of([&] { run.run(true); });
+  EXPECT_NE(
+      message.find("/model has the model of a finished run with other settings:\n  rate: 1 there, 2 here"),
+      std::string::npos)
+      << message;
+  EXPECT_EQ(run.evaluated, Steps{});
+  EXPECT_EQ(run.saves, 1);
 }
 
 }  // namespace

@@ -267,6 +267,40 @@ TEST(Backward, CollectsInBoundMemory) {
   EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{9, 9, 1, 1}));
 }
 
+// The numbers show the order: 1e16 + 1 is 1e16, so that 1 + 1e16 − 1e16 is 1 only where the last two are
+// added first. Of rows, too, and of the rest of the table beside them.
+TEST(Backward, AddsAWholeGradientToThatOfPassesBefore) {
+  auto rows_of = [](const Tensor& x, double dy) {
+    return record("rows", Array::zeros({}, DType::f64), {x}, [=](Array, const Needs&) -> Gradients {
+      return {Gradient(Array::full({2, 1}, dy, DType::f64), Array::from(std::vector<int32_t>{1, 1}))};
+    });
+  };
+  Array values = Array::zeros({2}, DType::f64), grads = Array::full({2}, 9, DType::f64);
+  for (bool bound : {false, true})
+    for (bool rows_first : {false, true}) {
+      Tensor x = Tensor::parameter(Array::zeros({2, 1}, DType::f64));
+      if (bound) x.bind(values.reshape({2, 1}), grads.reshape({2, 1}));
+      backward(sum(x));
+      double sign = rows_first ? -1 : 1;
+      Tensor rows, all;
+      if (!rows_first) rows = rows_of(x, -0.5e16 * sign);
+      all = sum(scale(x, 1e16 * sign));
+      if (rows_first) rows = rows_of(x, -0.5e16 * sign);
+      int told = 0;
+      BackwardHooks hooks;
+      hooks.on_final_gradient = [&](const Tensor& parameter) {
+        ++told;
+        EXPECT_EQ(parameter.grad().item(1), 1);
+      };
+      backward(add(all, rows), hooks);
+      EXPECT_EQ(told, 1);
+      EXPECT_EQ(grad(x), (std::vector<double>{1 + 1e16 * sign, 1}));
+      if (bound) {
+        EXPECT_EQ(grads.to_vector<double>(), grad(x));
+      }
+    }
+}
+
 TEST(Parameter, TakesItsGradientAlongWhenItIsBound) {
   Array values = Array::zeros({2}, DType::f64), grads = Array::full({2}, 9, DType::f64);
   Tensor x = parameter({1, 2});

@@ -33,8 +33,8 @@ std::set<std::string> options_in(const std::string& text) {
 }
 
 TEST(DocsPretrain, OptionsAreTheProgramsAndAllAreThere) {
-  std::string program = text_of("apps/pretrain_options.cpp") + text_of("apps/training_run.cpp") +
-                        text_of("apps/training_text.cpp") + text_of("apps/program.cpp"),
+  std::string program = text_of("apps/pretrain_options.cpp") + text_of("apps/run/run_options.cpp") +
+                        text_of("apps/training_text.cpp") + text_of("apps/console/program.cpp"),
               text = page();
   std::string others =
       text_of("apps/bert_fill_mask.cpp") + text_of("apps/encoded_text.cpp") + text_of("bench/train_step.cpp");

@@ -44,7 +44,11 @@ void check_tagged(const std::string& path) {
   TaggedData data = read_tagged({path});
   for (const TaggedSentence& sentence : data.sentences)
     promise(!sentence.words.empty() && sentence.words.size() == sentence.tags.size());
-  promise(data.scheme != TagScheme::none || data.broken_tags == 0);
+  promise(data.scheme != TagScheme::none || data.files[0].broken.count == 0);
+  TaggedData converted = data;
+  convert_tags(converted, data.scheme == TagScheme::bioes ? TagScheme::bio : TagScheme::bioes);
+  BrokenTags broken = broken_tags(converted.sentences, converted.scheme);
+  promise(data.files[0].broken.count > 0 || broken.count == 0);
   TagWindows windows = encode_words(tokenizer(), data.sentences, max_length);
   check_lengths(windows.sequences);
   int64_t without_token = 0;

@@ -12,17 +12,16 @@
 #include "bertie/models/pretrained.h"
 #include "tests/largest.h"
 #include "tests/message_of.h"
+#include "tests/models/numbers.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
 namespace {
 
-const std::string reference = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/bert_heads/";
-
-std::vector<double> numbers(const Array& array) { return array.cast(DType::f64).to_vector<double>(); }
+const std::string heads_reference = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/bert_heads/";
 
 const Safetensors& all_weights() {
-  static const Safetensors weights = read_safetensors(reference + "weights.safetensors");
+  static const Safetensors weights = read_safetensors(heads_reference + "weights.safetensors");
   return weights;
 }
 
@@ -42,7 +41,7 @@ BertInput input_of(const Safetensors& file, const std::string& prefix) {
 template <class Model>
 struct Case {
   Case(const std::string& name, DType type)
-      : name(name), type(type), expected(read_safetensors(reference + name + ".safetensors")) {
+      : name(name), type(type), expected(read_safetensors(heads_reference + name + ".safetensors")) {
     EXPECT_EQ(expected.metadata.at("architecture"), Model::architecture);
     TemporaryFolder folder;
     write_file_atomically(folder.path() + "/config.json", expected.metadata.at("config"));
@@ -306,14 +305,14 @@ TEST(BertHeads, MultipleChoice) {
 
 // The same weights in shards, under old names, and in f16 and bf16.
 TEST(BertHeads, FilesOfEveryKind) {
-  Safetensors expected = read_safetensors(reference + "files.safetensors");
+  Safetensors expected = read_safetensors(heads_reference + "files.safetensors");
   BertInput input = input_of(all_weights(), "batch.");
   std::vector<int32_t> rows;
   for (int32_t row = 0; row < input.ids.size(); row += 4) rows.push_back(row);
   for (std::string name : {"sharded", "old_names", "f16", "bf16"}) {
     std::vector<double> exact = numbers(of(expected, "logits." + name));
     for (DType type : {DType::f32, DType::f64}) {
-      std::string folder = reference + "files/" + name;
+      std::string folder = heads_reference + "files/" + name;
       BertForMaskedLM model(read_bert_config(folder + "/config.json"), Initializer::unset(type));
       EXPECT_TRUE(load_weights(model, read_weights(folder), {type}).empty()) << name;
       Tensor logits = model.logits(input, Array::from(rows));

@@ -16,7 +16,7 @@ namespace bertie {
 namespace {
 
 // A model, and a batch of sequences of these lengths with a scored token in every so many.
-struct Case {
+struct MemoryCase {
   const char* name;
   BertConfig config;
   std::vector<int64_t> lengths;
@@ -25,7 +25,7 @@ struct Case {
   const char* moment = nullptr;  // which is the largest
 };
 
-BertConfig sizes(int64_t V, int64_t H, int64_t L, int64_t A, int64_t I) {
+BertConfig config_of(int64_t V, int64_t H, int64_t L, int64_t A, int64_t I) {
   BertConfig config;
   config.vocab_size = V;
   config.hidden_size = H;
@@ -51,37 +51,38 @@ std::vector<int64_t> ragged(int64_t count) {
 }
 
 // Each of the moments is the largest in one of them.
-std::vector<Case> cases() {
-  BertConfig usual = sizes(600, 64, 3, 2, 256);
+std::vector<MemoryCase> cases() {
+  BertConfig usual = config_of(600, 64, 3, 2, 256);
   const char* second = "backward through the feed-forward part's second product";
   return {
       {"usual", usual, equal(4, 64), 7, 1 << 20, second},
       {"without dropout", with(usual, "gelu", 0), equal(4, 64), 7, 1 << 20,
        "the last layer's feed-forward part"},
       {"ragged", usual, ragged(20)},
-      {"one layer", sizes(300, 64, 1, 4, 256), equal(4, 64)},
-      {"many words", sizes(3000, 32, 2, 2, 128), equal(4, 64), 7, 1 << 20, "the head"},
-      {"many words, few of them scored", sizes(9000, 32, 2, 2, 128), equal(4, 64), 50, 1 << 20,
+      {"one layer", config_of(300, 64, 1, 4, 256), equal(4, 64)},
+      {"many words", config_of(3000, 32, 2, 2, 128), equal(4, 64), 7, 1 << 20, "the head"},
+      {"many words, few of them scored", config_of(9000, 32, 2, 2, 128), equal(4, 64), 50, 1 << 20,
        "backward through the decoder"},
-      {"all are scored", sizes(500, 64, 2, 4, 256), equal(2, 64), 1},
-      {"a narrow feed-forward part", sizes(100, 96, 2, 3, 48), equal(4, 64), 7, 1 << 20,
+      {"all are scored", config_of(500, 64, 2, 4, 256), equal(2, 64), 1},
+      {"a narrow feed-forward part", config_of(100, 96, 2, 3, 48), equal(4, 64), 7, 1 << 20,
        "the last layer's end"},
-      {"one without dropout", with(sizes(100, 96, 2, 3, 48), "gelu", 0), equal(4, 64)},
-      {"long sequences", with(sizes(100, 64, 1, 1, 16), "gelu", 0), equal(1, 512), 7, 1 << 20,
+      {"one without dropout", with(config_of(100, 96, 2, 3, 48), "gelu", 0), equal(4, 64)},
+      {"long sequences", with(config_of(100, 64, 1, 1, 16), "gelu", 0), equal(1, 512), 7, 1 << 20,
        "backward through attention"},
       {"relu", with(usual, "relu", 0.1), equal(4, 64)},
-      {"tanh, many scored", with(sizes(200, 64, 1, 2, 64), "tanh", 0), equal(4, 64), 2},
-      {"a decoder of its own", with(sizes(2000, 64, 2, 2, 256), "gelu", 0.1, false), equal(4, 64)},
+      {"tanh, many scored", with(config_of(200, 64, 1, 2, 64), "tanh", 0), equal(4, 64), 2},
+      {"a decoder of its own", with(config_of(2000, 64, 2, 2, 256), "gelu", 0.1, false), equal(4, 64)},
       {"parts", usual, ragged(40), 7, 256},
-      {"parts, many words", sizes(5000, 64, 2, 2, 256), ragged(40), 7, 256, "backward through the decoder"},
-      {"small parts, wide layers", sizes(50, 128, 2, 2, 400), equal(8, 16), 7, 16, second},
-      {"small parts, a narrow feed-forward part", sizes(50, 128, 2, 2, 64), equal(8, 16), 7, 16,
+      {"parts, many words", config_of(5000, 64, 2, 2, 256), ragged(40), 7, 256,
+       "backward through the decoder"},
+      {"small parts, wide layers", config_of(50, 128, 2, 2, 400), equal(8, 16), 7, 16, second},
+      {"small parts, a narrow feed-forward part", config_of(50, 128, 2, 2, 64), equal(8, 16), 7, 16,
        "backward through queries, keys and values"},
       {"few tokens", usual, equal(1, 5), 3},
   };
 }
 
-MaskedBatch batch_of(const Case& c) {
+MaskedBatch batch_of(const MemoryCase& c) {
   MaskedBatch batch;
   std::vector<int32_t> ids, labels, types, next;
   std::vector<int64_t> rows;
@@ -140,7 +141,7 @@ template <class Model>
 void check_steps() {
   OneThread guard;
   constexpr bool next_sentence = std::is_same_v<Model, BertForPreTraining>;
-  for (const Case& c : cases()) {
+  for (const MemoryCase& c : cases()) {
     SCOPED_TRACE(c.name);
     int64_t before = memory_counters().live_bytes;
     Model model(c.config, Initializer::normal(0.02, 1));
@@ -181,7 +182,7 @@ TEST(BertMemory, OfAStepWithPairs) { check_steps<BertForPreTraining>(); }
 
 TEST(BertMemory, OfAnEvaluation) {
   OneThread guard;
-  for (const Case& c : cases()) {
+  for (const MemoryCase& c : cases()) {
     SCOPED_TRACE(c.name);
     BertForMaskedLM model(c.config, Initializer::normal(0.02, 1));
     model.eval();

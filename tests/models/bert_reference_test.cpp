@@ -13,13 +13,12 @@
 #include "bertie/nn/training.h"
 #include "bertie/ops/loss.h"
 #include "tests/largest.h"
+#include "tests/models/numbers.h"
 
 namespace bertie {
 namespace {
 
 const std::string reference = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/";
-
-std::vector<double> numbers(const Array& array) { return array.cast(DType::f64).to_vector<double>(); }
 
 struct SmallBert {
   explicit SmallBert(DType type)

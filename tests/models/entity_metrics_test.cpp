@@ -1,9 +1,11 @@
 // By hand; tests/models/metrics_reference_test.cpp compares with seqeval and transformers.
 #include "bertie/models/entity_metrics.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include "bertie/autograd/random.h"
+#include "bertie/data/tasks/tag_scheme.h"
 #include "bertie/models/entity_decoding.h"
 #include "tests/message_of.h"
 
@@ -30,6 +32,22 @@ TEST(EntityMetrics, BrokenOnesHaveAMeaning) {
             "PER[0,1) PER[1,2) PER[2,3) PER[3,4) PER[4,5) ");
   EXPECT_EQ(entities_of({"B", "I", "O", "I-"}), "_[0,2) _[3,4) ");
   EXPECT_EQ(entities_of({"B-A-B", "I-A-B", "BPER", "ÄB-PER"}), "A-B[0,2) PER[2,4) ");
+}
+
+// Whatever order the tags come in, broken ones included.
+TEST(EntityMetrics, AreTheSameInAnotherScheme) {
+  const std::vector<std::string> known{"O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y", "S-Y"};
+  Random random(1);
+  for (int i = 0; i < 2000; ++i) {
+    TaggedSentence sentence;
+    for (int w = 0; w < 8; ++w) sentence.tags.push_back(known[random.below(known.size())]);
+    std::vector<Entity> entities = find_entities(sentence.tags);
+    for (TagScheme scheme : {TagScheme::bioes, TagScheme::bio}) {
+      convert_tags(sentence.tags, scheme);
+      EXPECT_EQ(find_entities(sentence.tags), entities) << fmt::format("{}", fmt::join(sentence.tags, " "));
+      EXPECT_EQ(broken_tags(std::span(&sentence, 1), scheme).count, 0);
+    }
+  }
 }
 
 TEST(EntityMetrics, AnEntityIsRightAsAWhole) {

@@ -10,18 +10,13 @@
 
 #include "bertie/data/files/atomic_file.h"
 #include "tests/message_of.h"
+#include "tests/models/names_in.h"
 #include "tests/models/saved_model.h"
 
 namespace bertie {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::set<std::string> names_in(const std::string& directory) {
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(directory)) names.insert(entry.path().filename().string());
-  return names;
-}
 
 void write_all(const std::string& directory, const std::vector<std::string>& names, const std::string& text) {
   for (const std::string& name : names) write_file_atomically(directory + "/" + name, text);

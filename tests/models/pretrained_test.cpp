@@ -11,19 +11,15 @@
 
 #include "bertie/autograd/memory.h"
 #include "bertie/data/files/safetensors.h"
+#include "bertie/nn/parameter_file.h"
 #include "bertie/nn/training.h"
 #include "tests/message_of.h"
+#include "tests/models/names_in.h"
 #include "tests/models/saved_model.h"
 
 namespace bertie {
 namespace {
 
-std::set<std::string> names_in(const std::string& folder) {
-  std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    names.insert(entry.path().filename().string());
-  return names;
-}
 const std::set<std::string> model_files{"config.json", "model.safetensors", "tokenizer_config.json",
                                         "vocab.txt"};
 
@@ -44,6 +40,35 @@ TEST_F(SavedModel, ComesBackAsItWas) {
   EXPECT_TRUE(file.find("bert.encoder.layer.0.attention.output.LayerNorm.bias"));
   EXPECT_TRUE(file.find("cls.predictions.bias"));
   EXPECT_FALSE(file.find("cls.predictions.decoder.weight"));
+}
+
+TEST_F(SavedModel, WeightsAreToldApartByTheirHash) {
+  std::string file = path_ + "/model.safetensors", hash = weights_hash(path_);
+  EXPECT_EQ(hash.size(), 32u);
+  // In two files they are the same.
+  std::vector<NamedArray> tensors = named_parameters(model_);
+  std::vector<NamedArray> first(tensors.begin(), tensors.begin() + 3),
+      rest(tensors.begin() + 3, tensors.end());
+  std::filesystem::create_directory(folder_ / "sharded");
+  write_safetensors(folder_ / "sharded/b.safetensors", first, {});
+  write_safetensors(folder_ / "sharded/a.safetensors", rest, {});
+  std::string index;
+  for (size_t i = 0; i < tensors.size(); ++i)
+    index +=
+        fmt::format("{}\"{}\": \"{}.safetensors\"", i > 0 ? ", " : "", tensors[i].name, i < 3 ? "b" : "a");
+  std::ofstream(folder_ / "sharded/model.safetensors.index.json") << "{\"weight_map\": {" << index << "}}";
+  EXPECT_EQ(weights_hash(folder_ / "sharded"), hash);
+  // One value, one name.
+  tensors.back().array = tensors.back().array.clone();
+  tensors.back().array.mutable_data<float>()[0] += 1;
+  write_safetensors(file, tensors, {});
+  EXPECT_NE(weights_hash(path_), hash);
+  tensors.back() = named_parameters(model_).back();
+  write_safetensors(file, tensors, {});
+  EXPECT_EQ(weights_hash(path_), hash);
+  tensors.back().name += "s";
+  write_safetensors(file, tensors, {});
+  EXPECT_NE(weights_hash(path_), hash);
 }
 
 TEST_F(SavedModel, ListsWhatDoesNotFit) {

@@ -14,13 +14,13 @@
 namespace bertie {
 namespace {
 
-std::vector<float> numbers(const Array& array) { return array.to_vector<float>(); }
+std::vector<float> floats(const Array& array) { return array.to_vector<float>(); }
 
 // The values of the parameter that bears this name, of a model in f32.
 std::vector<float> values_of(const Module& model, const std::string& name) {
   for (Parameter parameter : model.parameters())
     for (size_t i = 0; i < parameter.names.size(); ++i)
-      if (parameter.names[i] == name) return numbers(parameter.part(i));
+      if (parameter.names[i] == name) return floats(parameter.part(i));
   throw Error("no parameter is called " + name);
 }
 
@@ -40,7 +40,7 @@ TEST_F(SavedModel, EachTensorBecomesItsOwnParameter) {
           if (old_names && name.ends_with("LayerNorm.weight")) name.replace(name.size() - 6, 6, "gamma");
           if (old_names && name.ends_with("LayerNorm.bias")) name.replace(name.size() - 4, 4, "beta");
           other.tensors.push_back({name, tensor.array.cast(type)});
-          expected[tensor.name] = numbers(other.tensors.back().array.cast(DType::f32));
+          expected[tensor.name] = floats(other.tensors.back().array.cast(DType::f32));
         }
         std::reverse(other.tensors.begin(), other.tensors.end());
         BertForMaskedLM model(small_config(12), Initializer::unset());
@@ -66,7 +66,7 @@ TEST_F(SavedModel, EachParameterIsWrittenUnderItsName) {
     for (size_t i = 0; i < parameter.names.size(); ++i, ++found) {
       const Array* array = file.find(parameter.names[i]);
       ASSERT_TRUE(array) << parameter.names[i];
-      EXPECT_EQ(numbers(*array), numbers(parameter.part(i))) << parameter.names[i];
+      EXPECT_EQ(floats(*array), floats(parameter.part(i))) << parameter.names[i];
     }
   }
   EXPECT_EQ(file.tensors.size(), found);
@@ -104,7 +104,7 @@ TEST_F(SavedModel, AnUntiedDecodersBiasHasTwoNames) {
   std::vector<float> bias = values_of(untied, "cls.predictions.bias");
   for (const char* name : {"cls.predictions.bias", "cls.predictions.decoder.bias"}) {
     ASSERT_TRUE(file.find(name)) << name;
-    EXPECT_EQ(numbers(*file.find(name)), bias) << name;
+    EXPECT_EQ(floats(*file.find(name)), bias) << name;
   }
   auto read = load_pretrained<BertForMaskedLM>(path_);
   EXPECT_FALSE(read.model->config().tie_word_embeddings);
@@ -137,7 +137,7 @@ TEST_F(SavedModel, ShardsAreReadWhereThereIsNoWholeFile) {
   auto expect_weights = [&](const Module& model) {
     for (Parameter parameter : model_.parameters())
       for (size_t i = 0; i < parameter.names.size(); ++i)
-        EXPECT_EQ(values_of(model, parameter.names[i]), numbers(parameter.part(i))) << parameter.names[i];
+        EXPECT_EQ(values_of(model, parameter.names[i]), floats(parameter.part(i))) << parameter.names[i];
   };
   std::vector<float> words = values_of(model_, "bert.embeddings.word_embeddings.weight");
   std::filesystem::rename(path_ + "/model.safetensors", path_ + "/whole");

@@ -27,6 +27,29 @@ TEST(ParameterBlock, HoldsValuesAndGradientsInModuleOrder) {
             "second.weight, second.bias");
 }
 
+TEST(ParameterBlock, CollectsGradientsElsewhere) {
+  TwoParameters model;
+  ParameterBlock block(model);
+  Array other = Array::full({2}, 5, DType::f64);
+  auto gradients = [&] { return block.gradients().to_vector<double>(); };
+  model.set_gradients(3);
+  block.collect_in(other, {true, false});
+  EXPECT_EQ(message_of([&] { block.check_reached("test"); }),
+            "[test] the loss doesn't reach these parameters: vector");
+  backward(sum(scale(model.matrix, 2)) + sum(scale(model.vector, 2)));
+  EXPECT_EQ(other.to_vector<double>(), (std::vector<double>{7, 2}));
+  EXPECT_EQ(gradients(), (std::vector<double>{3, 3}));
+  block.collect_in(block.gradients(), {false, true});
+  backward(sum(scale(model.matrix, 2)) + sum(scale(model.vector, 2)));
+  EXPECT_EQ(gradients(), (std::vector<double>{2, 5}));
+  EXPECT_EQ(message_of([&] {
+              block.collect_in(Array::zeros({3}, DType::f64), {true, true});
+            }),
+            "[parameter_block] gradients of f64 [2] in 2 segments can't be collected in f64 [3] of 2");
+  EXPECT_NE(message_of([&] { block.collect_in(Array::zeros({2}, DType::f32), {true, true}); }), "no error");
+  EXPECT_NE(message_of([&] { block.collect_in(other, {true}); }), "no error");
+}
+
 TEST(ParameterBlock, OnlyOneAtATimeHoldsAParameter) {
   TwoLayers model;
   model.eval();

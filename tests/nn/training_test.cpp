@@ -194,6 +194,28 @@ TEST(Train, AddsUpThePartsOfAStep) {
   EXPECT_EQ(block.values().to_vector<double>(), (std::vector{0.5, 1.5}));
 }
 
+// Losses that show in which order they are added up: 1e16 + 1 is 1e16.
+TEST(Train, AddsUpLossesInTheOrderOfTheTree) {
+  struct Parts : Objective {
+    int64_t begin_step(int64_t) override { return 6; }
+    Tensor loss(int64_t part) override {
+      if (part == 4) return {};  // one without data
+      Tensor reached = sum(scale(model.matrix, 0)) + sum(scale(model.vector, 0));
+      double value = part == 0 ? 1e16 : part == 5 ? 0.5 : 1;
+      return reached + Tensor(Array::full({}, value, DType::f64));
+    }
+    TwoParameters model;
+  } objective;
+  ParameterBlock block(objective.model);
+  SGD optimizer(block);
+  double loss = 0;
+  train(block, optimizer, {.steps = 1}, objective, [&](const StepReport& report) {
+    loss = report.loss;
+    return true;
+  });
+  EXPECT_EQ(loss, 1e16 + 2);  // ((1e16 + 1) + (1 + 1)) + 0.5
+}
+
 struct NoParts : LossOfStep {
   using LossOfStep::LossOfStep;
   int64_t begin_step(int64_t) override { return 0; }

@@ -59,19 +59,19 @@ Tensor composed_attention(const Tensor& qkv, const Packing& packing, int64_t A, 
   return concatenate(outputs);
 }
 
-struct Result {
+struct AttentionResult {
   Array y, gradient;
 };
 
 template <class Op>
-Result run(Op op, const Array& qkv) {
+AttentionResult run_attention(Op op, const Array& qkv) {
   Tensor parameter = Tensor::parameter(qkv);
   Tensor y = op(parameter);
   backward(y, random_array(y.shape(), y.dtype(), 2));
   return {y.array(), parameter.grad()};
 }
 
-double largest_difference(const Array& a, const Array& b) {
+double worst_difference(const Array& a, const Array& b) {
   std::vector<double> x = a.cast(DType::f64).to_vector<double>(), y = b.cast(DType::f64).to_vector<double>();
   EXPECT_EQ(x.size(), y.size());
   double worst = 0;
@@ -92,14 +92,15 @@ TEST(Attention, AgreesWithTheCompositionItReplaces) {
     Array qkv = random_array({packing.tokens(), 3 * A * 24}, DType::f64, 1);
     auto fused = [&](const Tensor& x) { return attention(x, packing, A, {.causal = causal}); };
     auto composed = [&](const Tensor& x) { return composed_attention(x, packing, A, causal); };
-    Result exact = run(composed, qkv), f64 = run(fused, qkv);
-    EXPECT_LE(largest_difference(f64.y, exact.y), 1e-13);
-    EXPECT_LE(largest_difference(f64.gradient, exact.gradient), 1e-12);
+    AttentionResult exact = run_attention(composed, qkv), f64 = run_attention(fused, qkv);
+    EXPECT_LE(worst_difference(f64.y, exact.y), 1e-13);
+    EXPECT_LE(worst_difference(f64.gradient, exact.gradient), 1e-12);
     // In f32 no worse than the composition is, but for chance.
-    Result fused_f32 = run(fused, qkv.cast(DType::f32)), composed_f32 = run(composed, qkv.cast(DType::f32));
-    EXPECT_LE(largest_difference(fused_f32.y, exact.y), 4 * largest_difference(composed_f32.y, exact.y));
-    EXPECT_LE(largest_difference(fused_f32.gradient, exact.gradient),
-              4 * largest_difference(composed_f32.gradient, exact.gradient));
+    AttentionResult fused_f32 = run_attention(fused, qkv.cast(DType::f32)),
+                    composed_f32 = run_attention(composed, qkv.cast(DType::f32));
+    EXPECT_LE(worst_difference(fused_f32.y, exact.y), 4 * worst_difference(composed_f32.y, exact.y));
+    EXPECT_LE(worst_difference(fused_f32.gradient, exact.gradient),
+              4 * worst_difference(composed_f32.gradient, exact.gradient));
   }
 }
 
@@ -111,10 +112,10 @@ TEST(Attention, SameBitsOnAnyNumberOfThreads) {
     AttentionOptions options{{0.1, 1, 2, 3}, causal};
     auto op = [&](const Tensor& x) { return attention(x, packing, 4, options); };
     set_thread_count(1);
-    Result one = run(op, qkv);
+    AttentionResult one = run_attention(op, qkv);
     for (int threads : {2, 3, 5}) {
       set_thread_count(threads);
-      Result several = run(op, qkv);
+      AttentionResult several = run_attention(op, qkv);
       EXPECT_TRUE(same_bits(several.y, one.y)) << threads;
       EXPECT_TRUE(same_bits(several.gradient, one.gradient)) << threads;
     }
@@ -145,13 +146,12 @@ TEST(Attention, CausalNeverLooksAhead) {
     Tensor x = Tensor::parameter(qkv.rows(0, rows).clone());
     Tensor y = attention(x, packing_of({rows}), 2, options);
     backward(y, dy.rows(0, rows).clone());
-    return Result{y.array(), x.grad()};
+    return AttentionResult{y.array(), x.grad()};
   };
-  Result whole = run_rows(S), alone = run_rows(prefix);
+  AttentionResult whole = run_rows(S), alone = run_rows(prefix);
   EXPECT_TRUE(same_bits(whole.y.rows(0, prefix).clone(), alone.y));
-  EXPECT_LE(largest_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
-  EXPECT_EQ(largest_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)),
-            0);
+  EXPECT_LE(worst_difference(whole.gradient.rows(0, prefix), alone.gradient), 1e-5);
+  EXPECT_EQ(worst_difference(whole.gradient.rows(prefix, S), Array::zeros({S - prefix, 36}, DType::f32)), 0);
 }
 
 // With equal scores and values of 1, an output is the share of the probabilities that dropout left, scaled.
@@ -179,7 +179,7 @@ TEST(Attention, EmptySequencesAndTheirAbsence) {
   // One token attends to itself alone.
   Array qkv = random_array({1, 12}, DType::f32, 1);
   Array y = attention(qkv, packing_of({0, 1}), 2).array();
-  EXPECT_LE(largest_difference(y, qkv.flat(8, {1, 4})), 1e-6);
+  EXPECT_LE(worst_difference(y, qkv.flat(8, {1, 4})), 1e-6);
 }
 
 TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
@@ -195,7 +195,8 @@ TEST(Attention, LargeScoresDontOverflowAndNotANumberStaysInItsSequence) {
 TEST(Attention, RoundingsOfLargeScoresDontOverflow) {
   Array qkv = random_array({40, 9}, DType::f32, 1);
   for (int64_t i = 0; i < qkv.size(); ++i) qkv.mutable_data<float>()[i] *= 1e6f;
-  Result result = run([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
+  AttentionResult result =
+      run_attention([](const Tensor& x) { return attention(x, packing_of({40}), 1); }, qkv);
   for (const Array& values : {result.y, result.gradient})
     for (int64_t i = 0; i < values.size(); ++i) EXPECT_TRUE(std::isfinite(values.item(i))) << i;
 }
@@ -220,7 +221,7 @@ TEST(Attention, CausalKeepsNanOfLaterTokensOut) {
       Array clean = random_array({S, 3 * H}, DType::f32, 1), qkv = clean.clone();
       for (int64_t i = 0; i < H; ++i) qkv.mutable_data<float>()[at * 3 * H + part * H + i] = float(value);
       auto causal = [](const Tensor& x) { return attention(x, packing_of({S}), 3, {.causal = true}); };
-      Result expected = run(causal, clean), result = run(causal, qkv);
+      AttentionResult expected = run_attention(causal, clean), result = run_attention(causal, qkv);
       for (int64_t i = 0; i < at * H; ++i)
         EXPECT_EQ(result.y.item(i), expected.y.item(i)) << part << " " << i;
       for (int64_t t = 0; t < at; ++t)

@@ -20,13 +20,13 @@ Array random_array(const Shape& shape, uint64_t seed) {
   return Array::from(values, shape);
 }
 
-struct Result {
+struct LinearResult {
   Array y;
   std::vector<Array> gradients;  // of x, W, b
 };
 
 template <class F>
-Result run(F f, DType type) {
+LinearResult run_linear(F f, DType type) {
   std::vector<Tensor> in;
   for (const Array& value : {random_array({70, 33}, 1), random_array({9, 33}, 2), random_array({9}, 3)})
     in.push_back(Tensor::parameter(value.cast(type)));
@@ -60,9 +60,9 @@ TEST(Linear, AgreesWithTheCompositionItReplaces) {
       auto in_place = [&](const Tensor& x, const Tensor& W, const Tensor& b) {
         return fused(scale(x, 1), W, b);
       };
-      Result exact = run(composed, type);
+      LinearResult exact = run_linear(composed, type);
       double bound = type == DType::f64 ? 1e-14 : 1e-6;
-      for (const Result& result : {run(fused, type), run(in_place, type)}) {
+      for (const LinearResult& result : {run_linear(fused, type), run_linear(in_place, type)}) {
         EXPECT_LE(error(result.y, exact.y), bound);
         for (int i = 0; i < 3; ++i) EXPECT_LE(error(result.gradients[i], exact.gradients[i]), bound) << i;
       }

@@ -1,6 +1,6 @@
-// Includes go downwards only: apps → models → nn → ops → autograd, and within data/ language → batches →
-// tokenizer → files and tasks → batches. data/ uses only the part of autograd that knows no gradients; nn,
-// models and apps may use data.
+// Includes go downwards only: apps → models → nn → ops → autograd, within apps/ programs → run → console, and
+// within data/ language → batches → tokenizer → files and tasks → batches. data/ uses only the part of
+// autograd that knows no gradients; nn, models and apps may use data.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -24,6 +24,7 @@ Names with(Names names, const Names& more) {
 }
 
 const Names data_rooms = {"data/files", "data/tokenizer", "data/batches", "data/language", "data/tasks"};
+const Names app_rooms = {"apps", "apps/run", "apps/console"};
 const Names libraries = with(data_rooms, {"models", "nn", "ops", "autograd"});
 
 // What files of a folder may include: whole folders, or single headers.
@@ -38,16 +39,19 @@ const std::map<std::string, Names> allowed = {
     {"data/tasks", with(plain_autograd, {"data/tasks", "data/batches", "data/tokenizer", "data/files"})},
     {"nn", with(data_rooms, {"nn", "ops", "autograd"})},
     {"models", libraries},
-    {"apps", with(libraries, {"apps"})},
+    {"apps/console", with(libraries, {"apps/console"})},
+    {"apps/run", with(libraries, {"apps/run", "apps/console"})},
+    {"apps", with(libraries, app_rooms)},
     {"bench", with(libraries, {"bench", "tests"})},
     {"docs", libraries},
-    {"tests", with(libraries, {"tests", "docs", "bench", "apps"})}};
+    {"tests", with(with(libraries, app_rooms), {"tests", "docs", "bench"})}};
 const Names vague_names = {"utils", "util", "common", "core", "misc"};
 
-// The room that a file lies in: a folder of the root, or one of those in data/.
+// The room that a file lies in: a folder of the root, or one of those in data/ or apps/.
 std::string room(const std::string& path) {
   size_t end = path.find('/');
-  if (path.starts_with("data/")) end = path.find('/', end + 1);
+  size_t next = end == std::string::npos ? end : path.find('/', end + 1);
+  if (path.starts_with("data/") || (path.starts_with("apps/") && next != std::string::npos)) end = next;
   return path.substr(0, end);
 }
 
@@ -119,8 +123,10 @@ TEST(IncludeDirection, GoesDownwardsOnly) {
 
 TEST(IncludeDirection, NoFolderOfDataIsADrawer) {
   for (const std::string& path : project_files(BERTIE_SOURCE_DIR)) {
-    if (!path.starts_with("data/")) continue;
-    EXPECT_TRUE(data_rooms.contains(room(path))) << path << " is in none of data's rooms";
+    if (path.starts_with("data/"))
+      EXPECT_TRUE(data_rooms.contains(room(path))) << path << " is in none of data's rooms";
+    if (path.starts_with("apps/"))
+      EXPECT_TRUE(app_rooms.contains(room(path))) << path << " is in none of the programs' rooms";
   }
 }
 
@@ -146,6 +152,10 @@ TEST(IncludeDirection, UpwardIncludesAreNoticed) {
   EXPECT_EQ(of("data/tokenizer/utf8.cpp",
                {"\"bertie/data/batches/corpus.h\"", "\"bertie/data/files/mapped_file.h\""}),
             Lines{"data/tokenizer/utf8.cpp includes data/batches/corpus.h"});
+  EXPECT_EQ(of("apps/run/metrics.h", {"\"apps/console/progress.h\"", "\"apps/task.h\""}),
+            Lines{"apps/run/metrics.h includes apps/task.h"});
+  EXPECT_EQ(of("apps/console/program.h", {"\"apps/console/signals.h\"", "\"apps/run/metrics.h\""}),
+            Lines{"apps/console/program.h includes apps/run/metrics.h"});
   EXPECT_EQ(of("data/batches/corpus.cpp", {"\"bertie/data/language/grammar.h\""}),
             Lines{"data/batches/corpus.cpp includes data/language/grammar.h"});
   EXPECT_EQ(of("data/tasks/label_set.h", {"\"bertie/data/language/grammar.h\""}),
@@ -154,7 +164,7 @@ TEST(IncludeDirection, UpwardIncludesAreNoticed) {
             Lines{"data/language/grammar.h includes data/tasks/label_set.h"});
   EXPECT_EQ(of("ops/kernels/exp.kernel.cpp", {"\"bertie/data/batches/corpus.h\""}),
             Lines{"ops/kernels/exp.kernel.cpp includes data/batches/corpus.h"});
-  EXPECT_EQ(of("models/bert.h", {"\"apps/program.h\"", "\"tests/message_of.h\""}).size(), 2u);
+  EXPECT_EQ(of("models/bert.h", {"\"apps/console/program.h\"", "\"tests/message_of.h\""}).size(), 2u);
   EXPECT_EQ(of("nn/layers.h", {"\"module.h\""}), Lines{"nn/layers.h includes module.h"});
   EXPECT_EQ(violations("nn/utils/a.h", "").size(), 1u);
   EXPECT_EQ(violations("ops/common.cpp", "").size(), 1u);

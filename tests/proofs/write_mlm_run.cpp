@@ -6,9 +6,9 @@
 // (tests/proofs/batch_tensors.h).
 #include <CLI/CLI.hpp>
 
+#include "apps/console/program.h"
 #include "apps/pretrain_options.h"
 #include "apps/pretraining_text.h"
-#include "apps/program.h"
 #include "bertie/data/batches/batch_stream.h"
 #include "bertie/data/batches/mlm_batches.h"
 #include "bertie/models/bert_heads.h"

@@ -9,15 +9,11 @@
 #include "bertie/data/batches/batch_parts.h"
 #include "bertie/data/batches/mlm_batches.h"
 #include "bertie/data/batches/sentence_pairs.h"
+#include "tests/data/batches/small_vocabulary.h"
 #include "tests/message_of.h"
 
 namespace bertie {
 namespace {
-
-const Vocabulary& vocabulary() {
-  static const Vocabulary instance({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"});
-  return instance;
-}
 
 // 120 lines of 1 to 20 tokens, in documents of 6.
 TokenizedLines ragged_lines() {
@@ -31,9 +27,10 @@ TokenizedLines ragged_lines() {
 }
 
 struct Sources {
-  Sources() : masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4) {
-    sources.push_back(std::make_unique<MlmBatches>(lines, vocabulary(), masking, 100, 4));
-    sources.push_back(std::make_unique<PairBatches>(lines, vocabulary(), masking, PairOptions{40}, 100, 4));
+  Sources() : masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 4) {
+    sources.push_back(std::make_unique<MlmBatches>(lines, small_vocabulary(), masking, 100, 4));
+    sources.push_back(
+        std::make_unique<PairBatches>(lines, small_vocabulary(), masking, PairOptions{40}, 100, 4));
   }
   TokenizedLines lines = ragged_lines();
   Masking masking;

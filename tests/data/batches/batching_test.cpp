@@ -11,16 +11,12 @@
 #include <set>
 
 #include "bertie/data/batches/mlm_batches.h"
+#include "tests/data/batches/small_vocabulary.h"
 #include "tests/message_of.h"
 #include "tests/token_lines.h"
 
 namespace bertie {
 namespace {
-
-const Vocabulary& vocabulary() {
-  static const Vocabulary instance({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"});
-  return instance;
-}
 
 // `count` sequences of 1 to 20 ordinary tokens.
 TokenizedLines ragged_lines(int count) {
@@ -38,7 +34,7 @@ std::vector<int64_t> all_of(const TokenizedLines& lines) {
 TEST(Batching, MakesPackedBatches) {
   TokenizedLines lines = lines_of({{5}, {6, 7}, {}, {8, 8, 8}});
   std::vector<int64_t> chosen = {3, 0, 2};
-  TokenBatch batch = make_batch(lines, chosen, vocabulary());
+  TokenBatch batch = make_batch(lines, chosen, small_vocabulary());
   EXPECT_EQ(batch.ids.to_vector<int32_t>(), (std::vector<int32_t>{2, 8, 8, 8, 3, 2, 5, 3, 2, 3}));
   EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 5, 8, 10}));
   EXPECT_EQ(batch.sequences, chosen);
@@ -137,14 +133,14 @@ TEST(Batching, Refusals) {
             "[batch] there are 3 sequences, asked for number -1");
   EXPECT_EQ(message_of([&] { plan_batches(lines, {0}, 9)[1]; }),
             "[batch] there are 1 batches, asked for number 1");
-  EXPECT_EQ(message_of([&] { make_batch(lines, {}, vocabulary()); }),
+  EXPECT_EQ(message_of([&] { make_batch(lines, {}, small_vocabulary()); }),
             "[batch] a batch must have at least one sequence, got none");
 }
 
 TEST(MlmBatches, EverySequenceOncePerPass) {
   TokenizedLines lines = ragged_lines(1000);
-  Masking masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 1);
-  MlmBatches batches(lines, vocabulary(), masking, 64, 1);
+  Masking masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 1);
+  MlmBatches batches(lines, small_vocabulary(), masking, 64, 1);
   EXPECT_EQ(batches.tokens_per_pass(), static_cast<int64_t>(lines.ids.size()) + 2000);
   for (const BatchPlan& plan : {batches.shuffled_pass(0), batches.shuffled_pass(7), batches.ordered_pass()}) {
     std::multiset<int64_t> seen;
@@ -171,9 +167,9 @@ TEST(MlmBatches, EverySequenceOncePerPass) {
 // The order and the masks of a pass are its own, and the seed's.
 TEST(MlmBatches, PassesAndSeedsDiffer) {
   auto make = [](uint64_t order_seed, uint64_t mask_seed) {
-    return MlmBatches(ragged_lines(300), vocabulary(),
-                      Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), mask_seed), 100,
-                      order_seed);
+    return MlmBatches(ragged_lines(300), small_vocabulary(),
+                      Masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), mask_seed),
+                      100, order_seed);
   };
   MlmBatches batches = make(4, 4);
   BatchPlan ordered = batches.ordered_pass();
@@ -199,8 +195,8 @@ TEST(PlanBatches, LengthsOfAnySize) {
 
 // One of each stretch, and not always the one in the same place.
 TEST(MlmBatches, ASpreadPassIsDrawnEvenly) {
-  MlmBatches batches(ragged_lines(300), vocabulary(),
-                     Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4), 100, 4);
+  MlmBatches batches(ragged_lines(300), small_vocabulary(),
+                     Masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 4), 100, 4);
   std::set<int64_t> places;
   for (int64_t count : {1, 7, 50, 100, 299, 300}) {
     BatchPlan plan = batches.spread_pass(count);
@@ -224,8 +220,8 @@ TEST(MlmBatches, ASpreadPassIsDrawnEvenly) {
 // Taking up pass 3 at batch 5 gives what an unbroken run sees there.
 TEST(MlmBatches, CanBeTakenUpAnywhere) {
   auto make = [] {
-    return MlmBatches(ragged_lines(300), vocabulary(),
-                      Masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 4), 100, 4);
+    return MlmBatches(ragged_lines(300), small_vocabulary(),
+                      Masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 4), 100, 4);
   };
   MlmBatches run = make(), resumed = make();
   for (int64_t pass = 0; pass < 3; pass++) {
@@ -239,20 +235,20 @@ TEST(MlmBatches, CanBeTakenUpAnywhere) {
 }
 
 TEST(MlmBatches, LeavesOutWhatCannotBeScored) {
-  Masking masking(ordinary_tokens(vocabulary()), vocabulary().mask_id(), 1);
-  MlmBatches batches(lines_of({{1, 1}, {5, 1}, {4}, {6}}), vocabulary(), masking, 4, 1);
+  Masking masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 1);
+  MlmBatches batches(lines_of({{1, 1}, {5, 1}, {4}, {6}}), small_vocabulary(), masking, 4, 1);
   BatchPlan plan = batches.ordered_pass();
   EXPECT_EQ(plan.order, (std::vector<int64_t>{1, 3}));
   for (int64_t pass = 0; pass < 50; pass++) {
     EXPECT_EQ(batches.batch(plan[0], pass).scored_rows.to_vector<int64_t>(), std::vector<int64_t>{1});
   }
   EXPECT_EQ(message_of([&] {
-              MlmBatches(lines_of({{1, 1}}), vocabulary(), masking, 4, 1);
+              MlmBatches(lines_of({{1, 1}}), small_vocabulary(), masking, 4, 1);
             }),
             "[batch] the text must have tokens of the vocabulary, none of its 1 sequences has");
-  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{9}}), vocabulary(), masking, 4, 1); }),
+  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{9}}), small_vocabulary(), masking, 4, 1); }),
             "[masking] token ids must be below 9, got 9");
-  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{5}}), vocabulary(), masking, 0, 1); }),
+  EXPECT_EQ(message_of([&] { MlmBatches(lines_of({{5}}), small_vocabulary(), masking, 0, 1); }),
             "[batch] the tokens of a batch must be at least 1, got 0");
 }
 

@@ -7,12 +7,13 @@
 #include <map>
 #include <set>
 
+#include "tests/data/batches/small_vocabulary.h"
 #include "tests/message_of.h"
 
 namespace bertie {
 namespace {
 
-constexpr int32_t vocabulary_size = 25, specials = 5, mask_id = 4;
+constexpr int32_t vocabulary_size = 25;
 
 std::vector<bool> ordinary() {
   std::vector<bool> result(vocabulary_size, true);

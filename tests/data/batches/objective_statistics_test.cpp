@@ -6,12 +6,14 @@
 
 #include "bertie/data/batches/sentence_pairs.h"
 
+#include "tests/data/batches/small_vocabulary.h"
+
 namespace bertie {
 namespace {
 
-constexpr int32_t specials = 5, cls = 2, sep = 3, mask_id = 4, words = 400, pieces = 100;
+constexpr int32_t words = 400, pieces = 100;
 
-const Vocabulary& vocabulary() {
+const Vocabulary& statistics_vocabulary() {
   static const Vocabulary instance = [] {
     std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     for (int i = 0; i < words; ++i) tokens.push_back("w" + std::to_string(i));
@@ -54,11 +56,11 @@ TEST(ObjectiveStatistics, OverAMillionMaskedPositions) {
   const TokenizedLines lines = text();
   for (bool whole_words : {false, true}) {
     MaskingOptions options;
-    if (whole_words) options.continues_word = continuing_tokens(vocabulary());
-    Masking masking(ordinary_tokens(vocabulary()), mask_id, 11, options);
-    PairBatches batches(lines, vocabulary(), masking, {.max_length = 64}, 4096, 11);
+    if (whole_words) options.continues_word = continuing_tokens(statistics_vocabulary());
+    Masking masking(ordinary_tokens(statistics_vocabulary()), mask_id, 11, options);
+    PairBatches batches(lines, statistics_vocabulary(), masking, {.max_length = 64}, 4096, 11);
     int64_t scored = 0, ordinary = 0, hidden = 0, kept = 0, changed = 0, pairs = 0, random = 0, broken = 0;
-    std::vector<int64_t> replacements(vocabulary().size());
+    std::vector<int64_t> replacements(statistics_vocabulary().size());
     for (int64_t pass = 0; scored < 1'100'000; ++pass) {
       for (int64_t b = 0, count = batches.begin_pass(pass); b < count; ++b) {
         MaskedBatch batch = batches.batch(b);
@@ -114,7 +116,7 @@ TEST(ObjectiveStatistics, OverAMillionMaskedPositions) {
     // Random tokens are uniform over all ordinary ones: chi-square with 499 degrees of freedom, whose
     // deviation is √(2 · 499).
     double square_sum = 0, expected = static_cast<double>(changed) / ids_there_are;
-    for (int32_t id = specials; id < vocabulary().size(); ++id)
+    for (int32_t id = specials; id < statistics_vocabulary().size(); ++id)
       square_sum += std::pow(static_cast<double>(replacements[id]) - expected, 2) / expected;
     EXPECT_NEAR(square_sum, ids_there_are - 1, 4.5 * std::sqrt(2 * (ids_there_are - 1)));
   }

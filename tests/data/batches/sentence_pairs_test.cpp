@@ -7,12 +7,11 @@
 #include <map>
 #include <set>
 
+#include "tests/data/batches/small_vocabulary.h"
 #include "tests/message_of.h"
 
 namespace bertie {
 namespace {
-
-constexpr int32_t specials = 5, cls = 2, sep = 3;
 
 const Vocabulary& vocabulary() {
   static const Vocabulary instance = [] {

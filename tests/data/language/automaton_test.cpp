@@ -10,7 +10,6 @@ namespace bertie {
 namespace {
 
 using Words = std::vector<int32_t>;
-constexpr int32_t end = Automaton::end;
 
 // Lines (a) (b | c) (d), the first and the last not always: a = 0 … d = 3. The topic decides between b and c.
 Automaton small_automaton() {
@@ -18,7 +17,8 @@ Automaton small_automaton() {
   automaton.words = {"a", "b", "c", "d"};
   automaton.topics = {0.25, 0.75};
   automaton.classes = {{{0}, {1, 1}}, {{2, 1}, {0.5, 0.9, 0.5, 0.1}}, {{3}, {1, 1}}};
-  automaton.states = {{2, 0, {{end, 1}}}, {1, 0, {{0, 0.3}, {end, 0.7}}}, {0, 0, {{1, 1}}}};
+  automaton.states = {
+      {2, 0, {{Automaton::end, 1}}}, {1, 0, {{0, 0.3}, {Automaton::end, 0.7}}}, {0, 0, {{1, 1}}}};
   automaton.first = {{2, 0.6}, {1, 0.4}};
   return automaton;
 }
@@ -96,7 +96,7 @@ TEST(Automaton, DrawsTheSameFromTheSameSeed) {
 TEST(Automaton, AWordOrAStepWithoutProbabilityIsNeverDrawn) {
   Automaton automaton = small_automaton();
   automaton.classes[1].p = {0, 1, 1, 0};  // topic 0: only b, topic 1: only c
-  automaton.states[1].steps = {{0, 0}, {end, 1}};
+  automaton.states[1].steps = {{0, 0}, {Automaton::end, 1}};
   Random random(7);
   for (int i = 0; i < 200; i++) {
     for (int topic : {0, 1}) {
@@ -124,17 +124,17 @@ TEST(Automaton, OfSeveralWaysToMakeALineTheMostProbableIsFound) {
   automaton.words = {"a", "b", "c"};
   automaton.topics = {0.5, 0.5};
   automaton.classes = {{{1}, {1, 1}}, {{0, 2}, {0.1, 0.1, 0.9, 0.9}}, {{0, 2}, {0.8, 1, 0.2, 0}}};
-  automaton.states = {{0, 0, {{end, 1}}}, {1, 0, {{0, 1}}}, {2, 0, {{0, 1}}}};
+  automaton.states = {{0, 0, {{Automaton::end, 1}}}, {1, 0, {{0, 1}}}, {2, 0, {{0, 1}}}};
   automaton.first = {{1, 0.6}, {2, 0.4}};
   EXPECT_EQ(automaton.parse(Words{0, 1}), (Words{2, 0}));
   EXPECT_EQ(automaton.parse(Words{2, 1}), (Words{1, 0}));
-  automaton.states[2].steps = {{0, 0.1}, {end, 0.9}};  // 0.4 · 0.9 · 0.1 is less than 0.6 · 0.1
+  automaton.states[2].steps = {{0, 0.1}, {Automaton::end, 0.9}};  // 0.4 · 0.9 · 0.1 is less than 0.6 · 0.1
   EXPECT_EQ(automaton.parse(Words{0, 1}), (Words{1, 0}));
   // "a" alone: 0.4 · 0.9 · 0.1 to end after state 2 is less than 0.6 · 0.1 · 1, and with 0.5 it is more.
-  automaton.states[1].steps = {{end, 1}};
-  automaton.states[2].steps = {{0, 0.9}, {end, 0.1}};
+  automaton.states[1].steps = {{Automaton::end, 1}};
+  automaton.states[2].steps = {{0, 0.9}, {Automaton::end, 0.1}};
   EXPECT_EQ(automaton.parse(Words{0}), (Words{1}));
-  automaton.states[2].steps = {{0, 0.5}, {end, 0.5}};
+  automaton.states[2].steps = {{0, 0.5}, {Automaton::end, 0.5}};
   EXPECT_EQ(automaton.parse(Words{0}), (Words{2}));
 }
 
@@ -143,7 +143,7 @@ TEST(Automaton, LongestCountsTheWordsOfTheLongestLine) {
   EXPECT_EQ(automaton.longest(), 3);
   automaton.first = {{1, 1}};
   EXPECT_EQ(automaton.longest(), 2);
-  automaton.states[1].steps = {{end, 1}};
+  automaton.states[1].steps = {{Automaton::end, 1}};
   EXPECT_EQ(automaton.longest(), 1);
   automaton.first = {{2, 0.5}, {0, 0.5}};
   EXPECT_EQ(automaton.longest(), 2);

@@ -16,7 +16,7 @@ namespace {
 using Lines = std::map<std::string, double>;
 
 // All lines of the language and how probable each is, given the topic.
-Lines lines_of(const Automaton& automaton, size_t topic = 0) {
+Lines grammar_lines(const Automaton& automaton, size_t topic = 0) {
   Lines lines;
   auto go_on = [&](const auto& self, const std::vector<Automaton::Step>& steps, std::string line,
                    double p) -> void {
@@ -37,7 +37,7 @@ Lines lines_of(const Automaton& automaton, size_t topic = 0) {
   return lines;
 }
 
-Lines lines_of(const Part& part) { return lines_of(compile_grammar(part, {"sea"})); }
+Lines grammar_lines(const Part& part) { return grammar_lines(compile_grammar(part, {"sea"})); }
 
 void expect_lines(const Lines& lines, const Lines& expected) {
   EXPECT_EQ(lines.size(), expected.size());
@@ -55,7 +55,8 @@ std::vector<std::string> words_in(const std::string& list) {
 
 TEST(Grammar, WordsOfAListHaveTheWeights1Over3PlusRank) {
   double sum = 1.0 / 3 + 1.0 / 4 + 1.0 / 5;
-  expect_lines(lines_of(one_of("a b c")), {{"a", 1 / 3. / sum}, {"b", 1 / 4. / sum}, {"c", 1 / 5. / sum}});
+  expect_lines(grammar_lines(one_of("a b c")),
+               {{"a", 1 / 3. / sum}, {"b", 1 / 4. / sum}, {"c", 1 / 5. / sum}});
 }
 
 TEST(Grammar, AWordIsMoreFrequentInItsTopicByAFactorThatIsTheSameForAll) {
@@ -64,7 +65,7 @@ TEST(Grammar, AWordIsMoreFrequentInItsTopicByAFactorThatIsTheSameForAll) {
   for (double topic : automaton.topics) EXPECT_DOUBLE_EQ(topic, 1 / 3.);
   // Weights without topics, from the ratios to b, which has none.
   auto weight = [&](const char* word, size_t topic) {
-    Lines lines = lines_of(automaton, topic);
+    Lines lines = grammar_lines(automaton, topic);
     return lines.at(word) / lines.at("b") / 4;
   };
   double factor = weight("c", 0) * 5;
@@ -78,35 +79,36 @@ TEST(Grammar, AWordIsMoreFrequentInItsTopicByAFactorThatIsTheSameForAll) {
   for (size_t topic : {1, 2}) EXPECT_NEAR(weight("c", topic), 1 / 5., 1e-12);
   for (size_t topic : {0, 1, 2}) {
     double sum = 0;
-    for (const auto& [line, p] : lines_of(automaton, topic)) sum += p;
+    for (const auto& [line, p] : grammar_lines(automaton, topic)) sum += p;
     EXPECT_NEAR(sum, 1, 1e-15);
   }
 }
 
 TEST(Grammar, PartsFollowEachOtherInOrder) {
-  expect_lines(lines_of(Part("a b") + "c" + "d e"), {{"a b c d e", 1}});
-  expect_lines(lines_of("a" + one_of("b c") + "d"), {{"a b d", 4 / 7.}, {"a c d", 3 / 7.}});
+  expect_lines(grammar_lines(Part("a b") + "c" + "d e"), {{"a b c d e", 1}});
+  expect_lines(grammar_lines("a" + one_of("b c") + "d"), {{"a b d", 4 / 7.}, {"a c d", 3 / 7.}});
 }
 
 TEST(Grammar, AlternativesHaveProbabilitiesInProportionToTheirWeights) {
-  expect_lines(lines_of(either({{1, "a"}, {3, "b c"}, {0.5, "d"}})),
+  expect_lines(grammar_lines(either({{1, "a"}, {3, "b c"}, {0.5, "d"}})),
                {{"a", 1 / 4.5}, {"b c", 3 / 4.5}, {"d", 0.5 / 4.5}});
-  expect_lines(lines_of(either({{1, either({{1, "a"}, {1, "b"}})}, {3, "b"}}) + "c"),
+  expect_lines(grammar_lines(either({{1, either({{1, "a"}, {1, "b"}})}, {3, "b"}}) + "c"),
                {{"a c", 0.125}, {"b c", 0.875}});
 }
 
 TEST(Grammar, MaybeHasThePartOrNothing) {
-  expect_lines(lines_of("a" + maybe(0.3, "b") + maybe(0.6, one_of("c d"))), {{"a", 0.7 * 0.4},
-                                                                             {"a b", 0.3 * 0.4},
-                                                                             {"a c", 0.7 * 0.6 * 4 / 7},
-                                                                             {"a d", 0.7 * 0.6 * 3 / 7},
-                                                                             {"a b c", 0.3 * 0.6 * 4 / 7},
-                                                                             {"a b d", 0.3 * 0.6 * 3 / 7}});
+  expect_lines(grammar_lines("a" + maybe(0.3, "b") + maybe(0.6, one_of("c d"))),
+               {{"a", 0.7 * 0.4},
+                {"a b", 0.3 * 0.4},
+                {"a c", 0.7 * 0.6 * 4 / 7},
+                {"a d", 0.7 * 0.6 * 3 / 7},
+                {"a b c", 0.3 * 0.6 * 4 / 7},
+                {"a b d", 0.3 * 0.6 * 3 / 7}});
 }
 
 TEST(Grammar, AnEmptyPartAddsNothing) {
-  expect_lines(lines_of(Part("") + "a" + "" + " " + "b"), {{"a b", 1}});
-  expect_lines(lines_of("a" + either({{1, ""}, {3, "b"}})), {{"a", 0.25}, {"a b", 0.75}});
+  expect_lines(grammar_lines(Part("") + "a" + "" + " " + "b"), {{"a b", 1}});
+  expect_lines(grammar_lines("a" + either({{1, ""}, {3, "b"}})), {{"a", 0.25}, {"a b", 0.75}});
 }
 
 TEST(Grammar, StatesThatAreAlikeAreOne) {
@@ -117,7 +119,7 @@ TEST(Grammar, StatesThatAreAlikeAreOne) {
   EXPECT_EQ(states(either({{1, "a" + tail}, {1, "b" + one_of("x y", 1) + "z"}})), 5u);  // another mark
   EXPECT_EQ(states(either({{1, "a" + tail}, {1, "b" + tail + "z"}})), 6u);  // what follows differs
   EXPECT_EQ(states(either({{1, "a"}, {3, "a"}})), 1u);
-  expect_lines(lines_of(either({{1, "a"}, {3, "a"}})), {{"a", 1}});
+  expect_lines(grammar_lines(either({{1, "a"}, {3, "a"}})), {{"a", 1}});
 }
 
 TEST(Grammar, TheMarkIsThatOfTheState) {

@@ -10,6 +10,7 @@
 #include "bertie/data/batches/mlm_batches.h"
 #include "bertie/data/language/word_posterior.h"
 #include "tests/data/language/language_text.h"
+#include "tests/data/language/small_languages.h"
 
 namespace bertie {
 namespace {
@@ -28,7 +29,6 @@ struct Prediction {
   double expected_loss, loss;    // entropy of p, and −log p(true word)
   double expected_kept, kept;    // p(the word shown), and whether it is the true one; 0 where none is shown
 };
-constexpr Context contexts[] = {Context::line, Context::two_neighbors, Context::left};
 struct Scored {
   int64_t document = 0;
   std::array<std::vector<Prediction>, std::size(contexts)> predictions;

@@ -14,7 +14,6 @@ namespace bertie {
 namespace {
 
 using Words = std::vector<int32_t>;
-constexpr int32_t end = Automaton::end;
 
 #ifdef BERTIE_SANITIZE
 constexpr int64_t drawn_lines = 500;
@@ -31,7 +30,7 @@ std::vector<double> visits() {
   for (const Automaton::Step& step : automaton.first) visits[step.state] += step.p;
   for (size_t s = visits.size(); s-- > 0;) {
     for (const Automaton::Step& step : automaton.states[s].steps)
-      if (step.state != end) visits[step.state] += visits[s] * step.p;
+      if (step.state != Automaton::end) visits[step.state] += visits[s] * step.p;
   }
   return visits;
 }
@@ -73,7 +72,7 @@ TEST(Language, ProbabilitiesSumTo1AndStepsLeadToLowerNumbers) {
   };
   auto states = static_cast<int32_t>(automaton.states.size());
   expect_steps(automaton.first, states);
-  for (const Automaton::Step& step : automaton.first) EXPECT_NE(step.state, end);
+  for (const Automaton::Step& step : automaton.first) EXPECT_NE(step.state, Automaton::end);
   for (int32_t s = 0; s < states; s++) expect_steps(automaton.states[s].steps, s);
 }
 
@@ -116,7 +115,7 @@ TEST(Language, SentencesAreAlikeAndTheirNumberIsIndependentOfThem) {
   for (size_t s = 0; s < ends.size(); s++) {
     std::set<int> after;
     for (const Automaton::Step& step : automaton.states[s].steps)
-      after.insert(step.state == end ? 0 : ends[step.state]);
+      after.insert(step.state == Automaton::end ? 0 : ends[step.state]);
     ASSERT_EQ(after.size(), 1u) << "state " << s;
     std::set<bool> is_end;
     for (int32_t word : automaton.classes[automaton.states[s].word_class].words)
@@ -165,7 +164,7 @@ TEST(Language, TheWordsOfALineTellItsMarks) {
     bool result = false;
     for (const Automaton::Step& a : one) {
       for (const Automaton::Step& b : other) {
-        if (a.state == end || b.state == end) {
+        if (a.state == Automaton::end || b.state == Automaton::end) {
           result |= a.state == b.state;
           continue;
         }

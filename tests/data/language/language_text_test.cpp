@@ -14,7 +14,6 @@ namespace bertie {
 namespace {
 
 using Words = std::vector<int32_t>;
-constexpr int32_t end = Automaton::end;
 
 #ifdef BERTIE_SANITIZE
 constexpr int64_t every_line = 10;
@@ -131,13 +130,14 @@ TEST(LanguageText, LinesOfADocumentShareItsTopic) {
 bool accepts(const Automaton& automaton, const std::vector<std::vector<bool>>& emits,
              std::span<const int32_t> ids) {
   Words states;
-  const std::vector<Automaton::Step> at_end{{end, 1}};
+  const std::vector<Automaton::Step> at_end{{Automaton::end, 1}};
   bool ends = false;
   for (size_t i = 0; i < ids.size(); i++) {
     Words next;
     auto reach = [&](const std::vector<Automaton::Step>& steps) {
       for (const Automaton::Step& step : steps)
-        if (step.state != end && emits[automaton.states[step.state].word_class][ids[i] - first_word_id])
+        if (step.state != Automaton::end &&
+            emits[automaton.states[step.state].word_class][ids[i] - first_word_id])
           next.push_back(step.state);
     };
     if (i == 0) reach(automaton.first);
@@ -147,7 +147,7 @@ bool accepts(const Automaton& automaton, const std::vector<std::vector<bool>>& e
     states = next;
   }
   for (int32_t state : states)
-    for (const Automaton::Step& step : automaton.states[state].steps) ends |= step.state == end;
+    for (const Automaton::Step& step : automaton.states[state].steps) ends |= step.state == Automaton::end;
   return ends;
 }
 

@@ -10,6 +10,7 @@
 #include "bertie/autograd/threads.h"
 #include "bertie/data/batches/sentence_pairs.h"
 #include "bertie/data/language/language_scores.h"
+#include "tests/data/language/small_languages.h"
 #include "tests/message_of.h"
 
 namespace bertie {
@@ -76,7 +77,6 @@ struct Pair {
   double p[2] = {};   // of each label
   std::vector<Position> positions;
 };
-constexpr Context contexts[] = {Context::line, Context::two_neighbors, Context::left};
 constexpr Columns::Column columns_of_contexts[] = {Columns::best, Columns::two_neighbors, Columns::left};
 
 std::vector<Pair> pairs_in(const PairBatches& batches, const MaskedBatch& batch) {

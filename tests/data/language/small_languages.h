@@ -10,6 +10,8 @@ namespace bertie {
 
 using Words = std::vector<int32_t>;
 using Step = Automaton::Step;
+inline constexpr WordPosterior::Context contexts[] = {
+    WordPosterior::Context::line, WordPosterior::Context::two_neighbors, WordPosterior::Context::left};
 
 // Numbers in (0, 1), those of each column [rows, columns] with the sum 1. About one of four is 0.
 inline std::vector<double> random_columns(size_t rows, size_t columns, Random& random) {

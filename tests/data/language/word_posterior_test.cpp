@@ -13,8 +13,7 @@ namespace bertie {
 namespace {
 
 using Context = WordPosterior::Context;
-constexpr int32_t end = Automaton::end, hidden = WordPosterior::hidden;
-constexpr Context contexts[] = {Context::line, Context::two_neighbors, Context::left};
+constexpr int32_t hidden = WordPosterior::hidden;
 
 // The definition: p(word at i | what is seen), by a sum over all lines.
 std::vector<double> by_enumeration(const std::map<Words, double>& lines, size_t vocabulary,
@@ -122,9 +121,9 @@ TEST(WordPosterior, EqualsEnumerationOfLongerLines) {
   automaton.classes = {{{0, 1}, {0.9, 0.2, 0.1, 0.8}}, {{2, 1}, {0.5, 0.6, 0.5, 0.4}}, {{3}, {1, 1}}};
   // Two chains of states: 0, 2, …, 16 and 1, 3, …, 17; few ways from one to the other.
   for (int32_t s = 0; s < 18; s++) {
-    std::vector<Step> steps = {{s < 2 ? end : s - 2, 1}};
+    std::vector<Step> steps = {{s < 2 ? Automaton::end : s - 2, 1}};
     if (s == 10 || s == 16) steps = {{s - 2, 0.5}, {s - 3, 0.1}, {s - 4, 0.4}};
-    if (s == 5) steps = {{3, 0.25}, {2, 0.25}, {end, 0.5}};
+    if (s == 5) steps = {{3, 0.25}, {2, 0.25}, {Automaton::end, 0.5}};
     if (s == 13) steps = {{11, 0.25}, {8, 0.75}};
     automaton.states.push_back({s == 7 ? 2 : s % 2, 0, steps});
   }
@@ -136,7 +135,7 @@ TEST(WordPosterior, EqualsEnumerationOfLongerLines) {
 TEST(WordPosterior, EqualsEnumerationWhereAllLinesAreAsLong) {
   Automaton automaton = automaton_of(3, 2);
   automaton.classes = {{{0, 1}, {0.75, 0.25, 0.25, 0.75}}, {{1, 2}, {0.5, 1, 0.5, 0}}};
-  automaton.states = {{1, 0, {{end, 1}}}, {0, 0, {{0, 1}}}, {1, 0, {{1, 1}}}, {0, 0, {{1, 1}}}};
+  automaton.states = {{1, 0, {{Automaton::end, 1}}}, {0, 0, {{0, 1}}}, {1, 0, {{1, 1}}}, {0, 0, {{1, 1}}}};
   automaton.first = {{3, 0.5}, {2, 0.5}};
   expect_exact(automaton, 3);
 }
@@ -145,7 +144,7 @@ TEST(WordPosterior, EqualsEnumerationWhereAllLinesAreAsLong) {
 TEST(WordPosterior, OfOneWord) {
   Automaton automaton = automaton_of(2, 1);
   automaton.classes = {{{0, 1}, {0.75, 0.25}}};
-  automaton.states = {{0, 0, {{end, 1}}}};
+  automaton.states = {{0, 0, {{Automaton::end, 1}}}};
   automaton.first = {{0, 1}};
   WordPosterior posterior(automaton);
   for (Context context : contexts) {
@@ -164,7 +163,7 @@ TEST(WordPosterior, HoldsOverAThousandWords) {
   for (int32_t s = 0; s < 2 * length; s++) {
     int32_t chain = s % 2, after = s / 2;
     int32_t word_class = after == 0 ? 2 + chain : after == length - 1 ? chain : 4;
-    automaton.states.push_back({word_class, 0, {{after == 0 ? end : s - 2, 1}}});
+    automaton.states.push_back({word_class, 0, {{after == 0 ? Automaton::end : s - 2, 1}}});
   }
   automaton.first = {{2 * length - 2, 0.6}, {2 * length - 1, 0.4}};
   WordPosterior posterior(automaton);
@@ -208,7 +207,7 @@ TEST(WordPosterior, IsTheSameInAnyCompanyAndOnAnyThread) {
 TEST(WordPosterior, Errors) {
   Automaton automaton = automaton_of(2, 1);  // lines of 1 or 3 words
   automaton.classes = {{{0, 1}, {0.5, 0.5}}};
-  automaton.states = {{0, 0, {{end, 1}}}, {0, 0, {{0, 1}}}, {0, 0, {{1, 1}, {0, 0}}}};
+  automaton.states = {{0, 0, {{Automaton::end, 1}}}, {0, 0, {{0, 1}}}, {0, 0, {{1, 1}, {0, 0}}}};
   automaton.first = {{2, 0.5}, {0, 0.5}};
   WordPosterior posterior(automaton);
   auto error = [&](const Words& observed, const std::vector<int64_t>& scored, Context context) {
@@ -239,7 +238,7 @@ TEST(WordPosterior, Errors) {
 TEST(WordPosterior, RefusesABrokenAutomaton) {
   Automaton good = automaton_of(2, 1);
   good.classes = {{{0, 1}, {0.5, 0.5}}};
-  good.states = {{0, 0, {{end, 1}}}};
+  good.states = {{0, 0, {{Automaton::end, 1}}}};
   good.first = {{0, 1}};
   auto error = [&](auto&& change) {
     Automaton automaton = good;
@@ -253,7 +252,7 @@ TEST(WordPosterior, RefusesABrokenAutomaton) {
             "[word_posterior] a class must have p for 2 words and 1 topics, got 1");
   EXPECT_EQ(error([](Automaton& a) { a.classes[0].words[1] = 2; }),
             "[word_posterior] the words of a class must be below 2, got 2");
-  EXPECT_EQ(error([](Automaton& a) { a.first[0].state = end; }),
+  EXPECT_EQ(error([](Automaton& a) { a.first[0].state = Automaton::end; }),
             "[word_posterior] the state of a first step must be below 1, got -1");
   EXPECT_EQ(error([](Automaton& a) { a.states[0].word_class = 1; }),
             "[word_posterior] the class of a state must be below 1, got 1");

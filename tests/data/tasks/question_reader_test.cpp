@@ -20,16 +20,16 @@ std::string answers(const std::string& text, int64_t start) {
   return R"("answers": [{"text": ")" + text + R"(", "answer_start": )" + std::to_string(start) + "}]";
 }
 
-QuestionData read(const std::string& text, bool for_training = true) {
+QuestionData questions_in(const std::string& text, bool for_training = true) {
   return read_questions({WrittenFile("a.json", text).path()}, for_training);
 }
-std::string error(const std::string& text, bool for_training = true) {
+std::string question_error(const std::string& text, bool for_training = true) {
   WrittenFile file("a.json", text);
   return file.without_folder(message_of([&] { read_questions({file.path()}, for_training); }));
 }
 
 TEST(QuestionReader, ReadsSquad) {
-  QuestionData data = read(squad(
+  QuestionData data = questions_in(squad(
       "The tower is old.",
       qa("1",
          R"("answers": [{"text": "tower", "answer_start": 4}, {"text": "The tower", "answer_start": 0}])") +
@@ -48,31 +48,31 @@ TEST(QuestionReader, ReadsSquad) {
   EXPECT_EQ(data.questions[1].context, first.context);
   EXPECT_FALSE(data.has_impossible);
   EXPECT_EQ(data.misplaced_answers, 0);
-  EXPECT_EQ(read("\xef\xbb\xbf" + squad("a", qa("1", answers("a", 0)))).questions.size(), 1u);
+  EXPECT_EQ(questions_in("\xef\xbb\xbf" + squad("a", qa("1", answers("a", 0)))).questions.size(), 1u);
 }
 
 TEST(QuestionReader, CountsCodePointsWhereTheFileDoes) {
   // Two, three and four bytes, the last one written as a surrogate pair.
-  QuestionData data = read(squad("é€\\ud83d\\ude00 b", qa("1", answers("b", 4))));
+  QuestionData data = questions_in(squad("é€\\ud83d\\ude00 b", qa("1", answers("b", 4))));
   EXPECT_EQ(data.questions[0].answers[0].begin, 2 + 3 + 4 + 1);
   EXPECT_EQ(data.questions[0].answers[0].end, 11);
 }
 
 TEST(QuestionReader, ReadsQuestionsWithoutAnAnswer) {
   QuestionData data =
-      read(squad("a", qa("1", R"("is_impossible": true, "answers": [], "plausible_answers": [])") + "," +
-                          qa("2", "\"is_impossible\": true") + "," +
-                          qa("3", "\"is_impossible\": false, " + answers("a", 0))));
+      questions_in(squad("a", qa("1", R"("is_impossible": true, "answers": [], "plausible_answers": [])") +
+                                  "," + qa("2", "\"is_impossible\": true") + "," +
+                                  qa("3", "\"is_impossible\": false, " + answers("a", 0))));
   EXPECT_TRUE(data.has_impossible);
   EXPECT_TRUE(data.questions[0].answers.empty() && data.questions[1].answers.empty());
   EXPECT_EQ(data.questions[2].answers.size(), 1u);
-  EXPECT_EQ(error(squad("a", qa("1", "\"is_impossible\": true, " + answers("a", 0)))),
+  EXPECT_EQ(question_error(squad("a", qa("1", "\"is_impossible\": true, " + answers("a", 0)))),
             "[questions] a.json, question 1: it is impossible and has answers");
-  EXPECT_FALSE(read(squad("a", qa("1", "\"x\": 1")), false).has_impossible);
+  EXPECT_FALSE(questions_in(squad("a", qa("1", "\"x\": 1")), false).has_impossible);
 }
 
 TEST(QuestionReader, CountsAnswersThatAreNotInPlace) {
-  QuestionData data = read(squad(
+  QuestionData data = questions_in(squad(
       "a b a", qa("1", answers("a", 0)) + "," + qa("2", answers("b", 0)) + "," + qa("3", answers("c", 2)) +
                    "," + qa("4", answers("a", 5)) + "," + qa("5", answers("a", -1)) + "," +
                    qa("6", answers("", 0)) + "," + qa("7", answers("a b a b", 0))));
@@ -84,25 +84,25 @@ TEST(QuestionReader, CountsAnswersThatAreNotInPlace) {
 }
 
 TEST(QuestionReader, NamesWhatIsWrong) {
-  EXPECT_EQ(error("{"), "[questions] a.json must be valid JSON, its byte 2 breaks it");
-  EXPECT_EQ(error("{}"), "[questions] a.json: there must be a key 'data'");
-  EXPECT_EQ(error(R"({"data": [1]})"),
+  EXPECT_EQ(question_error("{"), "[questions] a.json must be valid JSON, its byte 2 breaks it");
+  EXPECT_EQ(question_error("{}"), "[questions] a.json: there must be a key 'data'");
+  EXPECT_EQ(question_error(R"({"data": [1]})"),
             "[questions] a.json: there must be an object with a key 'paragraphs', got something else");
-  EXPECT_EQ(error(R"({"data": {}})"), "[questions] a.json: 'data' must be an array");
-  EXPECT_EQ(error(R"({"data": []})"), "[questions] a.json: there must be at least one question");
-  EXPECT_EQ(error(squad("a", qa("1", "\"x\": 1"))),
+  EXPECT_EQ(question_error(R"({"data": {}})"), "[questions] a.json: 'data' must be an array");
+  EXPECT_EQ(question_error(R"({"data": []})"), "[questions] a.json: there must be at least one question");
+  EXPECT_EQ(question_error(squad("a", qa("1", "\"x\": 1"))),
             "[questions] a.json, question 1: there must be a key 'answers'");
-  EXPECT_EQ(error(squad("a", R"({"id": "1", "question": " ", "answers": []})")),
+  EXPECT_EQ(question_error(squad("a", R"({"id": "1", "question": " ", "answers": []})")),
             "[questions] a.json, question 1: question and context must not be blank");
-  EXPECT_EQ(error(squad(" ", qa("1", answers("a", 0)))),
+  EXPECT_EQ(question_error(squad(" ", qa("1", answers("a", 0)))),
             "[questions] a.json, question 1: question and context must not be blank");
-  EXPECT_EQ(error(squad("a", qa("1", R"("answers": [{"text": "a"}])"))),
+  EXPECT_EQ(question_error(squad("a", qa("1", R"("answers": [{"text": "a"}])"))),
             "[questions] a.json, question 1: an answer must have an integer 'answer_start'");
-  EXPECT_EQ(error(squad("a", qa("1", R"("answers": [{"text": 1, "answer_start": 0}])"))),
+  EXPECT_EQ(question_error(squad("a", qa("1", R"("answers": [{"text": 1, "answer_start": 0}])"))),
             "[questions] a.json, question 1: 'text' must be a text");
-  EXPECT_EQ(error(squad("a", qa("1", answers("a", 0)) + "," + qa("1", answers("a", 0)))),
+  EXPECT_EQ(question_error(squad("a", qa("1", answers("a", 0)) + "," + qa("1", answers("a", 0)))),
             "[questions] a.json, question 1: each must have an id of its own");
-  EXPECT_EQ(error(squad("a\xff", "")).substr(0, 42), "[questions] a.json must be valid JSON, its");
+  EXPECT_EQ(question_error(squad("a\xff", "")).substr(0, 42), "[questions] a.json must be valid JSON, its");
 }
 
 }  // namespace

@@ -10,11 +10,11 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-TaggedData read(std::string_view text, const std::string& name = "a.txt") {
+TaggedData sentences_in(std::string_view text, const std::string& name = "a.txt") {
   return read_tagged({WrittenFile(name, text).path()});
 }
 
-std::string error(std::string_view text, const std::string& name = "a.txt") {
+std::string tagged_error(std::string_view text, const std::string& name = "a.txt") {
   WrittenFile file(name, text);
   return file.without_folder(message_of([&] { read_tagged({file.path()}); }));
 }
@@ -26,7 +26,7 @@ TaggedData tagged(std::string_view tags) {
     if (text.empty() || text.back() == '\n') text += "word ";
     text += c == ' ' ? "\n" : c == '|' ? "\n\n" : std::string(1, c);
   }
-  return read(text);
+  return sentences_in(text);
 }
 
 std::string tags_of(const TaggedData& data) {
@@ -39,7 +39,7 @@ std::string tags_of(const TaggedData& data) {
 }
 
 TEST(TaggedReader, ReadsConllAsItIsPublished) {
-  TaggedData data = read(
+  TaggedData data = sentences_in(
       "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\nBlackburn NNP "
       "I-NP I-PER\n"
       "-DOCSTART- -X- -X- O\n\n\n1996-08-22 CD I-NP O\n");
@@ -49,25 +49,25 @@ TEST(TaggedReader, ReadsConllAsItIsPublished) {
   EXPECT_EQ(data.sentences[2].words, Texts{"1996-08-22"});
   EXPECT_EQ(tags_of(data), "B-ORG O|B-PER I-PER|O");
   EXPECT_EQ(data.scheme, TagScheme::bio);
-  EXPECT_EQ(data.broken_tags, 0);
+  EXPECT_EQ(data.files[0].broken.count, 0);
   EXPECT_EQ(data.sentences[1].place.line, 6);
   EXPECT_EQ(data.sentences[1].place_of(1).line, 7);
 }
 
 TEST(TaggedReader, ReadsWikiannAsItIsPublished) {
-  TaggedData data = read("en:R.H.\tB-ORG\r\nen:Saunders\tI-ORG\r\n\r\nen::\tO\r\nen:a b\tO\n");
+  TaggedData data = sentences_in("en:R.H.\tB-ORG\r\nen:Saunders\tI-ORG\r\n\r\nen::\tO\r\nen:a b\tO\n");
   ASSERT_EQ(data.sentences.size(), 2u);
   EXPECT_EQ(data.sentences[0].words, (Texts{"R.H.", "Saunders"}));
   EXPECT_EQ(data.sentences[1].words, (Texts{":", "a b"}));
   EXPECT_EQ(tags_of(data), "B-ORG I-ORG|O O");
-  EXPECT_EQ(read("zh-min-nan:a\tO\nzh-min-nan:b\tO\n").sentences[0].words, (Texts{"a", "b"}));
-  EXPECT_EQ(read("en:a\tO\nb\tO\n").sentences[0].words, (Texts{"en:a", "b"}));
-  EXPECT_EQ(read("-:a\tO\n").sentences[0].words, Texts{"-:a"});
-  EXPECT_EQ(read(":a\tO\n").sentences[0].words, Texts{":a"});
+  EXPECT_EQ(sentences_in("zh-min-nan:a\tO\nzh-min-nan:b\tO\n").sentences[0].words, (Texts{"a", "b"}));
+  EXPECT_EQ(sentences_in("en:a\tO\nb\tO\n").sentences[0].words, (Texts{"en:a", "b"}));
+  EXPECT_EQ(sentences_in("-:a\tO\n").sentences[0].words, Texts{"-:a"});
+  EXPECT_EQ(sentences_in(":a\tO\n").sentences[0].words, Texts{":a"});
 }
 
 TEST(TaggedReader, ReadsJsonLines) {
-  TaggedData data = read(
+  TaggedData data = sentences_in(
       "{\"tokens\": [\"a\", \"b c\"], \"ner_tags\": [\"B-X\", \"O\"]}\n\n{\"words\": [\"d\"], \"tags\": "
       "[\"O\"]}\n");
   ASSERT_EQ(data.sentences.size(), 2u);
@@ -75,63 +75,79 @@ TEST(TaggedReader, ReadsJsonLines) {
   EXPECT_EQ(tags_of(data), "B-X O|O");
   EXPECT_EQ(data.sentences[1].place_of(0).line, 3);
   EXPECT_EQ(data.sentences[0].place_of(1).line, 1);
-  EXPECT_EQ(error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\"]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\"]}", "a.json"),
             "[tags] a.json, line 1: there must be as many tags as words, got 2 words and 1 tags");
-  EXPECT_EQ(error("{\"tokens\": [\"a\"]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"]}", "a.json"),
             "[tags] a.json, line 1: there must be a key 'tags' or 'ner_tags'");
-  EXPECT_EQ(error("{\"tokens\": [\"a\"], \"tags\": [1]}", "a.json"),
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"], \"tags\": [1]}", "a.json"),
             "[tags] a.json, line 1: 'tags' must be an array of texts");
-  EXPECT_EQ(read("{ O\n} O\n").sentences[0].words, (Texts{"{", "}"}));  // isn't JSON
+  EXPECT_EQ(sentences_in("{ O\n} O\n").sentences[0].words, (Texts{"{", "}"}));  // isn't JSON
 }
 
 TEST(TaggedReader, NamesTheLineOfAWordWithoutATag) {
-  EXPECT_EQ(error("a O\nb\n"), "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
-  EXPECT_EQ(error("a X Y O\n\nb X Y\n"),
-            "[tags] a.txt, line 3: each line must have as many columns as line 1, 4, got 3: 'b X Y'");
-  EXPECT_EQ(error("a\tO\nb\t\n"),
+  EXPECT_EQ(tagged_error("a O\nb\n"),
             "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
-  EXPECT_EQ(error("\tO\n"), "[tags] a.txt, line 1: a line must begin with a word, got '\\x09O'");
-  EXPECT_EQ(error("-DOCSTART- O\n\n"), "[tags] a.txt: there must be at least one sentence");
-  EXPECT_EQ(error("a O\n\xff O\n"), "[tags] a.txt, line 2: a text must be UTF-8, byte 1 of this line isn't");
+  EXPECT_EQ(tagged_error("a X Y O\n\nb X Y\n"),
+            "[tags] a.txt, line 3: each line must have as many columns as line 1, 4, got 3: 'b X Y'");
+  EXPECT_EQ(tagged_error("a\tO\nb\t\n"),
+            "[tags] a.txt, line 2: a line must be a word and its tag, or blank, got 'b'");
+  EXPECT_EQ(tagged_error("\tO\n"), "[tags] a.txt, line 1: a line must begin with a word, got '\\x09O'");
+  EXPECT_EQ(tagged_error("-DOCSTART- O\n\n"), "[tags] a.txt: there must be at least one sentence");
+  EXPECT_EQ(tagged_error("a O\n\xff O\n"),
+            "[tags] a.txt, line 2: a text must be UTF-8, byte 1 of this line isn't");
 }
 
-TEST(TaggedReader, RecognizesSchemes) {
-  EXPECT_EQ(tagged("B-X I-X O B-X").scheme, TagScheme::bio);
-  EXPECT_EQ(tagged("I-X I-X O I-X B-X").scheme, TagScheme::iob1);
-  EXPECT_EQ(tagged("O I-X|I-X I-Y").scheme, TagScheme::iob1);
-  EXPECT_EQ(tagged("B-X I-X|B-X|O I-X").scheme, TagScheme::bio);  // with one that is broken
-  EXPECT_EQ(tagged("B-X|O I-X").scheme, TagScheme::bio);
-  EXPECT_EQ(tagged("B-X E-X O").scheme, TagScheme::bioes);
-  EXPECT_EQ(tagged("O|S-X").scheme, TagScheme::bioes);
-  EXPECT_EQ(tagged("NN VB|O").scheme, TagScheme::none);
-  EXPECT_EQ(tagged("O O").scheme, TagScheme::none);
-  // Several files have one scheme.
-  WrittenFile first("a", "w I-X\nw B-X\nw O\nw I-X\n"), second("b", "w B-X\n");
-  EXPECT_EQ(read_tagged({first.path(), second.path()}).scheme, TagScheme::iob1);
+TaggedData read_both(std::string_view first, std::string_view second) {
+  WrittenFile a("a.txt", first), b("b.txt", second);
+  return read_tagged({a.path(), b.path()});
 }
 
 TEST(TaggedReader, MakesBioOfIob1) {
-  EXPECT_EQ(tags_of(tagged("I-X I-X B-X I-X I-Y O I-X|I-X")), "B-X I-X B-X I-X B-Y O B-X|B-X");
+  TaggedData data = tagged("I-X I-X B-X I-X I-Y O I-X|I-X");
+  EXPECT_EQ(tags_of(data), "B-X I-X B-X I-X B-Y O B-X|B-X");
+  EXPECT_EQ(data.files[0].scheme, TagScheme::iob1);
+  EXPECT_EQ(data.scheme, TagScheme::bio);
   EXPECT_EQ(tags_of(tagged("B-X E-X S-Y")), "B-X E-X S-Y");
 }
 
-TEST(TaggedReader, CountsTagsThatBreakTheirScheme) {
-  auto broken = [](std::string_view tags, TagScheme scheme) {
-    TaggedData data = tagged(tags);
-    EXPECT_EQ(data.scheme, scheme) << tags;
-    return data.broken_tags;
-  };
-  EXPECT_EQ(broken("B-X I-X O B-Y B-Y I-Y", TagScheme::bio), 0);
-  EXPECT_EQ(broken("B-X O I-X I-X|B-Y I-X|B-X", TagScheme::bio), 2);
-  EXPECT_EQ(broken("B-X Y", TagScheme::bio), 1);
-  EXPECT_EQ(broken("I-X B-X O I-X", TagScheme::iob1), 0);
-  EXPECT_EQ(broken("I-X O B-X I-X|I-Y|I-Y B-X", TagScheme::iob1), 2);
-  EXPECT_EQ(broken("B-X I-X E-X S-Y B-Z E-Z", TagScheme::bioes), 0);
-  EXPECT_EQ(broken("B-X O E-X|S-X I-X|B-X", TagScheme::bioes), 4);
-  EXPECT_EQ(broken("NN I", TagScheme::none), 0);
-  TaggedData data = tagged("B-X|O I-X|O I-X|B-X|B-X");
-  EXPECT_EQ(data.first_broken.line, 4);
-  EXPECT_EQ(tags_of(data), "B-X|O I-X|O I-X|B-X|B-X");  // as they were
+TEST(TaggedReader, FilesOfDifferentSchemesGetOne) {
+  TaggedData data = read_both("w B-X\nw E-X\n\nw S-Y\n", "w B-X\nw I-X\nw O\nw B-X\n");
+  EXPECT_EQ(tags_of(data), "B-X I-X|B-Y|B-X I-X O B-X");
+  EXPECT_EQ(data.scheme, TagScheme::bio);
+  ASSERT_EQ(data.files.size(), 2u);
+  EXPECT_EQ(data.files[0].scheme, TagScheme::bioes);
+  EXPECT_EQ(data.files[1].scheme, TagScheme::bio);
+  EXPECT_EQ(data.files[0].sentences, 2);
+  EXPECT_EQ(data.files[1].sentences, 1);
+  EXPECT_TRUE(data.files[1].path.ends_with("b.txt"));
+  // Each by itself: together most entities of these would begin with I-.
+  EXPECT_EQ(tags_of(read_both("w I-X\nw O\nw I-X\nw B-X\n", "w B-X\n")), "B-X O B-X B-X|B-X");
+  EXPECT_EQ(tags_of(read_both("w I-X\nw I-X\n", "w S-X\nw S-X\n")), "B-X I-X|B-X B-X");
+  data = read_both("w O\n", "w B-X\nw E-X\n");  // a file without entities fits any
+  EXPECT_EQ(tags_of(data), "O|B-X E-X");
+  EXPECT_EQ(data.scheme, TagScheme::bioes);
+  data = read_both("w NN\n", "w B-X\nw B-Y\nw O\nw I-X\n");
+  EXPECT_EQ(tags_of(data), "NN|B-X B-Y O I-X");  // as they were
+}
+
+TEST(TaggedReader, CountsBrokenTagsOfEachFile) {
+  TaggedData data = read_both("w B-X\nw O\nw E-X\n", "w B-Y\n\nw B-X\nw O\nw I-X\n");
+  EXPECT_EQ(data.files[0].broken.count, 2);
+  EXPECT_EQ(data.files[0].broken.first.line, 1);
+  EXPECT_EQ(data.files[1].broken.count, 1);
+  EXPECT_EQ(data.files[1].broken.first.line, 5);
+  EXPECT_EQ(tags_of(data), "B-X O B-X|B-Y|B-X O I-X");
+}
+
+TEST(TaggedReader, ConvertsWhatWasRead) {
+  TaggedData data = tagged("B-X I-X O B-Y|O");
+  convert_tags(data, TagScheme::bioes);
+  EXPECT_EQ(tags_of(data), "B-X E-X O S-Y|O");
+  EXPECT_EQ(data.scheme, TagScheme::bioes);
+  EXPECT_EQ(data.files[0].scheme, TagScheme::bio);  // that it came in
+  data = tagged("NN O");
+  convert_tags(data, TagScheme::bioes);
+  EXPECT_EQ(data.scheme, TagScheme::none);
 }
 
 }  // namespace

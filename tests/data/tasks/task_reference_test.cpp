@@ -62,7 +62,7 @@ TEST_F(TaskReference, SentencesOfWikiann) {
     Checksum checksum;
     TaggedData data = read_tagged({data_ + "/ner/" + name});
     EXPECT_EQ(data.scheme, TagScheme::bio);
-    EXPECT_EQ(data.broken_tags, 0);
+    EXPECT_EQ(data.files[0].broken.count, 0);
     for (const TaggedSentence& sentence : data.sentences) {
       for (size_t w = 0; w < sentence.words.size(); ++w)
         checksum.add("{}\t{}\n", sentence.words[w], sentence.tags[w]);

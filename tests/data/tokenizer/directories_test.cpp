@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-const Json& reference() {
+const Json& directory_reference() {
   static const Json json = [] {
     std::ifstream file(BERTIE_SOURCE_DIR "/tests/data/tokenizer/reference/directories.json");
     return Json::parse(file);
@@ -32,7 +32,7 @@ void expect_results(const Json& expected, const std::string& folder, const std::
   PretrainedTokenizer read = load_tokenizer(folder);
   const Json& limit = expected["max_length"];
   EXPECT_EQ(read.model_max_length.has_value(), limit.is_number()) << name;
-  const Json& texts = reference()["texts"];
+  const Json& texts = directory_reference()["texts"];
   for (size_t i = 0; i < texts.size(); ++i) {
     std::string text = texts[i].get<std::string>(), place = name + ": " + text;
     Encoding encoding;
@@ -49,7 +49,7 @@ void expect_results(const Json& expected, const std::string& folder, const std::
 }
 
 TEST(TokenizerDirectories, TokensAreThoseOfTransformers) {
-  for (const Json& each : reference()["cases"]) {
+  for (const Json& each : directory_reference()["cases"]) {
     TemporaryFolder folder;
     write_files(folder.path(), each["files"]);
     expect_results(each, folder.path(), each["name"].get<std::string>());
@@ -59,7 +59,7 @@ TEST(TokenizerDirectories, TokensAreThoseOfTransformers) {
 // vocab.txt and the tokenizer.json that transformers saves of it are one tokenizer.
 TEST(TokenizerDirectories, WhatTransformersSavesIsTheSame) {
   int saved = 0;
-  for (const Json& each : reference()["cases"]) {
+  for (const Json& each : directory_reference()["cases"]) {
     if (each["saved"].empty()) continue;
     ++saved;
     TemporaryFolder folder;
@@ -71,7 +71,7 @@ TEST(TokenizerDirectories, WhatTransformersSavesIsTheSame) {
 
 // What is written reads as the same tokenizer: vocab.txt and the added tokens in tokenizer_config.json.
 TEST(TokenizerDirectories, WhatIsWrittenIsTheSame) {
-  for (const Json& each : reference()["cases"]) {
+  for (const Json& each : directory_reference()["cases"]) {
     TemporaryFolder folder, again;
     write_files(folder.path(), each["files"]);
     PretrainedTokenizer read = load_tokenizer(folder.path());
@@ -84,7 +84,8 @@ TEST(TokenizerDirectories, WhatIsWrittenIsTheSame) {
 }
 
 TEST(TokenizerDirectories, CharactersOfWordsAreThoseOfTokenizers) {
-  std::vector<uint32_t> found, expected = reference()["word_characters"].get<std::vector<uint32_t>>();
+  std::vector<uint32_t> found,
+      expected = directory_reference()["word_characters"].get<std::vector<uint32_t>>();
   for (uint32_t c = 0; c < 0x110000; ++c) {
     if (!is_word_character(c)) continue;
     if (!found.empty() && found.back() == c - 1)

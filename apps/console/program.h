@@ -1,0 +1,37 @@
+// What all programs share: exit status, Ctrl-C, messages. Their options are in apps/console/options.h, the
+// progress line in apps/console/progress.h. Results go to standard output, everything else to standard error.
+#pragma once
+#include <fmt/core.h>
+
+#include <functional>
+#include <string>
+
+#include "apps/console/signals.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace bertie {
+
+// Parses the options of `app`, runs `body` and returns the exit status: 0; 1 after an Error, whose message is
+// printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/console/signals.h). Ends by SIGPIPE
+// where nobody reads standard output any more. `--threads N` and `--version` are added to every program.
+int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
+
+// On standard error, where text may get lost (closed, a full disk): the work goes on.
+void write_now(const std::string& text);
+void print_message(const std::string& text);  // a line
+// A line on standard output; throws when it can't be written.
+void print_result(const std::string& text);
+
+template <class... Arguments>
+void message(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  print_message(fmt::format(format, std::forward<Arguments>(arguments)...));
+}
+template <class... Arguments>
+void result(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  print_result(fmt::format(format, std::forward<Arguments>(arguments)...));
+}
+
+}  // namespace bertie

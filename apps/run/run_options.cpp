@@ -1,0 +1,81 @@
+#include "apps/run/run_options.h"
+
+#include <fmt/format.h>
+
+#include "apps/console/options.h"
+#include "apps/run/model_folder.h"
+#include "bertie/autograd/error.h"
+#include "bertie/nn/checkpoint.h"
+
+namespace bertie {
+
+std::string resuming_command(int argc, char** argv) {
+  std::string command;
+  for (int i = 0; i < argc; ++i)
+    if (std::string word = argv[i]; word != "--overwrite" && word != "--resume")
+      command += shell_word(word) + " ";
+  return command + "--resume";
+}
+
+void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
+  constexpr int64_t many = int64_t{1} << 40;
+  app.add_option("--output", o.output, "Model directory to write")
+      ->check(check_folder_name)
+      ->capture_default_str();
+  app.add_option("--evaluate-steps", o.evaluate_steps,
+                 "Steps between evaluations on the held-out text (default: " + evaluations + ")")
+      ->transform(integer_in(1, many));
+  app.add_option("--checkpoint-steps", o.checkpoint_steps, "Steps between checkpoints; 0: by time alone")
+      ->transform(integer_in(0, many))
+      ->capture_default_str();
+  app.add_option("--checkpoint-minutes", o.checkpoint_minutes,
+                 "Minutes between checkpoints; 0: by steps alone")
+      ->check(number_in(0, 1e6))
+      ->capture_default_str();
+  auto* resume = app.add_flag("--resume", o.resume,
+                              "Continue from the newest checkpoint in OUTPUT/checkpoints, if there is one");
+  app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
+      ->excludes(resume);
+  app.add_flag("--tensorboard", o.tensorboard, "Write event files for TensorBoard to OUTPUT/tensorboard");
+}
+
+void declare_update_options(CLI::App& app, RunOptions& o, const UpdateHelp& help) {
+  app.add_option(
+         "--learning-rate", o.learning_rate,
+         fmt::format("Largest learning rate; it falls to zero at the end (default: {})", help.default_rate))
+      ->check(number_in(0, 1e3));
+  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm; 0: Adam")
+      ->check(number_in(0, 1e3))
+      ->capture_default_str();
+  app.add_option("--max-gradient-norm", o.max_gradient_norm,
+                 "Larger gradients are scaled down to it; 0: never")
+      ->check(number_in(0, 1e9))
+      ->capture_default_str();
+  app.add_option("--dropout", o.dropout,
+                 fmt::format("Of {} (default: {})", help.dropped, help.default_dropout))
+      ->check(number_in(0, 0.999));
+  app.add_option("--seed", o.seed, fmt::format("Seed of {}", help.seeded))
+      ->transform(integer_in(0, int64_t{1} << 62))
+      ->capture_default_str();
+}
+
+std::string checkpoints_of(const RunOptions& options) { return options.output + "/" + checkpoint_folder; }
+
+bool resumes(const RunOptions& options) {
+  return options.resume && (Checkpoints::any_in(checkpoints_of(options)) || is_finished(options.output));
+}
+
+std::optional<std::string> settings_to_resume(const RunOptions& options) {
+  if (!options.resume) return {};
+  std::optional<std::string> newest = Checkpoints::newest_configuration(checkpoints_of(options));
+  return newest ? newest : finished_settings(options.output);
+}
+
+void check_checkpoints(const RunOptions& options) {
+  if (options.resume || options.overwrite) return;
+  BERTIE_CHECK(!Checkpoints::any_in(checkpoints_of(options)), "output",
+               "{} has checkpoints of a run: --resume continues it, --overwrite replaces it",
+               checkpoints_of(options));
+}
+
+}  // namespace bertie

@@ -1,0 +1,47 @@
+// What the programs that train can be asked for, whatever they train.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace bertie {
+
+struct RunOptions {
+  std::string output = "bertie-model";
+  bool overwrite = false, resume = false, tensorboard = false;
+  std::optional<int64_t> evaluate_steps;
+  int64_t checkpoint_steps = 0;
+  double checkpoint_minutes = 10;
+  std::string command;  // that continues the run, for people
+
+  std::optional<double> learning_rate, dropout;  // none: the program's defaults
+  double weight_decay = 0.01, max_gradient_norm = 1;
+  int64_t seed = 1;
+};
+
+// "--output" and what follows; `evaluations`: when they are made by default.
+void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
+
+// How the weights are changed: "--learning-rate", "--weight-decay", "--max-gradient-norm", "--dropout",
+// "--seed".
+struct UpdateHelp {  // what --help says where programs differ
+  std::string default_rate, dropped, default_dropout, seeded;
+};
+void declare_update_options(CLI::App& app, RunOptions& options, const UpdateHelp& help);
+
+// The command line without --overwrite, with --resume.
+std::string resuming_command(int argc, char** argv);
+
+std::string checkpoints_of(const RunOptions& options);  // their folder
+// A run that has a checkpoint, or is finished.
+bool resumes(const RunOptions& options);
+// The settings of the run that is to be resumed, from its newest checkpoint, or from its finished model.
+std::optional<std::string> settings_to_resume(const RunOptions& options);
+// Before anything is read: the checkpoints of another run are only replaced where that was asked for.
+void check_checkpoints(const RunOptions& options);
+
+}  // namespace bertie
