@@ -78,6 +78,11 @@ void PartGradients::add(const Sum& sum) {
   collect_in(0);
 }
 
+void PartGradients::complete(std::vector<bool> holds) {
+  holds_[0] = std::move(holds);
+  collect_in(0);
+}
+
 Array PartGradients::view(int64_t place, size_t segment) const {
   const ParameterBlock::Segment& of = parameters_.segments()[segment];
   return blocks_[place].flat(of.begin, {of.end - of.begin});

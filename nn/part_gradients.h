@@ -37,6 +37,8 @@ class PartGradients {
   std::vector<Sum> sums() const;
   // The next sum from the left, in the place of its parts.
   void add(const Sum& sum);
+  // Somebody else has put the sum of all parts into parameters.gradients(); `holds` is as in Sum.
+  void complete(std::vector<bool> holds);
 
  private:
   using Place = PartSums::Place;

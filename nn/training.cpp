@@ -4,8 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <optional>
 
-#include "bertie/nn/part_gradients.h"
+#include "bertie/nn/gradient_exchange.h"
 
 namespace bertie {
 namespace {
@@ -22,24 +23,88 @@ std::string data_of(const Objective& objective, int64_t begin, int64_t end) {
   return data.empty() ? "" : " (" + data.str().substr(2) + ")";
 }
 
-// Computes the parts and adds their gradients up. Returns the sum of their losses, added up in the same
-// order.
-double backward_step(Objective& objective, int64_t step, int64_t parts, PartGradients& gradients,
-                     const BackwardHooks& hooks) {
+// The processes of a run, or this one alone.
+class Team {
+ public:
+  Team(Processes* processes, ParameterBlock& parameters) {
+    if (!processes || processes->count() == 1) return;
+    processes_ = processes;
+    exchange_.emplace(*processes, parameters);
+  }
+
+  // Computes this process's parts. Afterwards the sum of all parts' gradients is there. Returns the parts' losses.
+  std::vector<double> backward_step(Objective& objective, int64_t parts, PartGradients& gradients,
+                                    const BackwardHooks& hooks);
+  // What the first one says.
+  double of_first(double mine) {
+    if (processes_) {
+      std::vector<int64_t> sizes(processes_->count(), 0);
+      sizes[0] = sizeof(double);
+      processes_->gather(std::as_writable_bytes(std::span(&mine, 1)), sizes);
+    }
+    return mine;
+  }
+  bool of_first(bool mine) { return of_first(mine ? 1.0 : 0.0) != 0; }
+  // Whether all say so.
+  bool of_all(bool mine) {
+    if (!processes_) return mine;
+    std::vector<char> said(processes_->count(), mine ? 1 : 0);
+    processes_->gather(std::as_writable_bytes(std::span(said)), std::vector<int64_t>(said.size(), 1));
+    return std::count(said.begin(), said.end(), 0) == 0;
+  }
+  void let_first(const std::function<void()>& work) { processes_ ? processes_->let_first(work) : work(); }
+  // What throws in one throws in all.
+  void check_together(const std::function<void()>& check) const {
+    try {
+      check();
+    } catch (const Error& error) {
+      if (processes_) throw SharedError(error.what());
+      throw;
+    }
+  }
+
+ private:
+  Processes* processes_ = nullptr;
+  std::optional<GradientExchange> exchange_;
+};
+
+std::vector<double> Team::backward_step(Objective& objective, int64_t parts, PartGradients& gradients,
+                                        const BackwardHooks& hooks) {
   PartTree tree(parts);
-  PartSums order(tree);
-  std::vector<double> sums(static_cast<size_t>(places_for(parts)));
+  std::vector<PartRange> owned = parts_of_processes(parts, processes_ ? processes_->count() : 1);
+  PartRange own = owned[processes_ ? processes_->rank() : 0];
+  std::vector<double> losses(static_cast<size_t>(parts));
   gradients.begin(tree);
-  for (int64_t part = 0; part < parts; ++part) {
+  if (exchange_) exchange_->begin(tree, gradients);
+  for (int64_t part = own.begin; part < own.end; ++part) {
     Tensor loss = objective.loss(part);
-    double value = loss ? loss.item() : 0;
-    BERTIE_CHECK(std::isfinite(value), "train", "the loss of step {}{} is {}{}: {}", step,
-                 parts > 1 ? fmt::format(", part {} of {},", part + 1, parts) : "",
-                 without_sign_of_nan(value), data_of(objective, part, part + 1), advice);
+    losses[part] = loss ? loss.item() : 0;
+    if (!exchange_ && !std::isfinite(losses[part])) return losses;
+    BackwardHooks sending = hooks;
+    if (exchange_ && part + 1 == own.end)
+      sending.on_final_gradient = [&](const Tensor& parameter) {
+        exchange_->is_final(parameter);
+        if (hooks.on_final_gradient) hooks.on_final_gradient(parameter);
+      };
+    gradients.add(part, loss, sending);
+  }
+  if (exchange_) {
+    gradients.complete(exchange_->finish());
+    std::vector<int64_t> sizes;
+    for (const PartRange& range : owned) sizes.push_back(range.size() * static_cast<int64_t>(sizeof(double)));
+    processes_->gather(std::as_writable_bytes(std::span(losses)), sizes);
+  }
+  return losses;
+}
+
+// In the order in which gradients are added up.
+double sum_of(const std::vector<double>& losses) {
+  PartSums order{PartTree(std::ssize(losses))};
+  std::vector<double> sums(losses.size());
+  for (int64_t part = 0; part < std::ssize(losses); ++part) {
     PartSums::Place to = order.next(part);
-    sums[to.place] = to.adds ? sums[to.place] + value : value;
+    sums[to.place] = to.adds ? sums[to.place] + losses[part] : losses[part];
     for (int64_t place = to.place; place > to.place - to.merges; --place) sums[place - 1] += sums[place];
-    gradients.add(part, loss, hooks);
   }
   return sums[0];
 }
@@ -72,6 +137,7 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
                "train", "a run must be of either steps or seconds, got {} and {}", options.steps,
                options.seconds);
   PartGradients gradients(parameters);
+  Team team(options.processes, parameters);
   bool timed = options.seconds > 0;
   double clock_at_start = options.clock();
   auto elapsed = [&] { return options.start.seconds + (options.clock() - clock_at_start); };
@@ -79,36 +145,47 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
   int64_t step = options.start.steps;
   Checkpoints* checkpoints = options.checkpoints;
   int64_t tried = -1;  // to save this step, perhaps in vain
-  auto save = [&] {
+  auto save_where_due = [&](bool due) {
+    if (!team.of_first(due)) return;
     tried = step;
-    // A square that overflowed in the optimizer shows here only.
-    BERTIE_CHECK(std::isfinite(parameters.value_norm()), "train",
-                 "the weights aren't finite after step {}: {}", step - 1, advice);
-    checkpoints->save(parameters, optimizer, objective, {step, elapsed()});
+    team.let_first([&] {
+      // A square that overflowed in the optimizer shows here only.
+      BERTIE_CHECK(std::isfinite(parameters.value_norm()), "train",
+                   "the weights aren't finite after step {}: {}", step - 1, advice);
+      checkpoints->save(parameters, optimizer, objective, {step, elapsed()});
+    });
   };
   bool goes_on = true;
   while (goes_on) {
     double begin = elapsed();
+    if (timed) begin = team.of_first(begin);
     if (timed ? begin >= options.seconds || begin + recent.longest() > options.seconds
               : step >= options.steps)
       break;
     int64_t parts = objective.begin_step(step);
     BERTIE_CHECK(parts >= 1, "train", "a step must have a part, step {} has {}", step, parts);
-    double loss = backward_step(objective, step, parts, gradients, hooks);
-    double norm = parameters.gradient_norm();
-    BERTIE_CHECK(std::isfinite(norm), "train", "the gradient of step {} is {}{}: {}", step,
-                 without_sign_of_nan(norm), data_of(objective, 0, parts), advice);
+    std::vector<double> losses = team.backward_step(objective, parts, gradients, hooks);
+    double norm = 0;
+    team.check_together([&] {
+      for (int64_t part = 0; part < parts; ++part)
+        BERTIE_CHECK(std::isfinite(losses[part]), "train", "the loss of step {}{} is {}{}: {}", step,
+                     parts > 1 ? fmt::format(", part {} of {},", part + 1, parts) : "",
+                     without_sign_of_nan(losses[part]), data_of(objective, part, part + 1), advice);
+      norm = parameters.gradient_norm();
+      BERTIE_CHECK(std::isfinite(norm), "train", "the gradient of step {} is {}{}: {}", step,
+                   without_sign_of_nan(norm), data_of(objective, 0, parts), advice);
+    });
     double scale = options.max_gradient_norm > 0 ? clip_factor(norm, options.max_gradient_norm) : 1;
-    double rate = timed ? options.schedule.rate(begin, elapsed(), options.seconds)
+    double rate = timed ? options.schedule.rate(begin, team.of_first(elapsed()), options.seconds)
                         : options.schedule.rate(step, step + 1, options.steps);
     optimizer.step(rate, scale);
-    double end = elapsed();
+    double end = team.of_first(elapsed());
     recent.add(end - begin);
-    goes_on = after_step({step, loss, rate, norm, parts, end});
+    goes_on = team.of_all(after_step({step, sum_of(losses), rate, norm, parts, end}));
     ++step;
-    if (checkpoints && checkpoints->due({step, elapsed()})) save();
+    save_where_due(checkpoints && checkpoints->due({step, elapsed()}));
   }
-  if (checkpoints && checkpoints->saved_steps() != step && tried != step) save();
+  save_where_due(checkpoints && checkpoints->saved_steps() != step && tried != step);
   return step;
 }
 

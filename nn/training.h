@@ -6,6 +6,7 @@
 #include "bertie/nn/checkpoint.h"
 #include "bertie/nn/objective.h"
 #include "bertie/nn/optimizer.h"
+#include "bertie/nn/processes.h"
 #include "bertie/nn/schedule.h"
 
 namespace bertie {
@@ -27,6 +28,11 @@ struct TrainingOptions {
   Checkpoints* checkpoints = nullptr;
   TrainingPosition start = {};  // of a run that is resumed: what Checkpoints::restore() returned
   std::function<double()> clock = monotonic_seconds;
+
+  // Those that share the work: each computes some of a step's parts. All of them run train(), with the same
+  // options but for the checkpoints, which the first one alone has, and with objectives that say the same of each
+  // step. The first one's clock counts. nullptr: this one alone.
+  Processes* processes = nullptr;
 };
 
 struct StepReport {
@@ -43,8 +49,11 @@ struct StepReport {
 // by returning false. `hooks` watch the backward passes. Returns the number of steps done, those before a
 // resume included.
 //
+// Several processes come to the same bits as one: which of them computes a part makes no difference. after_step is
+// called by each, and ends the run of all where it returns false for one.
+//
 // Throws, naming the step, its part and data, when a loss or a gradient isn't finite: the weights are those
-// of the step before, and nothing is saved.
+// of the step before, and nothing is saved. A SharedError, where there are several processes.
 int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOptions& options,
               Objective& objective, const std::function<bool(const StepReport&)>& after_step,
               const BackwardHooks& hooks = {});
