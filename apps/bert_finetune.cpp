@@ -82,7 +82,8 @@ class Finetuning {
   Pretrained<typename Task::Model> load(const Options& o) const;
 
  private:
-  std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config) const;
+  std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config,
+                          int64_t parts) const;
 
   const Options& o_;
   const FactTable& given_;
@@ -107,12 +108,13 @@ Pretrained<typename Task::Model> Finetuning<Task>::load(const Options& o) const 
 
 template <class Task>
 std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOptions& training,
-                                          const BertConfig& config) const {
+                                          const BertConfig& config, int64_t parts) const {
   return Record{{"task", static_cast<int>(o.task)},
                 {"training_data", task_.training().hash()},
                 {"dev_data", task_.dev().hash()},
                 {"steps", training.steps},
                 {"batch_size", o.batch_size},
+                {"parts", parts},
                 {"learning_rate", training.schedule.peak},
                 {"warmup", training.schedule.warmup},
                 {"weight_decay", o.weight_decay},
@@ -148,7 +150,8 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
-  TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed)});
+  int64_t parts = o.parts ? *o.parts : parts_in_checkpoint(o).value_or(1);
+  TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed), parts});
   TrainingOptions training;
   training.steps = o.epochs * objective.steps_per_epoch();
   training.schedule = {o.learning_rate.value_or(finetuning_rate(config)), o.warmup, Schedule::Decay::linear};
@@ -192,7 +195,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
       .objective = objective,
       .training = training,
       .sgemm_gflops = measure_sgemm_gflops(),
-      .settings = settings_of(o, training, config),
+      .settings = settings_of(o, training, config, parts),
       .facts = {.title = title(variant.name),
                 .tables = {model_facts(config, all_parameters),
                            training_facts(training, "Sequences per step", o.batch_size), given_}},

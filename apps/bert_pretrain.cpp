@@ -56,7 +56,7 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
 
 // What a resumed run must have in common with the one that it continues.
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        int64_t batch_tokens, int64_t part_tokens, const PretrainingText& text) {
+                        int64_t batch_tokens, int64_t parts, const PretrainingText& text) {
   return Record{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
                 {"mask_probability", o.mask_probability},
                 {"whole_words", o.whole_words},
@@ -68,7 +68,7 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                 {"steps", options.steps},
                 {"seconds", options.seconds},
                 {"batch_tokens", batch_tokens},
-                {"part_tokens", part_tokens},
+                {"parts", parts},
                 {"learning_rate", options.schedule.peak},
                 {"warmup", options.schedule.warmup},
                 {"decay", static_cast<int>(options.schedule.decay)},
@@ -134,9 +134,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
 
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
-  PretrainMemory memory =
-      plan_memory(o, config, text, options.steps, batch_tokens,
-                  resumes(o) ? Checkpoints::newest_configuration(checkpoints_of(o)).value_or("") : "");
+  PretrainMemory memory = plan_memory(o, config, text, options.steps, batch_tokens);
   ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
@@ -149,10 +147,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
-  PretrainingObjective::Options objective_options;
-  objective_options.seed = static_cast<uint64_t>(o.seed);
-  if (memory.part_tokens > 0) objective_options.max_part_tokens = memory.part_tokens;
-  PretrainingObjective objective(model, training, objective_options);
+  PretrainingObjective objective(model, training, {static_cast<uint64_t>(o.seed), memory.parts});
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
                               text.is_language, memory.evaluation_tokens);
   run_training({
@@ -163,7 +158,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .objective = objective,
       .training = options,
       .sgemm_gflops = sgemm_gflops,
-      .settings = settings_of(o, options, config, batch_tokens, memory.part_tokens, text),
+      .settings = settings_of(o, options, config, batch_tokens, memory.parts, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters.size()),

@@ -36,7 +36,7 @@ struct PretrainOptions : RunOptions {
   // The length of the run: one of these, or the preset's number of steps.
   std::optional<int64_t> steps, epochs, tokens;
   std::optional<double> seconds;
-  std::optional<int64_t> batch_tokens, part_tokens, memory_limit, warmup;
+  std::optional<int64_t> batch_tokens, memory_limit, warmup;
   std::optional<double> learning_rate;
   Schedule::Decay decay = Schedule::Decay::linear;
   double weight_decay = 0.01, max_gradient_norm = 1;

@@ -11,6 +11,8 @@
 namespace bertie {
 namespace {
 
+constexpr int64_t most_parts = 65'536;
+
 class WatchedRun {
  public:
   explicit WatchedRun(const TrainingRun& run);
@@ -188,6 +190,12 @@ std::string resuming_command(int argc, char** argv) {
 
 void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
   constexpr int64_t many = int64_t{1} << 40;
+  app.add_option(
+         "--parts", o.parts,
+         "Parts of a step's batch, computed one after the other for less memory; their gradients are "
+         "added up in an order that depends on this number alone (default: 1, or what the resumed run "
+         "has)")
+      ->transform(integer_in(1, most_parts));
   app.add_option("--output", o.output, "Model directory to write")
       ->check(check_folder_name)
       ->capture_default_str();
@@ -212,6 +220,16 @@ std::string checkpoints_of(const RunOptions& options) { return options.output + 
 
 bool resumes(const RunOptions& options) {
   return options.resume && Checkpoints::any_in(checkpoints_of(options));
+}
+
+std::optional<int64_t> parts_in_checkpoint(const RunOptions& options) {
+  if (!resumes(options)) return {};
+  std::string settings = Checkpoints::newest_configuration(checkpoints_of(options)).value_or("");
+  Record record = Record::parse(settings, nullptr, false);
+  if (!record.is_object() || !record.contains("parts") || !record["parts"].is_number_integer()) return {};
+  int64_t parts = record["parts"];
+  if (parts < 1 || parts > most_parts) return {};  // a damaged file, which is told of when it is read
+  return parts;
 }
 
 void check_checkpoints(const RunOptions& options) {

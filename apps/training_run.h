@@ -16,19 +16,22 @@ namespace bertie {
 struct RunOptions {
   std::string output = "bertie-model";
   bool overwrite = false, resume = false, tensorboard = false;
+  std::optional<int64_t> parts;  // that each step's batch is cut into
   std::optional<int64_t> evaluate_steps;
   int64_t checkpoint_steps = 0;
   double checkpoint_minutes = 10;
   std::string command;  // that continues the run, for people
 };
 
-// "--output" and what follows; `evaluations`: when they are made by default.
+// "--parts", "--output" and what follows; `evaluations`: when they are made by default.
 void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
 // The command line without --overwrite, with --resume.
 std::string resuming_command(int argc, char** argv);
 
 std::string checkpoints_of(const RunOptions& options);  // their folder
 bool resumes(const RunOptions& options);                // a run that has a checkpoint
+// The parts of the run that is resumed; none where there is none, or it doesn't tell.
+std::optional<int64_t> parts_in_checkpoint(const RunOptions& options);
 // Before anything is read: the checkpoints of another run are only replaced where that was asked for.
 void check_checkpoints(const RunOptions& options);
 

@@ -64,6 +64,17 @@ wait $!
 bash -c "$(sed -n 's/^To continue: //p' err)" >out 2>err </dev/null || wrong "the printed command should continue"
 cmp --silent stopped/model.safetensors whole/model.safetensors || wrong "the stopped run should be the undisturbed one"
 
+# --- in parts, more than an epoch's last batch has sequences; the number is the checkpoint's where none is given
+expect 0 "${classify[@]}" --parts 20 --output parts
+"${classify[@]}" --parts 20 --output parts_stopped >out 2>err </dev/null &
+until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -TERM $!
+wait $!
+expect 1 "${classify[@]}" --parts 2 --output parts_stopped --resume
+grep --quiet "parts: 20 there, 2 here" err || wrong "another number of parts should be refused by name"
+expect 0 "${classify[@]}" --output parts_stopped --resume
+cmp --silent parts_stopped/model.safetensors parts/model.safetensors || wrong "a resumed run should have the parts of its beginning"
+
 # --- several seeds, early end, frozen layers
 expect 0 "${classify[@]}" --seeds 2 --patience 1 --freeze-layers 1 --output seeds
 grep --quiet "^accuracy: .* ± " err && grep --quiet "^The best on dev, which chose it: seed-" err ||

@@ -15,7 +15,7 @@ for document in {1..60}; do
   done
   echo
 done >corpus.txt
-run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --part-tokens 90 --dropout 0.1
+run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
   --objective mlm+nsp --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
 steps() { sed -n -E '/"kind":"training"/ { s/"seconds":[^,]*,//; s/,"tokens_per_second".*//; p }' "$1"; }
 same_as_whole() {
