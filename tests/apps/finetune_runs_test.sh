@@ -56,6 +56,7 @@ cmp --silent killed/model.safetensors whole/model.safetensors || wrong "the kill
 expect 0 "${classify[@]}" --output killed --resume
 grep --quiet "nothing to resume" err || wrong "that a run is at its end should be told"
 refused 1 "killed already --overwrite" "${classify[@]}" --output killed
+: >err  # what the run before said is no sign of this one
 "${classify[@]}" --output stopped >out 2>err </dev/null &
 until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 kill -TERM $!
@@ -66,6 +67,7 @@ cmp --silent stopped/model.safetensors whole/model.safetensors || wrong "the sto
 
 # --- in parts, more than an epoch's last batch has sequences; the number is the checkpoint's where none is given
 expect 0 "${classify[@]}" --parts 20 --output parts
+: >err
 "${classify[@]}" --parts 20 --output parts_stopped >out 2>err </dev/null &
 until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 kill -TERM $!

@@ -49,6 +49,7 @@ grep --quiet '^  text: ".*" there, ".*" here' err || wrong "a text that changed 
 sed -i '$d' corpus.txt
 
 # --- Ctrl-C: the line that it prints continues
+: >err  # what the run before said is no sign of this one
 "${run[@]}" --output "with space" >out 2>err </dev/null &
 until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
 kill -TERM $!
@@ -63,6 +64,7 @@ same_as_whole "with space"
 # --- text from standard input isn't needed again, as long as the cache is there
 piped=("${run[@]/#corpus.txt/-}")
 piped[-1]=piped-cache
+: >err
 cat corpus.txt | "${piped[@]}" --output piped >out 2>err &
 until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
 kill -TERM $!
