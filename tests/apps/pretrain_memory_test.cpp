@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "apps/memory_limits.h"
+#include "apps/console/memory_limits.h"
 #include "bertie/autograd/random.h"
 #include "tests/message_of.h"
 
