@@ -86,7 +86,7 @@ class Finetuning {
 
  private:
   std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config,
-                          const Tokenizer& tokenizer) const;
+                          const Tokenizer& tokenizer, int64_t parts) const;
 
   const Options& o_;
   const FactTable& given_;
@@ -113,12 +113,14 @@ Pretrained<typename Task::Model> Finetuning<Task>::load(const Options& o) const 
 // When is evaluated, and by what, decides which weights are kept.
 template <class Task>
 std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOptions& training,
-                                          const BertConfig& config, const Tokenizer& tokenizer) const {
+                                          const BertConfig& config, const Tokenizer& tokenizer,
+                                          int64_t parts) const {
   Record settings{{"task", static_cast<int>(o.task)},
                   {"training_data", task_.training().hash()},
                   {"dev_data", task_.dev_hash()},
                   {"max_answer_length", o.max_answer_length},
                   {"batch_size", o.batch_size},
+                  {"parts", parts},
                   {"freeze_layers", o.freeze_layers.value_or(-1)},
                   {"metric", o.metric},
                   {"evaluate_steps", *o.evaluate_steps},
@@ -147,7 +149,8 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
   AdamOptions adam;
   adam.weight_decay = o.weight_decay;
   AdamW optimizer(parameters, adam);
-  TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed)});
+  int64_t parts = o.parts ? *o.parts : parts_to_resume(o).value_or(1);
+  TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed), parts});
   TrainingOptions training;
   training.steps = o.epochs * objective.steps_per_epoch();
   training.schedule = {o.learning_rate.value_or(finetuning_rate(config)), o.warmup, Schedule::Decay::linear};
@@ -191,7 +194,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
       .objective = objective,
       .training = training,
       .sgemm_gflops = measure_sgemm_gflops(),
-      .settings = settings_of(o, training, config, pretrained.tokenizer),
+      .settings = settings_of(o, training, config, pretrained.tokenizer, parts),
       .facts = {.title = title(variant.name),
                 .tables = {model_facts(config, all_parameters),
                            training_facts(training, "Sequences per step", o.batch_size), given_}},

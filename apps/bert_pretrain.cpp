@@ -56,7 +56,7 @@ TrainingOptions training_options(const Options& o, const PretrainDefaults& defau
 }
 
 std::string settings_of(const Options& o, const TrainingOptions& options, const BertConfig& config,
-                        const Tokenizer& tokenizer, int64_t batch_tokens, int64_t part_tokens,
+                        const Tokenizer& tokenizer, int64_t batch_tokens, int64_t parts,
                         const PretrainingText& text) {
   Record settings{{"objective", o.next_sentence ? "mlm+nsp" : "mlm"},
                   {"mask_probability", o.mask_probability},
@@ -67,7 +67,7 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                   {"held_out_text", text.held_out_fingerprint},
                   {"standard_input", text.standard_input},
                   {"batch_tokens", batch_tokens},
-                  {"part_tokens", part_tokens}};
+                  {"parts", parts}};
   settings.update(
       common_settings(o, options, config, tokenizer, o.model.empty() ? "" : weights_hash(o.model)));
   return settings.dump();
@@ -120,8 +120,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
 
   TrainingOptions options = training_options(o, defaults, batch_tokens, training);
   double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
-  PretrainMemory memory =
-      plan_memory(o, config, text, options.steps, batch_tokens, settings_to_resume(o).value_or(""));
+  PretrainMemory memory = plan_memory(o, config, text, options.steps, batch_tokens);
   ParameterBlock parameters(model);
   folder.reserve(parameters.values().bytes());
   AdamOptions adam;
@@ -134,10 +133,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
-  PretrainingObjective::Options objective_options;
-  objective_options.seed = static_cast<uint64_t>(o.seed);
-  if (memory.part_tokens > 0) objective_options.max_part_tokens = memory.part_tokens;
-  PretrainingObjective objective(model, training, objective_options);
+  PretrainingObjective objective(model, training, {static_cast<uint64_t>(o.seed), memory.parts});
   HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
                               text.is_language, memory.evaluation_tokens);
   run_training({
@@ -148,7 +144,7 @@ void train_model(const Options& o, const FactTable& given, ModelFolder& folder, 
       .objective = objective,
       .training = options,
       .sgemm_gflops = sgemm_gflops,
-      .settings = settings_of(o, options, config, tokenizer, batch_tokens, memory.part_tokens, text),
+      .settings = settings_of(o, options, config, tokenizer, batch_tokens, memory.parts, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters.size()),

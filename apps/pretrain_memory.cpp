@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/console/memory_limits.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/memory.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/nn/part_tree.h"
 
 namespace bertie {
 namespace {
@@ -63,13 +63,40 @@ int64_t memory_besides(const PretrainingText& text) {
          thread_count() * thread_bytes;
 }
 
-// Of the run that has these settings; none where they don't tell.
-std::optional<int64_t> part_tokens_in(const std::string& settings) {
-  nlohmann::json json = nlohmann::json::parse(settings, nullptr, false);
-  if (!json.is_object() || !json.contains("part_tokens") || !json["part_tokens"].is_number_integer())
+// The run with 1, 2, … parts, up to as many as a step has sequences on average.
+struct RunInParts {
+  const BertConfig& config;
+  bool next_sentence;
+  const RunBatches& batches;
+  int64_t besides;
+
+  PretrainMemory in(int64_t parts) const {
+    return pretrain_memory(config, next_sentence, batches, parts, besides);
+  }
+  int64_t most() const {
+    return std::max<int64_t>(
+        1, static_cast<int64_t>(static_cast<double>(batches.step_tokens) / batches.mean_length));
+  }
+  // One after the other: where more parts need another block of gradients, they may take more.
+  std::optional<PretrainMemory> fewest_within(int64_t limit) const {
+    for (int64_t parts = 1; parts <= most(); ++parts)
+      if (PretrainMemory memory = in(parts); memory.resident() <= limit) return memory;
     return {};
-  return json["part_tokens"].get<int64_t>();
-}
+  }
+  PretrainMemory least() const {
+    PretrainMemory least = in(1);
+    for (int64_t parts = 2; parts <= most(); ++parts)
+      if (PretrainMemory memory = in(parts); memory.resident() < least.resident()) least = memory;
+    return least;
+  }
+  // "--parts 4 fits"
+  std::string help(int64_t limit) const {
+    if (std::optional<PretrainMemory> fits = fewest_within(limit))
+      return fmt::format("--parts {} fits", fits->parts);
+    PretrainMemory memory = least();
+    return fmt::format("it takes {} at least, with --parts {}", memory_text(memory.resident()), memory.parts);
+  }
+};
 
 }  // namespace
 
@@ -93,12 +120,13 @@ BatchSize RunBatches::largest(int64_t tokens) const {
 }
 
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t part_tokens, int64_t besides) {
-  BatchSize step = batches.largest(batches.step_tokens),
-            part = part_tokens > 0 ? batches.largest(part_tokens) : step;
+                               int64_t parts, int64_t besides) {
+  BatchSize step = batches.largest(batches.step_tokens), part = step;
+  if (parts > 1)  // see plan_parts() of data/batches/batching.h
+    part =
+        batches.largest(std::min(step.tokens, (batches.step_tokens + parts - 1) / parts + batches.longest));
   std::vector<MemoryMoment> moments = training_moments(
-      config, part,
-      {.next_sentence = next_sentence, .in_parts = part.tokens < step.tokens, .threads = thread_count()});
+      config, part, {.next_sentence = next_sentence, .in_parts = parts > 1, .threads = thread_count()});
   auto evaluation = [&](int64_t tokens) {
     return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count()));
   };
@@ -109,10 +137,11 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
   moments.back().name = "evaluation, " + moments.back().name;
   const MemoryMoment& peak = peak_of(moments);
   int64_t parameters = pretraining_parameters(config, next_sentence);
-  return {.part_tokens = part_tokens,
+  return {.parts = parts,
+          .part_tokens = part.tokens,
           .evaluation_tokens = evaluated,
           .weights = 4 * parameters,
-          .gradients = 4 * parameters,
+          .gradients = 4 * parameters * places_for(parts),
           .moments = 8 * parameters,
           .activations = peak.bytes + batches_there * batch_bytes(step, next_sentence),
           .moment = peak.name,
@@ -121,14 +150,9 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
 
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
                                       const RunBatches& batches, int64_t besides) {
-  auto with = [&](int64_t part) { return pretrain_memory(config, next_sentence, batches, part, besides); };
-  PretrainMemory least = with(batches.longest);
-  BERTIE_CHECK(least.resident() <= limit, "memory-limit",
-               "{} isn't enough: the run takes {} at least, with parts of one sequence, of up to {} tokens",
-               memory_text(limit), memory_text(least.resident()), batches.longest);
-  if (PretrainMemory whole = with(0); whole.resident() <= limit) return whole;
-  return with(largest_number(batches.longest, batches.step_tokens - 1,
-                             [&](int64_t part) { return with(part).resident() <= limit; }));
+  RunInParts run{config, next_sentence, batches, besides};
+  if (std::optional<PretrainMemory> fits = run.fewest_within(limit)) return *fits;
+  fail("memory-limit", "{} isn't enough: {}", memory_text(limit), run.help(limit));
 }
 
 RunBatches run_batches(const PretrainOptions& o, const PretrainingText& text, int64_t steps,
@@ -172,40 +196,37 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
 }
 
 PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, const PretrainingText& text,
-                           int64_t steps, int64_t batch_tokens, const std::string& settings) {
+                           int64_t steps, int64_t batch_tokens) {
   RunBatches batches = run_batches(o, text, steps, batch_tokens);
-  int64_t besides = memory_besides(text);
-  auto with = [&](int64_t part) { return pretrain_memory(config, o.next_sentence, batches, part, besides); };
+  RunInParts run{config, o.next_sentence, batches, memory_besides(text)};
+  std::optional<int64_t> continued;
+  if (!o.parts) continued = parts_to_resume(o);
   PretrainMemory memory;
-  if (std::optional<int64_t> part = part_tokens_in(settings); part && !o.part_tokens) {
-    memory = with(*part);
-    BERTIE_CHECK(
-        !o.memory_limit || memory.resident() <= *o.memory_limit, "memory-limit",
-        "{} isn't enough for the run that is continued: with its parts{} it takes {}, and they can't "
-        "change",
-        memory_text(*o.memory_limit), *part > 0 ? fmt::format(" of {} tokens", *part) : "",
-        memory_text(memory.resident()));
-  } else if (o.memory_limit) {
-    memory = pretrain_memory_within(*o.memory_limit, config, o.next_sentence, batches, besides);
-  } else {
-    memory = with(o.part_tokens.value_or(0));
-  }
+  if (o.memory_limit && !o.parts && !continued)
+    memory = pretrain_memory_within(*o.memory_limit, config, o.next_sentence, batches, run.besides);
+  else
+    memory = run.in(o.parts ? *o.parts : continued.value_or(1));
+  auto help = [&](int64_t limit) {
+    return continued ? fmt::format("the parts of the run that is continued, {}, can't change", *continued)
+                     : run.help(limit);
+  };
+  BERTIE_CHECK(!o.memory_limit || memory.resident() <= *o.memory_limit, "memory-limit",
+               "{} isn't enough, the run takes {}: {}", memory_text(*o.memory_limit),
+               memory_text(memory.resident()), help(*o.memory_limit));
   MemoryLimit limit = smallest_memory_limit();
-  if (memory.resident() <= limit.resident) return memory;
-  int64_t megabytes = limit.resident / 1'000'000, least = with(batches.longest).resident();
-  std::string help = least <= megabytes * 1'000'000
-                         ? fmt::format("--memory-limit {}M computes each batch in parts that fit", megabytes)
-                         : fmt::format("even with parts of one sequence it takes {}", memory_text(least));
-  fail("memory-limit", "the run takes {}; {}: {}", memory_text(memory.resident()), limit.str(), help);
+  BERTIE_CHECK(memory.resident() <= limit.resident, "memory-limit", "the run takes {}; {}: {}",
+               memory_text(memory.resident()), limit.str(), help(limit.resident));
+  return memory;
 }
 
 std::string PretrainMemory::str() const {
-  std::string parts = part_tokens > 0 ? fmt::format("; parts of up to {} tokens", part_tokens) : "";
+  std::string of_parts =
+      parts > 1 ? fmt::format("; each step in {} parts of up to {} tokens", parts, part_tokens) : "";
   return fmt::format(
       "Memory: {} at the peak: weights {}, gradients {}, moments {}, activations {} ({}); resident about "
       "{}{}",
       memory_text(live()), memory_text(weights), memory_text(gradients), memory_text(moments),
-      memory_text(activations), moment, memory_text(resident()), parts);
+      memory_text(activations), moment, memory_text(resident()), of_parts);
 }
 
 FactTable PretrainMemory::facts() const {
@@ -216,7 +237,7 @@ FactTable PretrainMemory::facts() const {
            {"Moments", memory_text(moments)},
            {"Activations", fmt::format("{}, {}", memory_text(activations), moment)},
            {"Resident, about", memory_text(resident())},
-           {"Tokens at a time", part_tokens > 0 ? fmt::format("up to {}", part_tokens) : "all of a step's"}}};
+           {"Parts of a step", fmt::format("{}, of up to {} tokens", parts, part_tokens)}}};
 }
 
 }  // namespace bertie

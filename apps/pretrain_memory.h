@@ -1,4 +1,4 @@
-// What a run of bert_pretrain takes of memory, known before its first step, and the parts that its batches
+// What a run of bert_pretrain takes of memory, known before its first step, and how many parts its batches
 // are cut into to keep a limit.
 #pragma once
 #include <string>
@@ -31,7 +31,8 @@ struct RunBatches {
 int64_t most_scored(int64_t tokens, double share, bool whole_words, double draws);
 
 struct PretrainMemory {
-  int64_t part_tokens = 0;        // computed at a time, at most; 0: all of a step's
+  int64_t parts = 1;              // of a step
+  int64_t part_tokens = 0;        // of a part, at most
   int64_t evaluation_tokens = 0;  // the same in evaluations: as many as training's memory has room for
   int64_t weights = 0, gradients = 0, moments = 0;
   int64_t activations = 0;  // at the peak's moment, with all else that is alive then
@@ -44,12 +45,12 @@ struct PretrainMemory {
   FactTable facts() const;
 };
 
-// Of parts of at most so many tokens, or of one sequence; 0: of whole batches.
+// Of steps in so many parts.
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t part_tokens, int64_t besides);
+                               int64_t parts, int64_t besides);
 
-// With the largest parts that keep a limit of resident memory. Throws, as an error of --memory-limit, where
-// those of one sequence don't, and says what they need.
+// With the fewest parts that keep a limit of resident memory. Throws, as an error of --memory-limit, where no
+// number does, and says what the run needs at least.
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
                                       const RunBatches& batches, int64_t besides);
 
@@ -61,11 +62,9 @@ RunBatches run_batches(const PretrainOptions& options, const PretrainingText& te
 // process may have, its weights, gradients and moments. Words that are to be learned don't count.
 void check_least_memory(const BertConfig& config, const PretrainOptions& options);
 
-// Before the first step: the parts of the checkpoint's run (`settings`: its configuration, or nothing where
-// there is none), or those that --part-tokens asks for, or that --memory-limit needs. Throws, naming the
-// limit and what would help, where it or one of the machine's isn't kept.
+// Before the first step: with the parts that --parts says, or the checkpoint's run has, or --memory-limit
+// needs. Throws, naming the limit and how many parts would fit, where it or one of the machine's isn't kept.
 PretrainMemory plan_memory(const PretrainOptions& options, const BertConfig& config,
-                           const PretrainingText& text, int64_t steps, int64_t batch_tokens,
-                           const std::string& settings);
+                           const PretrainingText& text, int64_t steps, int64_t batch_tokens);
 
 }  // namespace bertie

@@ -120,17 +120,11 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
           ->excludes(tokens);
   app.add_option("--batch-tokens", o.batch_tokens, "Tokens per step (default: the preset's)")
       ->transform(integer_in(1, 1 << 20));
-  auto* part_tokens =
-      app.add_option(
-             "--part-tokens", o.part_tokens,
-             "Tokens computed at a time, for less memory; the gradients of a step's parts are added up "
-             "(default: all of the step's)")
-          ->transform(integer_in(1, 1 << 20));
-  app.add_option("--memory-limit", o.memory_limit,
-                 "Memory that the program may have, in bytes, as 8G or 500M, in place of --part-tokens: the "
-                 "parts are as large as fit (default: no limit but the machine's)")
-      ->transform(integer_in(1'000'000, many))
-      ->excludes(part_tokens);
+  app.add_option(
+         "--memory-limit", o.memory_limit,
+         "Memory that the program may have, in bytes, as 8G or 500M: without --parts, a step's batch has "
+         "the fewest that fit (default: no limit but the machine's)")
+      ->transform(integer_in(1'000'000, many));
   declare_update_options(app, o,
                          {"the preset's", "activations and attention", "the configuration's",
                           "weights, order, masks and dropout"});

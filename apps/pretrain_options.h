@@ -35,7 +35,7 @@ struct PretrainOptions : RunOptions {
   // The length of the run: one of these, or the preset's number of steps.
   std::optional<int64_t> steps, epochs, tokens;
   std::optional<double> seconds;
-  std::optional<int64_t> batch_tokens, part_tokens, memory_limit, warmup;
+  std::optional<int64_t> batch_tokens, memory_limit, warmup;
   Schedule::Decay decay = Schedule::Decay::linear;
 
   std::optional<std::string> write_corpus;

@@ -33,11 +33,11 @@ void set_thread_count(int count) {
   omp_set_num_threads(count);
 }
 
-void rest_waiting_threads(char** argv) {
+void rest_waiting_threads(char** argv, bool start_anew) {
   constexpr const char* spins = "2000";  // of some 20 ns each
-  bool set = false;
+  bool set = start_anew;
   if (!std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT"))
-    set = setenv("GOMP_SPINCOUNT", spins, 1) == 0;
+    set = setenv("GOMP_SPINCOUNT", spins, 1) == 0 || set;
   const char* blas_threads = std::getenv("OPENBLAS_NUM_THREADS");
   if (!blas_threads || std::string_view(blas_threads) != "1")
     set = setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0 || set;

@@ -22,9 +22,10 @@ void set_thread_count(int count);  // 1 … most_threads, else throws
 // training step takes 5 to 8 times as long. So they spin about as long as waking one takes, which costs
 // little on an idle machine, too. And OpenBLAS shall start no threads of its own, by OPENBLAS_NUM_THREADS:
 // they would have nothing to do, and where addresses are limited, each asks for a buffer forever. Both
-// libraries read their variables when they are loaded: so where one must be set, this starts the program
-// anew, with `argv` (which ends with a null pointer) as before. Returns where it needn't, or can't.
-void rest_waiting_threads(char** argv);
+// libraries read their variables when they are loaded: so where one must be set, or was (`start_anew`), this
+// starts the program anew, with `argv` (which ends with a null pointer) as before. Returns where it needn't,
+// or can't.
+void rest_waiting_threads(char** argv, bool start_anew = false);
 
 namespace detail {
 void run_tasks(int64_t count, void* context, void (*task)(void*, int64_t));

@@ -222,7 +222,7 @@ void add_optimizer(Bandwidth& bandwidth) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  rest_waiting_threads(argv);  // before arguments are taken away
+  rest_waiting_threads(argv, choose_openblas_kernels());  // before arguments are taken away
   std::vector<char*> arguments(argv, argv + argc);
   std::string table = "--benchmark_counters_tabular=true", json = "--benchmark_format=json";
   for (char*& argument : arguments)

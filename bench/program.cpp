@@ -8,11 +8,12 @@
 
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/ops/gemm.h"
 
 namespace bertie {
 
 int run_benchmark(CLI::App& app, int& threads, int argc, char** argv, const std::function<void()>& body) {
-  rest_waiting_threads(argv);
+  rest_waiting_threads(argv, choose_openblas_kernels());
   app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, most_threads))->capture_default_str();
   try {
     try {

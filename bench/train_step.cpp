@@ -35,6 +35,7 @@
 #include "bertie/autograd/memory.h"
 #include "bertie/autograd/node.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/data/batches/batch_parts.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/nn/training.h"
@@ -51,6 +52,7 @@ struct Options {
   int64_t length = 128;
   bool ragged = false;
   int64_t vocab_size = 0;  // 0: 30,522 for base and 8,192 otherwise
+  int64_t parts = 1;
   int threads = thread_count();
   bool by_operation = false;
   bool json = false;
@@ -72,12 +74,11 @@ Packing packing_for(const Options& options) {
   return packing_of(lengths);
 }
 
-// `count` different ones of the rows 0 … total-1, in order (Knuth, TAOCP 3.4.2, algorithm S).    [count] i32
+// `count` different ones of the rows 0 … total-1, in order (Knuth, TAOCP 3.4.2, algorithm S).    [count] i64
 Array random_rows(Random& random, int64_t count, int64_t total) {
-  std::vector<int32_t> rows;
+  std::vector<int64_t> rows;
   for (int64_t row = 0; row < total; ++row)
-    if (static_cast<int64_t>(random.below(total - row)) < count - static_cast<int64_t>(rows.size()))
-      rows.push_back(static_cast<int32_t>(row));
+    if (static_cast<int64_t>(random.below(total - row)) < count - std::ssize(rows)) rows.push_back(row);
   return Array::from(rows);
 }
 
@@ -88,23 +89,26 @@ struct StepSeconds {
   double whole() const { return forward + backward + update; }
 };
 
-class TrainStep {
+class TrainStep : private Objective {
  public:
   explicit TrainStep(const Options& options)
       : config_(config_for(options)),
         model_(config_, Initializer::normal(config_.initializer_range, 0)),
         parameters_(model_),
         optimizer_(parameters_, {.weight_decay = 0.01}) {
-    input_.pass.packing = packing_for(options);
-    int64_t tokens = this->tokens(),
-            scored = std::max<int64_t>(1, std::llround(0.15 * static_cast<double>(tokens)));
+    TokenBatch& tokens = batch_.tokens;
+    tokens.offsets = packing_for(options).offsets;
+    for (size_t n = 1; n < tokens.offsets.size(); ++n)
+      tokens.sequences.push_back(static_cast<int64_t>(n) - 1);
+    int64_t scored = std::max<int64_t>(1, std::llround(0.15 * static_cast<double>(tokens.tokens())));
     Random random(0);
-    input_.ids = random_ids(random, tokens, config_.vocab_size);
-    rows_ = random_rows(random, scored, tokens);
-    labels_ = random_ids(random, scored, config_.vocab_size);
+    tokens.ids = random_ids(random, tokens.tokens(), config_.vocab_size);
+    batch_.scored_rows = random_rows(random, scored, tokens.tokens());
+    batch_.labels = random_ids(random, scored, config_.vocab_size);
+    parts_ = cut_batch(batch_, options.parts);
   }
 
-  int64_t tokens() const { return input_.pass.packing.tokens(); }
+  int64_t tokens() const { return batch_.tokens.tokens(); }
   int64_t parameters() const { return parameters_.size(); }
 
   // The library that serves the largest products of a layer.
@@ -113,43 +117,57 @@ class TrainStep {
   }
 
   StepSeconds run() {
-    using Clock = std::chrono::steady_clock;
-    StepSeconds seconds;
-    auto last = Clock::now();
-    auto lap = [&] {
-      auto now = Clock::now();
-      return std::chrono::duration<double>(now - std::exchange(last, now)).count();
-    };
-    double* operation = nullptr;  // the one whose turn it is
+    seconds_ = {};
+    operation_ = nullptr;
+    last_ = Clock::now();
     BackwardHooks hooks;
-    hooks.on_node = [&](const Node& node, const Array&) {
+    hooks.on_node = [this](const Node& node, const Array&) {
       double elapsed = lap();
-      seconds.backward += elapsed;
-      if (operation) *operation += elapsed;
-      if (!node.is_parameter) operation = &seconds.backward_by_operation[node.op];
+      seconds_.backward += elapsed;
+      if (operation_) *operation_ += elapsed;
+      if (!node.is_parameter) operation_ = &seconds_.backward_by_operation[node.op];
     };
-    LossOfStep objective([&](int64_t) {
-      Tensor loss = model_.loss(model_.logits(input_, rows_), labels_);
-      seconds.forward = lap();
-      return loss;
-    });
     TrainingOptions training{.steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}};
-    ++input_.pass.step;
+    ++step_;
     train(
-        parameters_, optimizer_, training, objective, [](const StepReport&) { return true; }, hooks);
-    seconds.update = lap();
-    return seconds;
+        parameters_, optimizer_, training, *this, [](const StepReport&) { return true; }, hooks);
+    seconds_.update = lap();
+    return seconds_;
   }
 
-  double flops() const { return mlm_training_flops(config_, input_.pass.packing.offsets, rows_.size()); }
+  double flops() const {
+    return mlm_training_flops(config_, batch_.tokens.offsets, batch_.scored_rows.size());
+  }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  double lap() {
+    auto now = Clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+  int64_t begin_step(int64_t) override { return std::ssize(parts_); }
+  Tensor loss(int64_t part) override {
+    if (part > 0) seconds_.backward += lap();  // its end: adding up
+    const MaskedBatch& batch = parts_[part];
+    if (batch.tokens.sequences.empty()) return {};
+    Tensor logits = model_.logits(bert_input(batch.tokens, 0, step_), batch.scored_rows);
+    Tensor loss = model_.loss(logits, batch.labels, static_cast<double>(batch_.labels.size()));
+    seconds_.forward += lap();
+    return loss;
+  }
+
   BertConfig config_;
   BertForMaskedLM model_;
   ParameterBlock parameters_;
   AdamW optimizer_;
-  BertInput input_;
-  Array rows_, labels_;
+  MaskedBatch batch_;
+  std::vector<MaskedBatch> parts_;
+  uint64_t step_ = 0;
+  StepSeconds seconds_;          // of the step that runs
+  double* operation_ = nullptr;  // the one whose turn it is
+  Clock::time_point last_ = {};
 };
 
 // VmHWM: unlike getrusage's ru_maxrss it holds nothing of the process that started this one.
@@ -291,6 +309,7 @@ int main(int argc, char** argv) {
   CLI::Option* vocab_size = app.add_option("--vocab-size", options.vocab_size,
                                            "Words (default: 30,522 for base and 8,192 otherwise)");
   vocab_size->check(CLI::Range(2, 10'000'000));
+  app.add_option("--parts", options.parts, "Logical parts of a step")->check(CLI::Range(1, 1000));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")

@@ -66,8 +66,10 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
                                            const BertMemoryOptions& options) {
   const Sizes s(config, batch, options.next_sentence);
   int64_t TH = s.T * s.H, TI = s.T * s.I, all = s.layers + s.head;
-  // A weight's gradient beside that of the parts before.
+  // A weight's gradient beside that of a part before. That of the decoder, where the word embeddings are its
+  // weight, waits for theirs until the end.
   auto weight = [&](int64_t size) { return options.in_parts ? size : 0; };
+  int64_t waits = config.tie_word_embeddings ? weight(s.V * s.H) : 0;
   int64_t scratch = attention_scratch(config, batch, options.threads, true);
   // Backward, the last layer is the first to come, while all of the others' is still there. So each moment
   // within a layer has its largest memory there, and what the head saved is gone.
@@ -79,18 +81,19 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
       // The gradient of the head's input, and where the pooler was first, that of all hidden states.
       {"backward through the decoder",
        all + s.M * s.H + weight(s.V * s.H) + bias_sums(s.M, s.V) + (options.next_sentence ? TH : 0)},
-      {"backward into the last layer", s.layers + TH + s.M * s.H},
+      {"backward into the last layer", s.layers + TH + s.M * s.H + waits},
       // s₂, before LayerNorm, has been used: −TH. Its gradient goes on beside the feed-forward part and,
       // through dropout, into it, where each of the I inner channels gets one.
       {"backward through the feed-forward part's second product",
-       s.layers + s.D * TH + TI + weight(s.H * s.I) + bias_sums(s.T, s.H)},
-      {"backward through its first product", s.layers + TH + weight(s.H * s.I) + bias_sums(s.T, s.I)},
+       s.layers + s.D * TH + TI + weight(s.H * s.I) + bias_sums(s.T, s.H) + waits},
+      {"backward through its first product", s.layers + TH + weight(s.H * s.I) + bias_sums(s.T, s.I) + waits},
       // −3TH: both sums and the feed-forward part's input have been used; the gradients of the layer's
       // input, of attention's result, and of queries, keys and values make 5.
-      {"backward through attention", s.layers - 3 * TH - TI + 5 * TH + scratch},
+      {"backward through attention", s.layers - 3 * TH - TI + 5 * TH + scratch + waits},
       // Attention's 4TH and its sums have been used, too.
-      {"backward through queries, keys and values",
-       s.layers - 7 * TH - TI - 2 * s.T * s.A + 5 * TH + weight(3 * s.H * s.H) + bias_sums(s.T, 3 * s.H)},
+      {"backward through queries, keys and values", s.layers - 7 * TH - TI - 2 * s.T * s.A + 5 * TH +
+                                                        weight(3 * s.H * s.H) + bias_sums(s.T, 3 * s.H) +
+                                                        waits},
   });
 }
 

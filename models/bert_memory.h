@@ -2,7 +2,8 @@
 // known before the first step from the sizes alone. A step in f32 with AdamW holds, in numbers of 4 bytes,
 //
 //   P          weights, in one block (nn/parameter_block.h)
-//   P          their gradients
+//   P          their gradients; of a step in several logical parts as many such blocks as places_for() of
+//              nn/part_tree.h says
 //   2 P        the optimizer's two moments
 //   S          what the forward pass saves for the backward pass, grown to its whole size where that begins
 //   and what is needed at one moment besides.
@@ -38,8 +39,7 @@ struct BatchSize {
 
 struct BertMemoryOptions {
   bool next_sentence = false;  // BertForPreTraining, else BertForMaskedLM
-  // One of several parts of a step: all but the first make each weight's gradient beside the sum of those
-  // before.
+  // One of several parts of a step, which makes each weight's gradient beside that of a part before.
   bool in_parts = false;
   int threads = 1;  // each has rows of attention's scores of its own
 };

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "bertie/data/batches/batch_parts.h"
@@ -54,7 +55,7 @@ int64_t PretrainingObjective::begin_step(int64_t step) {
   scored_ = static_cast<double>(std::max<int64_t>(batch.labels.size(), 1));
   sequences_ = static_cast<double>(batch.tokens.sequences.size());
   sums_ = {};
-  parts_ = split_batch(batch, options_.max_part_tokens);
+  parts_ = cut_batch(batch, options_.parts);
   return static_cast<int64_t>(parts_.size());
 }
 
@@ -62,6 +63,7 @@ Tensor PretrainingObjective::loss(int64_t part) {
   BERTIE_CHECK(part >= 0 && part < static_cast<int64_t>(parts_.size()), "pretrain",
                "the step has {} parts, asked for number {}", parts_.size(), part);
   const MaskedBatch& batch = parts_[part];
+  if (batch.tokens.sequences.empty()) return {};
   BertInput input = bert_input(batch.tokens, options_.seed, step_);
   BertForPreTraining::Logits logits;
   if (pretraining_)
@@ -102,6 +104,7 @@ void PretrainingObjective::restore(const std::string& state) {
 std::string PretrainingObjective::data_of(int64_t part) const {
   constexpr size_t shown = 4;
   std::span<const int64_t> numbers = parts_.at(part).tokens.sequences;
+  if (numbers.empty()) return {};
   std::string more = numbers.size() > shown ? fmt::format(", …: {} in all", numbers.size()) : "";
   return fmt::format("batch {} of pass {}, sequences {}{}", step_position_.batch, step_position_.pass,
                      fmt::join(numbers.first(std::min(shown, numbers.size())), ", "), more);

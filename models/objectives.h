@@ -1,7 +1,6 @@
 // What pre-training learns from: masked words, and, with pairs of segments, whether the second follows the
 // first.
 #pragma once
-#include <limits>
 #include <optional>
 #include <string>
 
@@ -29,8 +28,7 @@ class PretrainingObjective : public Objective {
  public:
   struct Options {
     uint64_t seed = 0;  // of dropout
-    // A step's batch is cut into parts of so many tokens (data/batches/batch_parts.h).
-    int64_t max_part_tokens = std::numeric_limits<int64_t>::max();
+    int64_t parts = 1;  // that a step's batch is cut into (data/batches/batch_parts.h); some may be empty
   };
   // MLM alone, or with NSP, for which the source must give next_sentence_labels. Model and source must
   // outlive this, and nobody else may use the source meanwhile.

@@ -63,22 +63,25 @@ TaskObjective::TaskObjective(const TaskSequences& data, const Options& options)
 
 int64_t TaskObjective::begin_step(int64_t step) {
   parts_.clear();  // its memory is needed no more
-  parts_ = make_parts(data_, steps_.sequences(step), options_.max_part_tokens);
+  parts_ = make_parts(data_, steps_.sequences(step), options_.parts);
   step_ = static_cast<uint64_t>(step);
   double losses = 0;
-  for (const TaskBatch& part : parts_) losses += losses_in(part.labels);
+  for (const TaskBatch& part : parts_)
+    if (part.labels) losses += losses_in(part.labels);  // else it is empty
   denominator_ = std::max(losses, 1.0);  // a step without any has none in the sum either: 0 over any number
   return static_cast<int64_t>(parts_.size());
 }
 
 Tensor TaskObjective::loss(int64_t part) {
   const TaskBatch& batch = parts_.at(part);
+  if (batch.tokens.sequences.empty()) return {};
   return part_loss_(bert_input(batch.tokens, options_.seed, step_), batch.labels, denominator_);
 }
 
 std::string TaskObjective::data_of(int64_t part) const {
   std::vector<int64_t> examples;
   for (int64_t sequence : parts_.at(part).tokens.sequences) examples.push_back(data_.examples[sequence] + 1);
+  if (examples.empty()) return {};
   constexpr size_t most = 8;
   std::string more = examples.size() > most ? fmt::format(", …: {} in all", examples.size()) : "";
   return fmt::format("examples {}{}",

@@ -2,7 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -36,8 +35,7 @@ class TaskObjective : public Objective {
   struct Options {
     int64_t batch_size = 32;  // sequences of a step
     uint64_t seed = 0;        // of order and dropout
-    // A step's batch is cut into parts of so many tokens.
-    int64_t max_part_tokens = std::numeric_limits<int64_t>::max();
+    int64_t parts = 1;        // that a step's batch is cut into; some may be empty
   };
   // Any of the three models above. Model and data must outlive this. Throws where the data has no labels, or
   // no sequence.

@@ -16,21 +16,20 @@ PartGradients::~PartGradients() { collect_in(0); }
 
 void PartGradients::begin(PartTree tree) {
   sums_ = PartSums(tree);
-  holds_[0].assign(holds_[0].size(), false);
+  for (std::vector<bool>& holds : holds_) holds.assign(holds.size(), false);
   collect_in(0);
 }
 
 void PartGradients::collect_in(int64_t place) { parameters_.collect_in(blocks_[place], holds_[place]); }
 
-// Where the node goes, ready for it.
+// Where the node goes. What has been there is merged, and held no more.
 PartSums::Place PartGradients::next(PartRange node) {
   Place place = sums_.next(node);
   auto index = static_cast<size_t>(place.place);
   if (index == blocks_.size()) {
     blocks_.push_back(Array::empty(blocks_[0].shape(), blocks_[0].dtype()));
-    holds_.emplace_back();
+    holds_.emplace_back(holds_[0].size());
   }
-  if (!place.adds) holds_[index].assign(holds_[0].size(), false);
   return place;
 }
 

@@ -61,6 +61,11 @@ void set_gemm_backend(std::optional<GemmBackend> backend);
 // for one again and again, forever. Takes no memory.
 void reserve_gemm_buffers();
 
+// For a program's main(), before rest_waiting_threads(): where OpenBLAS doesn't know this CPU and fell back
+// to slow kernels, and the user didn't choose, sets OPENBLAS_CORETYPE to those for the CPU's instructions.
+// OpenBLAS reads it when it is loaded, so the program must be started anew. True where it was set.
+bool choose_openblas_kernels();
+
 // A line for people whose OpenBLAS doesn't know their CPU and fell back to slow kernels; else empty.
 std::string gemm_advice();
 

@@ -101,6 +101,12 @@ int64_t most_rows(Isa isa, int64_t K) {
   return 96;
 }
 
+bool uses_slow_kernels() {
+  return libraries().core == Core::generic && available_isas().back() != Isa::baseline;
+}
+
+const char* fast_core() { return available_isas().back() == Isa::avx512 ? "SkylakeX" : "Haswell"; }
+
 }  // namespace
 
 void prepare_libraries() { libraries(); }
@@ -154,15 +160,18 @@ void reserve_gemm_buffers() {
   for (void* buffer : buffers) blas_memory_free(buffer);
 }
 
+bool choose_openblas_kernels() {
+  return uses_slow_kernels() && !std::getenv("OPENBLAS_CORETYPE") &&
+         setenv("OPENBLAS_CORETYPE", fast_core(), 1) == 0;
+}
+
 std::string gemm_advice() {
-  Isa best = available_isas().back();
-  if (libraries().core != Core::generic || best == Isa::baseline) return "";
+  if (!uses_slow_kernels()) return "";
   bool served = gemm_backend(DType::f32, 1024, 1024, 1024) == GemmBackend::onednn;
   return fmt::format(
       "OpenBLAS doesn't know this CPU and uses its slow {} kernels{}; OPENBLAS_CORETYPE={} in the "
       "environment makes it use fast ones",
-      libraries().core_name, served ? ", so oneDNN computes the f32 products" : "",
-      best == Isa::avx512 ? "SkylakeX" : "Haswell");
+      libraries().core_name, served ? ", so oneDNN computes the f32 products" : "", fast_core());
 }
 
 }  // namespace bertie

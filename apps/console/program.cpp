@@ -24,7 +24,8 @@ struct NoReader : std::exception {};
 }  // namespace
 
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body) {
-  rest_waiting_threads(argv);  // perhaps by starting anew: nothing with an effect may come before
+  rest_waiting_threads(
+      argv, choose_openblas_kernels());  // perhaps by starting anew: nothing with an effect may come before
   int threads = 0;
   app.add_option("--threads", threads, "Threads to compute with (default: one per processor)")
       ->transform(integer_in(1, most_threads));

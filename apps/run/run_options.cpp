@@ -3,11 +3,17 @@
 #include <fmt/format.h>
 
 #include "apps/console/options.h"
+#include "apps/run/metrics.h"
 #include "apps/run/model_folder.h"
 #include "bertie/autograd/error.h"
 #include "bertie/nn/checkpoint.h"
 
 namespace bertie {
+namespace {
+
+constexpr int64_t most_parts = 65'536;
+
+}  // namespace
 
 std::string resuming_command(int argc, char** argv) {
   std::string command;
@@ -19,6 +25,12 @@ std::string resuming_command(int argc, char** argv) {
 
 void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
   constexpr int64_t many = int64_t{1} << 40;
+  app.add_option(
+         "--parts", o.parts,
+         "Parts of a step's batch, computed one after the other for less memory; their gradients are "
+         "added up in an order that depends on this number alone (default: 1, or what the resumed run "
+         "has)")
+      ->transform(integer_in(1, most_parts));
   app.add_option("--output", o.output, "Model directory to write")
       ->check(check_folder_name)
       ->capture_default_str();
@@ -69,6 +81,14 @@ std::optional<std::string> settings_to_resume(const RunOptions& options) {
   if (!options.resume) return {};
   std::optional<std::string> newest = Checkpoints::newest_configuration(checkpoints_of(options));
   return newest ? newest : finished_settings(options.output);
+}
+
+std::optional<int64_t> parts_to_resume(const RunOptions& options) {
+  Record settings = Record::parse(settings_to_resume(options).value_or(""), nullptr, false);
+  if (!settings.is_object() || !settings.contains("parts") || !settings["parts"].is_number_integer()) return {};
+  int64_t parts = settings["parts"];
+  if (parts < 1 || parts > most_parts) return {};  // a damaged file, which is told of when it is read
+  return parts;
 }
 
 void check_checkpoints(const RunOptions& options) {

@@ -13,6 +13,7 @@ namespace bertie {
 struct RunOptions {
   std::string output = "bertie-model";
   bool overwrite = false, resume = false, tensorboard = false;
+  std::optional<int64_t> parts;  // that each step's batch is cut into
   std::optional<int64_t> evaluate_steps;
   int64_t checkpoint_steps = 0;
   double checkpoint_minutes = 10;
@@ -23,7 +24,7 @@ struct RunOptions {
   int64_t seed = 1;
 };
 
-// "--output" and what follows; `evaluations`: when they are made by default.
+// "--parts", "--output" and what follows; `evaluations`: when they are made by default.
 void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
 
 // How the weights are changed: "--learning-rate", "--weight-decay", "--max-gradient-norm", "--dropout",
@@ -41,6 +42,8 @@ std::string checkpoints_of(const RunOptions& options);  // their folder
 bool resumes(const RunOptions& options);
 // The settings of the run that is to be resumed, from its newest checkpoint, or from its finished model.
 std::optional<std::string> settings_to_resume(const RunOptions& options);
+// Its parts; none where there is no such run, or it doesn't tell.
+std::optional<int64_t> parts_to_resume(const RunOptions& options);
 // Before anything is read: the checkpoints of another run are only replaced where that was asked for.
 void check_checkpoints(const RunOptions& options);
 

@@ -10,6 +10,7 @@
 namespace bertie {
 namespace {
 
+
 class WatchedRun {
  public:
   explicit WatchedRun(const TrainingRun& run);

@@ -27,18 +27,29 @@ MaskedBatch part_of(const MaskedBatch& batch, int64_t begin, int64_t end) {
   return part;
 }
 
-}  // namespace
-
-std::vector<MaskedBatch> split_batch(const MaskedBatch& batch, int64_t max_tokens) {
-  const std::vector<int64_t>& offsets = batch.tokens.offsets;
+std::vector<int64_t> lengths_of(const TokenBatch& batch) {
   std::vector<int64_t> lengths;
-  for (size_t n = 1; n < offsets.size(); ++n) lengths.push_back(offsets[n] - offsets[n - 1]);
-  BatchPlan plan = plan_batches(batch.tokens.sequences, lengths, max_tokens);
+  for (size_t n = 1; n < batch.offsets.size(); ++n)
+    lengths.push_back(batch.offsets[n] - batch.offsets[n - 1]);
+  return lengths;
+}
+
+std::vector<MaskedBatch> parts_of(const MaskedBatch& batch, const BatchPlan& plan) {
   if (plan.size() == 1) return {batch};
   std::vector<MaskedBatch> parts;
   for (int64_t p = 0; p < plan.size(); ++p)
     parts.push_back(part_of(batch, plan.offsets[p], plan.offsets[p + 1]));
   return parts;
+}
+
+}  // namespace
+
+std::vector<MaskedBatch> cut_batch(const MaskedBatch& batch, int64_t parts) {
+  return parts_of(batch, plan_parts(batch.tokens.sequences, lengths_of(batch.tokens), parts));
+}
+
+std::vector<MaskedBatch> split_batch(const MaskedBatch& batch, int64_t max_tokens) {
+  return parts_of(batch, plan_batches(batch.tokens.sequences, lengths_of(batch.tokens), max_tokens));
 }
 
 }  // namespace bertie

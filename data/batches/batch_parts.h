@@ -1,4 +1,4 @@
-// A step's batch in parts, each small enough for the memory at hand.
+// A batch in parts: a step's logical ones, or such as the memory at hand allows.
 #pragma once
 #include <vector>
 
@@ -6,10 +6,13 @@
 
 namespace bertie {
 
-// Consecutive sequences of the batch, as many in each part as `max_tokens` allows; a longer sequence is a
-// part of its own. So the parts are a function of the batch's lengths and max_tokens alone. Each knows its
-// place in the step (TokenBatch::first_sequence), so that dropout draws in it what it draws in the whole
-// batch. A part may have no scored token. Throws where max_tokens is below 1.
+// A step's batch in the parts that plan_parts() (batching.h) makes of it, so they are a function of its
+// lengths and their number alone. Each knows its place in the step (TokenBatch::first_sequence), so that
+// dropout draws in it what it draws in the whole batch. A part may have no scored token, and no sequence.
+std::vector<MaskedBatch> cut_batch(const MaskedBatch& batch, int64_t parts);
+
+// As many sequences in each part as `max_tokens` allows; a longer one is a part of its own. Else as above,
+// and no part is empty. Throws where max_tokens is below 1.
 std::vector<MaskedBatch> split_batch(const MaskedBatch& batch, int64_t max_tokens);
 
 }  // namespace bertie

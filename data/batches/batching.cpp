@@ -1,6 +1,7 @@
 #include "bertie/data/batches/batching.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "bertie/autograd/error.h"
@@ -14,6 +15,14 @@ constexpr uint64_t shuffle_stream = 0x73687566;  // "shuf"; separates this use o
 // Of the sequence with [CLS] and [SEP].
 int64_t length_of(const TokenizedLines& lines, int64_t sequence) {
   return static_cast<int64_t>(lines[sequence].size()) + 2;
+}
+
+void check_lengths(const std::vector<int64_t>& order, std::span<const int64_t> lengths) {
+  BERTIE_CHECK(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
+               lengths.size());
+  for (size_t i = 0; i < lengths.size(); ++i)
+    BERTIE_CHECK(lengths[i] >= 1, "batch", "a sequence must have at least one token, number {} has {}",
+                 order[i], lengths[i]);
 }
 
 // Of millions of sequences, so nothing is kept of each but its place. length(order, i): that of order[i].
@@ -43,16 +52,27 @@ std::vector<int64_t> shuffled(std::vector<int64_t> sequences, uint64_t seed, int
 }
 
 BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens) {
-  BERTIE_CHECK(lengths.size() == order.size(), "batch", "{} sequences have {} lengths", order.size(),
-               lengths.size());
+  check_lengths(order, lengths);
   return plan_by_budget(
-      std::move(order),
-      [&](const std::vector<int64_t>& sequences, size_t i) {
-        BERTIE_CHECK(lengths[i] >= 1, "batch", "a sequence must have at least one token, number {} has {}",
-                     sequences[i], lengths[i]);
-        return lengths[i];
-      },
-      batch_tokens);
+      std::move(order), [&](const std::vector<int64_t>&, size_t i) { return lengths[i]; }, batch_tokens);
+}
+
+BatchPlan plan_parts(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t parts) {
+  BERTIE_CHECK(parts >= 1, "batch", "a batch must have at least one part, got {}", parts);
+  check_lengths(order, lengths);
+  auto count = std::ssize(order);
+  std::vector<int64_t> ends{0};  // tokens up to each boundary
+  for (int64_t length : lengths) ends.push_back(ends.back() + length);
+  int64_t least = count >= parts ? 1 : 0;  // sequences of a part
+  BatchPlan plan{std::move(order), {0}};
+  for (int64_t part = 1; part < parts; ++part) {
+    auto distance = [&](int64_t boundary) { return std::abs(ends[boundary] * parts - ends.back() * part); };
+    int64_t boundary = plan.offsets.back() + least, last = count - least * (parts - part);
+    while (boundary < last && distance(boundary + 1) < distance(boundary)) ++boundary;
+    plan.offsets.push_back(boundary);
+  }
+  plan.offsets.push_back(count);
+  return plan;
 }
 
 BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, int64_t batch_tokens) {

@@ -45,6 +45,12 @@ BatchPlan plan_batches(const TokenizedLines& lines, std::vector<int64_t> order, 
 // too, where one has none.
 BatchPlan plan_batches(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t batch_tokens);
 
+// The logical parts of a step's batch: as many batches as `parts` says, of consecutive sequences, so that
+// each boundary is the one between two sequences which is nearest to where equal shares of the tokens have
+// it. No part has more than its share and the longest sequence together. Where there are fewer sequences than
+// parts, some parts are empty; else none is. Throws where `parts` is below 1 or a sequence has no token.
+BatchPlan plan_parts(std::vector<int64_t> order, std::span<const int64_t> lengths, int64_t parts);
+
 // [CLS] … [SEP] of each sequence. Throws where there is none or one doesn't exist.
 TokenBatch make_batch(const TokenizedLines& lines, std::span<const int64_t> sequences,
                       const Vocabulary& vocabulary);

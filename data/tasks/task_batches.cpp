@@ -94,15 +94,18 @@ std::span<const int64_t> TaskSteps::sequences(int64_t step) {
 }
 
 std::vector<TaskBatch> make_parts(const TaskSequences& data, std::span<const int64_t> sequences,
-                                  int64_t max_tokens) {
-  BatchPlan plan =
-      plan_batches({sequences.begin(), sequences.end()}, lengths_of(data, sequences), max_tokens);
-  std::vector<TaskBatch> parts;
+                                  int64_t parts) {
+  BatchPlan plan = plan_parts({sequences.begin(), sequences.end()}, lengths_of(data, sequences), parts);
+  std::vector<TaskBatch> batches;
   for (int64_t p = 0; p < plan.size(); ++p) {
-    parts.push_back(make_batch(data, plan[p]));
-    parts.back().tokens.first_sequence = plan.offsets[p];
+    TaskBatch& batch = batches.emplace_back();
+    if (plan[p].empty())
+      batch.tokens.offsets = {0};
+    else
+      batch = make_batch(data, plan[p]);
+    batch.tokens.first_sequence = plan.offsets[p];
   }
-  return parts;
+  return batches;
 }
 
 BatchPlan plan_like_lengths(const TaskSequences& data, int64_t batch_tokens) {

@@ -36,11 +36,10 @@ class TaskSteps {
   std::vector<int64_t> order_;  // of that epoch
 };
 
-// The step's batch in parts, each of at most max_tokens tokens unless a single sequence has more, for the
-// memory at hand: the parts are consecutive sequences and know their place in the step
-// (TokenBatch::first_sequence).
+// The step's batch in its logical parts (plan_parts() of data/batches/batching.h), which know their place in
+// the step (TokenBatch::first_sequence). An empty part has no labels.
 std::vector<TaskBatch> make_parts(const TaskSequences& data, std::span<const int64_t> sequences,
-                                  int64_t max_tokens);
+                                  int64_t parts);
 
 // All sequences, like lengths together, the longest first, in batches of at most batch_tokens tokens (or of
 // one sequence). TokenBatch::sequences tells whose results are whose, so that they can be put in the data's

@@ -78,8 +78,7 @@ void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
 
 template <class T, int vectors, bool transposed, bool fetches, int rows = tile_rows(vectors)>
 inline void column_of_tiles(const SmallProduct<T>& p, int64_t m, int64_t n) {
-  constexpr bool another_follows = rows == tile_rows(vectors);  // else there is nothing to fetch
-  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed, fetches && another_follows>(p, m, n);
+  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed, fetches>(p, m, n);
   if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, fetches, rows - 1>(p, m, n);
 }
 

@@ -60,6 +60,7 @@ expect 1 "${classify[@]/#4/5}" --output killed --resume
 grep --quiet "killed has the model of a finished run with other settings" err && grep --quiet "^  steps: 40 there, 50 here" err ||
   wrong "the settings of a finished run should be compared"
 refused 1 "killed already --overwrite" "${classify[@]}" --output killed
+: >err  # what the run before said is no sign of this one
 "${classify[@]}" --output stopped >out 2>err </dev/null &
 until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 kill -TERM $!
@@ -93,6 +94,18 @@ grep --quiet '^  vocabulary: ".*" there, ".*" here' err || wrong "another vocabu
 expect 1 "${frozen[@]}" --resume --evaluate-steps 5
 [[ $(grep '^  ' err) == "  evaluate_steps: 10 there, 5 here" ]] || wrong "what decides on the best weights should be named"
 expect 0 "${frozen[@]}" --resume
+
+# --- in parts, more than an epoch's last batch has sequences; the number is the checkpoint's where none is given
+expect 0 "${classify[@]}" --parts 20 --output parts
+: >err
+"${classify[@]}" --parts 20 --output parts_stopped >out 2>err </dev/null &
+until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+kill -TERM $!
+wait $!
+expect 1 "${classify[@]}" --parts 2 --output parts_stopped --resume
+grep --quiet "parts: 20 there, 2 here" err || wrong "another number of parts should be refused by name"
+expect 0 "${classify[@]}" --output parts_stopped --resume
+cmp --silent parts_stopped/model.safetensors parts/model.safetensors || wrong "a resumed run should have the parts of its beginning"
 
 # --- several seeds, early end, frozen layers
 expect 0 "${classify[@]}" --seeds 2 --patience 1 --freeze-layers 1 --output seeds

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "apps/console/memory_limits.h"
 #include "bertie/autograd/random.h"
 #include "tests/message_of.h"
 
@@ -51,39 +52,52 @@ RunBatches run() {
 
 constexpr int64_t besides = 50'000'000;
 
-TEST(PretrainMemory, PartsAreAsLargeAsTheLimitAllows) {
-  PretrainMemory whole = pretrain_memory(config(), false, run(), 0, besides);
+TEST(PretrainMemory, PartsAreTheFewestThatKeepTheLimit) {
+  auto in = [](int64_t parts) { return pretrain_memory(config(), false, run(), parts, besides); };
+  auto within = [](int64_t limit) { return pretrain_memory_within(limit, config(), false, run(), besides); };
+  PretrainMemory whole = in(1);
   EXPECT_EQ(whole.weights, 4 * pretraining_parameters(config(), false));
   EXPECT_EQ(whole.gradients + whole.moments, 3 * whole.weights);
+  EXPECT_EQ(whole.part_tokens, run().step_tokens);
   EXPECT_EQ(whole.resident(), whole.live() + besides);
-  EXPECT_EQ(pretrain_memory_within(whole.resident(), config(), false, run(), besides).part_tokens, 0);
+  EXPECT_EQ(whole.str().find("parts"), std::string::npos) << whole.str();
+  EXPECT_EQ(within(whole.resident()).parts, 1);
 
   int64_t limit = whole.resident() * 6 / 10;
-  PretrainMemory parts = pretrain_memory_within(limit, config(), false, run(), besides);
+  PretrainMemory parts = within(limit);
   EXPECT_LE(parts.resident(), limit);
-  EXPECT_GT(parts.part_tokens, run().longest);
-  EXPECT_LT(parts.part_tokens, run().step_tokens);
-  EXPECT_GT(pretrain_memory(config(), false, run(), parts.part_tokens + 1, besides).resident(), limit);
-  EXPECT_LT(pretrain_memory_within(limit, config(), true, run(), besides).part_tokens, parts.part_tokens);
+  EXPECT_GT(parts.parts, 1);
+  EXPECT_EQ(parts.part_tokens, (8192 + parts.parts - 1) / parts.parts + 128);
+  for (int64_t fewer = 1; fewer < parts.parts; ++fewer) EXPECT_GT(in(fewer).resident(), limit);
+  EXPECT_NE(parts.str().find(
+                fmt::format("; each step in {} parts of up to {} tokens", parts.parts, parts.part_tokens)),
+            std::string::npos)
+      << parts.str();
+  EXPECT_GT(pretrain_memory(config(), true, run(), parts.parts, besides).resident(), parts.resident());
 
-  std::string error =
-      message_of([&] { pretrain_memory_within(whole.weights * 4, config(), false, run(), besides); });
-  std::string least =
-      "takes " + std::to_string(pretrain_memory(config(), false, run(), 1, besides).resident() / 1'000'000);
-  EXPECT_NE(error.find("[memory-limit]"), std::string::npos) << error;
-  EXPECT_NE(error.find(least.substr(0, least.size() - 1)), std::string::npos) << error << least;
-  EXPECT_NE(error.find("one sequence, of up to 128 tokens"), std::string::npos) << error;
+  // The tree's blocks of gradients take memory, too: ⌊log₂ P⌋ of them.
+  EXPECT_EQ(in(3).gradients, whole.gradients);
+  EXPECT_EQ(in(4).gradients, 2 * whole.gradients);
+  EXPECT_EQ(in(9).gradients, 3 * whole.gradients);
+
+  int64_t best = 1;
+  for (int64_t more = 2; more <= 81; ++more)  // as many sequences as a batch has on average
+    if (in(more).resident() < in(best).resident()) best = more;
+  EXPECT_GT(best, 2);
+  EXPECT_EQ(message_of([&] { within(whole.weights * 4); }),
+            fmt::format("[memory-limit] {} isn't enough: it takes {} at least, with --parts {}",
+                        memory_text(whole.weights * 4), memory_text(in(best).resident()), best));
 }
 
 // Where training's part is small, evaluation's is, too, so that it never has the larger peak.
 TEST(PretrainMemory, AnEvaluationTakesNoMoreThanAStep) {
-  EXPECT_EQ(pretrain_memory(config(), false, run(), 0, besides).evaluation_tokens, 4096);
-  PretrainMemory small = pretrain_memory(config(), false, run(), 256, besides);
+  EXPECT_EQ(pretrain_memory(config(), false, run(), 1, besides).evaluation_tokens, 4096);
+  PretrainMemory small = pretrain_memory(config(), false, run(), 64, besides);
   EXPECT_LT(small.evaluation_tokens, 4096);
   EXPECT_GE(small.evaluation_tokens, 128);
   EXPECT_EQ(small.moment.find("evaluation"), std::string::npos);
   int64_t tokens = small.evaluation_tokens + 1;
-  BatchSize more = run().largest(tokens), part = run().largest(256);
+  BatchSize more = run().largest(tokens), part = run().largest(256);  // 8192 / 64 + 128
   EXPECT_GT(peak_of(evaluation_moments(config(), more, 1)).bytes * 1.1,
             peak_of(training_moments(config(), part, {.in_parts = true})).bytes);
 }
@@ -92,8 +106,8 @@ TEST(PretrainMemory, ASequenceLongerThanTheBatchIsOneOfItsOwn) {
   RunBatches batches = run();
   batches.step_tokens = 64;
   EXPECT_EQ(batches.largest(64).tokens, 128);
-  EXPECT_EQ(pretrain_memory(config(), false, batches, 0, besides).live(),
-            pretrain_memory(config(), false, batches, 16, besides).live());
+  EXPECT_EQ(pretrain_memory(config(), false, batches, 1, besides).part_tokens, 128);
+  EXPECT_EQ(pretrain_memory(config(), false, batches, 3, besides).part_tokens, 128);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ for document in {1..60}; do
   done
   echo
 done >corpus.txt
-run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --part-tokens 90 --dropout 0.1
+run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
   --objective mlm+nsp --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
 steps() { sed -n -E '/"kind":"training"/ { s/"seconds":[^,]*,//; s/,"tokens_per_second".*//; p }' "$1"; }
 same_as_whole() {
@@ -51,6 +51,7 @@ grep --quiet '^  text: ".*" there, ".*" here' err || wrong "a text that changed 
 sed -i '$d' corpus.txt
 
 # --- Ctrl-C: the line that it prints continues
+: >err  # what the run before said is no sign of this one
 "${run[@]}" --output "with space" >out 2>err </dev/null &
 until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
 kill -TERM $!
@@ -65,6 +66,7 @@ same_as_whole "with space"
 # --- text from standard input isn't needed again, as long as the cache is there
 piped=("${run[@]/#corpus.txt/-}")
 piped[-1]=piped-cache
+: >err
 cat corpus.txt | "${piped[@]}" --output piped >out 2>err &
 until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
 kill -TERM $!

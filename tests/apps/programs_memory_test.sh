@@ -25,14 +25,21 @@ whole=$(predicted)
 grep --quiet 'Resident, about' whole/report.html || wrong "the report should have the memory"
 ((kept = whole * 7 / 10))
 expect 0 "${run[@]}" --output parts --memory-limit ${kept}M
-[[ $(predicted) -le $kept ]] || wrong "a limit of $kept MB became $(predicted)"
+needs=$(predicted)
+[[ $needs -le $kept ]] || wrong "a limit of $kept MB became $needs"
 [[ $build == *sanitize* || $(measured) -le $kept ]] || wrong "$kept MB weren't kept: $(measured)"
-grep --quiet "parts of up to" err || wrong "that batches are split should be told"
+parts=$(sed -n -E 's/^Memory: .*; each step in ([0-9]+) parts of up to [0-9]+ tokens$/\1/p' err)
+[[ $parts -gt 1 ]] || wrong "the parts should be told: $(cat err)"
 loss() { tail -n 1 "$1/metrics.jsonl" | sed -E 's/.*"held_out":\{"loss":([0-9.]+).*/\1/'; }
 awk -v a="$(loss whole)" -v b="$(loss parts)" 'BEGIN { d = a - b; exit !(a > 0 && d < 1e-3 && d > -1e-3) }' ||
   wrong "parts should give the whole batch's result: $(loss whole), $(loss parts)"
 
-# --- the split is in the checkpoint: a run goes on with it, whatever limit is given then, or none
+# --- the same parts by their number; one that doesn't fit
+expect 0 "${run[@]}" --output given --parts "$parts" --memory-limit ${kept}M
+cmp --silent parts/model.safetensors given/model.safetensors || wrong "the same parts should give the same model"
+refused 1 "[memory-limit] isn't enough --parts $parts fits" "${run[@]}" --output refused --parts $((parts - 1)) --memory-limit ${kept}M
+
+# --- the number is in the checkpoint: a run goes on with it, whatever limit is given then, or none
 mkdir -p resumed/checkpoints
 cp parts/checkpoints/step-000000003.safetensors resumed/checkpoints
 expect 0 "${run[@]}" --output resumed --resume
@@ -46,11 +53,14 @@ cmp --silent parts/model.safetensors other/model.safetensors || wrong "another l
 rm -rf other
 mkdir -p other/checkpoints
 cp parts/checkpoints/step-000000003.safetensors other/checkpoints
-expect 1 "${run[@]}" --output other --resume --memory-limit $((kept - 20))M
-grep --quiet "memory-limit.* isn't enough for the run that is continued" err || wrong "a smaller limit should be refused"
+expect 1 "${run[@]}" --output other --resume --memory-limit $((needs - 20))M
+grep --quiet "memory-limit.* isn't enough.* the parts of the run that is continued, $parts, can't change" err ||
+  wrong "a smaller limit should be refused"
+expect 1 "${run[@]}" --output other --resume --parts $((parts + 1))
+grep --quiet "parts: $parts there, $((parts + 1)) here" err || wrong "another number of parts should be refused by name"
 
 # --- what can't be
-refused 2 "excludes" "${run[@]}" --output refused --memory-limit 1G --part-tokens 100
+refused 2 "--parts 0" "${run[@]}" --output refused --parts 0
 refused 1 "[memory-limit] takes 20 MB" "${run[@]}" --output refused --memory-limit 20M
 refused 2 "8X is not a whole number" "${run[@]}" --output refused --memory-limit 8X
 expect 1 bert_pretrain --preset base --corpus corpus.txt --memory-limit 1G --output refused

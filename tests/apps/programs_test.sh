@@ -297,9 +297,10 @@ for program in next_word wordpiece bert_pretrain bert_fill_mask bert_embed mlm_s
 done
 
 # --- threads that wait rest, unless the user wants them otherwise; libgomp prints its settings whenever it is loaded
-# (OPENBLAS_NUM_THREADS, which is always set, has a program start anew, too)
+# (OPENBLAS_NUM_THREADS, which is always set, has a program start anew, too, and OPENBLAS_CORETYPE where OpenBLAS doesn't
+# know the CPU)
 unset OMP_WAIT_POLICY GOMP_SPINCOUNT
-export OPENBLAS_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1 OPENBLAS_CORETYPE=Nehalem
 spins() { grep GOMP_SPINCOUNT err | tail -n 1 | grep --only-matching '[0-9]*'; }
 OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
 [[ $(spins) == 2000 && $(grep -c GOMP_SPINCOUNT err) -eq 2 ]] || wrong "wordpiece's threads spin $(spins) times"
@@ -307,9 +308,16 @@ GOMP_SPINCOUNT=7 OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
 [[ $(spins) == 7 && $(grep -c GOMP_SPINCOUNT err) -eq 1 ]] || wrong "the user's GOMP_SPINCOUNT=7 became $(spins)"
 OMP_WAIT_POLICY=active OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
 [[ $(spins) -gt 300000 && $(grep -c GOMP_SPINCOUNT err) -eq 1 ]] || wrong "the user's OMP_WAIT_POLICY=active became $(spins)"
+expect 0 next_word
+if grep --quiet --word-regexp avx2 /proc/cpuinfo; then
+  grep --quiet "OpenBLAS doesn't know this CPU" err || wrong "slow kernels that the user chose should be told"
+fi
 unset OPENBLAS_NUM_THREADS
 GOMP_SPINCOUNT=7 OMP_DISPLAY_ENV=verbose expect 0 wordpiece --version
 [[ $(spins) == 7 && $(grep -c GOMP_SPINCOUNT err) -eq 2 ]] || wrong "OpenBLAS's threads should be declined by starting anew"
+unset OPENBLAS_CORETYPE
+expect 0 next_word
+! grep --quiet "OpenBLAS doesn't know this CPU" err || wrong "OpenBLAS should take the kernels for the CPU"
 expect 0 wordpiece --help
 cp out first
 OMP_WAIT_POLICY=passive expect 0 wordpiece --help

@@ -8,7 +8,7 @@
 namespace bertie {
 namespace {
 
-struct Run {
+struct SomeRun {
   RunOptions options;
   TrainingOptions training = {.steps = 10, .schedule = {1e-3, 0.1, Schedule::Decay::linear}};
   BertConfig config = bert_preset("tiny");
@@ -20,13 +20,13 @@ struct Run {
   }
 };
 
-std::string difference(const Run& other) {
-  return configuration_differences(Run().settings(), other.settings()).str();
+std::string difference(const SomeRun& other) {
+  return configuration_differences(SomeRun().settings(), other.settings()).str();
 }
 
 TEST(RunSettings, SayWhatDiffers) {
   EXPECT_EQ(difference({}), "");
-  Run run;
+  SomeRun run;
   run.weights = "b";
   EXPECT_EQ(difference(run), "\n  starting_weights: \"a\" there, \"b\" here");
   run = {};
@@ -43,7 +43,7 @@ TEST(RunSettings, SayWhatDiffers) {
 
 // Also what no weight's shape tells.
 TEST(RunSettings, HaveAllOfTheModelsConfiguration) {
-  Run run;
+  SomeRun run;
   run.config.layer_norm_eps = 0.5;
   EXPECT_EQ(difference(run), "\n  layer_norm_eps: 1e-12 there, 0.5 here");
   run = {};
@@ -59,7 +59,7 @@ TEST(RunSettings, HaveAllOfTheModelsConfiguration) {
 
 // What may change from one part of a run to the next.
 TEST(RunSettings, LeaveOutWhatTheModelDoesNotDependOn) {
-  Run run;
+  SomeRun run;
   run.options.output = "elsewhere";
   run.options.tensorboard = true;
   run.options.checkpoint_steps = 7;

@@ -9,7 +9,7 @@
 #include "bertie/data/batches/batch_parts.h"
 #include "bertie/data/batches/mlm_batches.h"
 #include "bertie/data/batches/sentence_pairs.h"
-#include "bertie/nn/optimizer.h"
+#include "bertie/nn/part_gradients.h"
 #include "tests/largest.h"
 #include "tests/message_of.h"
 #include "tests/models/small_config.h"
@@ -56,13 +56,15 @@ std::vector<double> gradients_of(ParameterBlock& parameters, PretrainingObjectiv
                                  int64_t* parts = nullptr) {
   int64_t count = objective.begin_step(step);
   if (parts) *parts = count;
-  parameters.zero_grad();
-  for (int64_t part = 0; part < count; ++part) backward(objective.loss(part));
+  PartGradients gradients(parameters);
+  gradients.begin(PartTree(count));
+  for (int64_t part = 0; part < count; ++part) gradients.add(part, objective.loss(part));
   parameters.check_reached("test");
   return parameters.gradients().cast(DType::f64).to_vector<double>();
 }
 
-// Parts of any lengths, dropout on, give the gradients and sums of one batch.
+// Any number of parts, dropout on, more than there are sequences, too, give the gradients and sums of one
+// batch: what is dropped doesn't depend on them.
 template <class Model, class Source>
 void check_parts(const Source& make_source, DType type) {
   Model whole_model(config(), Initializer::normal(0.2, 5, type)),
@@ -84,15 +86,13 @@ void check_parts(const Source& make_source, DType type) {
     sums.push_back(whole.sums());
   }
   EXPECT_GT(largest_difference(exact[0], exact[1]), 1e-3 * largest(exact[0]));
-  for (int64_t limit : {1, 70, 140}) {
+  for (int64_t parts : {2, 3, 7, 100}) {
     auto source = make_source();
-    PretrainingObjective objective(parts_model, source, {.seed = 9, .max_part_tokens = limit});
+    PretrainingObjective objective(parts_model, source, {.seed = 9, .parts = parts});
     for (int64_t step = 0; step < 2; ++step) {
       int64_t count = 0;
       std::vector<double> gradients = gradients_of(parts_block, objective, step, &count);
-      if (limit <= 70) {
-        EXPECT_GE(count, 2);
-      }
+      EXPECT_EQ(count, parts);
       double allowed = (type == DType::f64 ? 1e-12 : 1e-6) * largest(exact[step]);
       EXPECT_LE(largest_difference(gradients, exact[step]), allowed) << count << " parts";
       const PretrainingSums &own = objective.sums(), &one = sums[step];
@@ -149,7 +149,7 @@ TEST(PretrainingObjective, PartsAndStepsWithoutScoredTokens) {
     BertForPreTraining model(config(), Initializer::normal(0.2, 5, type));
     ParameterBlock parameters(model);
     OneBatch some(batch_by_hand({{2, 4, 3, 9, 3}, {2, 1, 3, 1, 3}}, {1}, {7}, {0, 1}));
-    PretrainingObjective objective(model, some, {.seed = 1, .max_part_tokens = 5});
+    PretrainingObjective objective(model, some, {.seed = 1, .parts = 2});
     ASSERT_EQ(objective.begin_step(0), 2);
     EXPECT_GT(objective.loss(0).item(), 0);
     double mlm = objective.sums().mlm_loss, nsp = objective.sums().nsp_loss;
@@ -251,11 +251,15 @@ TEST(PretrainingObjective, NamesItsData) {
   BertForMaskedLM model(config(), Initializer::normal(0.2, 5));
   std::vector<int32_t> sequence{2, 4, 3};
   OneBatch source(batch_by_hand(std::vector(9, sequence), {1}, {7}, {}));
-  PretrainingObjective objective(model, source, {.max_part_tokens = 24});
+  PretrainingObjective objective(model, source, {.parts = 2});
   ASSERT_EQ(objective.begin_step(0), 2);
-  EXPECT_EQ(objective.data_of(0), "batch 0 of pass 0, sequences 0, 1, 2, 3, …: 8 in all");
+  EXPECT_EQ(objective.data_of(1), "batch 0 of pass 0, sequences 4, 5, 6, 7, …: 5 in all");
   objective.begin_step(1);
-  EXPECT_EQ(objective.data_of(1), "batch 0 of pass 1, sequences 8");
+  EXPECT_EQ(objective.data_of(0), "batch 0 of pass 1, sequences 0, 1, 2, 3");
+  PretrainingObjective many(model, source, {.parts = 30});
+  ASSERT_EQ(many.begin_step(0), 30);
+  EXPECT_EQ(many.data_of(0), "");
+  EXPECT_FALSE(many.loss(0));
 }
 
 TEST(PretrainingObjective, Refusals) {
@@ -267,8 +271,9 @@ TEST(PretrainingObjective, Refusals) {
             "[pretrain] next-sentence prediction needs pairs of segments, the batches have none");
   BertForMaskedLM masked_lm(config(), Initializer::normal(0.2, 5));
   MlmBatches other = text.mlm();
-  PretrainingObjective words(masked_lm, other, {.max_part_tokens = 100});
+  PretrainingObjective words(masked_lm, other, {.parts = 3});
   int64_t parts = words.begin_step(0);
+  EXPECT_EQ(parts, 3);
   EXPECT_EQ(message_of([&] { words.loss(parts); }),
             fmt::format("[pretrain] the step has {0} parts, asked for number {0}", parts));
   EXPECT_NE(message_of([&] { words.loss(-1); }), "no error");

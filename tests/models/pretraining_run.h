@@ -57,11 +57,11 @@ struct PretrainingRun {
     return PairBatches(text(), words, masking, {.max_length = max_length}, batch_tokens, 6);
   }
 
-  // Sums of every step; the batches in parts of some 100 tokens.
+  // Sums of every step; the batches in three parts.
   static std::vector<PretrainingSums> train_model(BertForPreTraining& model) {
     Vocabulary words = vocabulary();
     PairBatches source = batches(words);
-    PretrainingObjective objective(model, source, {.seed = 6, .max_part_tokens = 100});
+    PretrainingObjective objective(model, source, {.seed = 6, .parts = 3});
     ParameterBlock parameters(model);
     AdamOptions adam;
     adam.weight_decay = 0.01;

@@ -123,10 +123,11 @@ TEST(IncludeDirection, GoesDownwardsOnly) {
 
 TEST(IncludeDirection, NoFolderOfDataIsADrawer) {
   for (const std::string& path : project_files(BERTIE_SOURCE_DIR)) {
-    if (path.starts_with("data/"))
+    if (path.starts_with("data/")) {
       EXPECT_TRUE(data_rooms.contains(room(path))) << path << " is in none of data's rooms";
-    if (path.starts_with("apps/"))
+    } else if (path.starts_with("apps/")) {
       EXPECT_TRUE(app_rooms.contains(room(path))) << path << " is in none of the programs' rooms";
+    }
   }
 }
 

@@ -133,49 +133,61 @@ TEST(BatchStream, IsBoundedAndEndsAtAnyTime) {
   }
 }
 
+// Whatever the parts are: together they are the batch, and each knows its place.
+void expect_all_of(const MaskedBatch& batch, const std::vector<MaskedBatch>& parts) {
+  std::vector<int32_t> ids, types, labels, next;
+  std::vector<int64_t> rows, numbers;
+  int64_t tokens = 0;
+  for (const MaskedBatch& part : parts) {
+    EXPECT_EQ(part.tokens.first_sequence, static_cast<int64_t>(numbers.size()));
+    ASSERT_EQ(part.tokens.offsets.size(), part.tokens.sequences.size() + 1);
+    EXPECT_EQ(part.tokens.offsets.front(), 0);
+    EXPECT_EQ(part.tokens.ids.size(), part.tokens.tokens());
+    for (size_t n = 0; n < part.tokens.sequences.size(); ++n)
+      EXPECT_EQ(tokens + part.tokens.offsets[n], batch.tokens.offsets[numbers.size() + n]);
+    auto append = [](auto& to, const Array& from) {
+      auto values = from.to_vector<typename std::decay_t<decltype(to)>::value_type>();
+      to.insert(to.end(), values.begin(), values.end());
+      return values.size();
+    };
+    append(ids, part.tokens.ids);
+    size_t labeled = append(labels, part.labels);
+    ASSERT_EQ(part.scored_rows.size(), static_cast<int64_t>(labeled));
+    for (int64_t row : part.scored_rows.to_vector<int64_t>()) rows.push_back(row + tokens);
+    if (batch.tokens.token_type_ids) append(types, part.tokens.token_type_ids);
+    if (batch.next_sentence_labels) append(next, part.next_sentence_labels);
+    numbers.insert(numbers.end(), part.tokens.sequences.begin(), part.tokens.sequences.end());
+    tokens += part.tokens.tokens();
+  }
+  EXPECT_EQ(ids, batch.tokens.ids.to_vector<int32_t>());
+  EXPECT_EQ(labels, batch.labels.to_vector<int32_t>());
+  EXPECT_EQ(rows, batch.scored_rows.to_vector<int64_t>());
+  EXPECT_EQ(numbers, batch.tokens.sequences);
+  if (batch.next_sentence_labels) {
+    EXPECT_EQ(types, batch.tokens.token_type_ids.to_vector<int32_t>());
+    EXPECT_EQ(next, batch.next_sentence_labels.to_vector<int32_t>());
+  }
+}
+
+// Of at least three sequences.
+MaskedBatch some_batch(BatchSource& source) {
+  source.begin_pass(0);
+  MaskedBatch batch = source.batch(0);
+  for (int64_t b = 1; batch.tokens.sequences.size() < 3; ++b) batch = source.batch(b);
+  return batch;
+}
+
 TEST(SplitBatch, PartsAreThoseOfTheWhole) {
   Sources all;
   for (auto& source : all.sources) {
-    source->begin_pass(0);
-    MaskedBatch batch = source->batch(0);
-    for (int64_t b = 1; batch.tokens.sequences.size() < 3; ++b) batch = source->batch(b);
-    const int64_t sequences = static_cast<int64_t>(batch.tokens.sequences.size());
+    MaskedBatch batch = some_batch(*source);
     for (int64_t limit = 1; limit <= 110; ++limit) {
       std::vector<MaskedBatch> parts = split_batch(batch, limit);
-      std::vector<int32_t> ids, types, labels, next;
-      std::vector<int64_t> rows, numbers;
-      int64_t tokens = 0;
-      for (const MaskedBatch& part : parts) {
+      expect_all_of(batch, parts);
+      for (const MaskedBatch& part : parts)
         EXPECT_TRUE(part.tokens.sequences.size() == 1 || part.tokens.tokens() <= limit);
-        EXPECT_EQ(part.tokens.first_sequence, static_cast<int64_t>(numbers.size()));
-        EXPECT_EQ(part.tokens.offsets.front(), 0);
-        EXPECT_EQ(part.tokens.ids.size(), part.tokens.tokens());
-        for (size_t n = 0; n < part.tokens.sequences.size(); ++n)
-          EXPECT_EQ(tokens + part.tokens.offsets[n], batch.tokens.offsets[numbers.size() + n]);
-        auto append = [](auto& to, const Array& from) {
-          auto values = from.to_vector<typename std::decay_t<decltype(to)>::value_type>();
-          to.insert(to.end(), values.begin(), values.end());
-          return values.size();
-        };
-        append(ids, part.tokens.ids);
-        size_t labeled = append(labels, part.labels);
-        ASSERT_EQ(part.scored_rows.size(), static_cast<int64_t>(labeled));
-        for (int64_t row : part.scored_rows.to_vector<int64_t>()) rows.push_back(row + tokens);
-        if (batch.tokens.token_type_ids) append(types, part.tokens.token_type_ids);
-        if (batch.next_sentence_labels) append(next, part.next_sentence_labels);
-        numbers.insert(numbers.end(), part.tokens.sequences.begin(), part.tokens.sequences.end());
-        tokens += part.tokens.tokens();
-      }
-      EXPECT_EQ(ids, batch.tokens.ids.to_vector<int32_t>());
-      EXPECT_EQ(labels, batch.labels.to_vector<int32_t>());
-      EXPECT_EQ(rows, batch.scored_rows.to_vector<int64_t>());
-      EXPECT_EQ(numbers, batch.tokens.sequences);
-      if (batch.next_sentence_labels) {
-        EXPECT_EQ(types, batch.tokens.token_type_ids.to_vector<int32_t>());
-        EXPECT_EQ(next, batch.next_sentence_labels.to_vector<int32_t>());
-      }
       if (limit == 1) {
-        EXPECT_EQ(static_cast<int64_t>(parts.size()), sequences);
+        EXPECT_EQ(parts.size(), batch.tokens.sequences.size());
       }
       if (limit >= 100) {
         EXPECT_EQ(parts.size(), 1u);
@@ -183,6 +195,28 @@ TEST(SplitBatch, PartsAreThoseOfTheWhole) {
     }
     EXPECT_EQ(message_of([&] { split_batch(batch, 0); }),
               "[batch] the tokens of a batch must be at least 1, got 0");
+  }
+}
+
+TEST(CutBatch, PartsAreThoseOfTheWhole) {
+  Sources all;
+  for (auto& source : all.sources) {
+    MaskedBatch batch = some_batch(*source);
+    auto sequences = std::ssize(batch.tokens.sequences);
+    for (int64_t count = 1; count <= sequences + 9; ++count) {
+      std::vector<MaskedBatch> parts = cut_batch(batch, count);
+      ASSERT_EQ(std::ssize(parts), count);
+      expect_all_of(batch, parts);
+      auto empty = std::count_if(parts.begin(), parts.end(), [](const MaskedBatch& part) {
+        return part.tokens.sequences.empty() && part.labels.size() == 0;
+      });
+      if (count <= sequences) {
+        EXPECT_EQ(empty, 0);
+      } else {
+        EXPECT_GE(empty, count - sequences);
+      }
+    }
+    EXPECT_EQ(message_of([&] { cut_batch(batch, 0); }), "[batch] a batch must have at least one part, got 0");
   }
 }
 

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <set>
 
+#include "bertie/autograd/random.h"
 #include "bertie/data/batches/mlm_batches.h"
 #include "tests/data/batches/small_vocabulary.h"
 #include "tests/message_of.h"
@@ -194,6 +195,55 @@ TEST(PlanBatches, LengthsOfAnySize) {
 }
 
 // One of each stretch, and not always the one in the same place.
+TEST(PlanParts, AreBalancedByTokens) {
+  auto offsets = [](const std::vector<int64_t>& lengths, int64_t parts) {
+    return plan_parts(std::vector<int64_t>(lengths.size(), 0), lengths, parts).offsets;
+  };
+  using Numbers = std::vector<int64_t>;
+  EXPECT_EQ(offsets({4, 4, 4, 4}, 1), (Numbers{0, 4}));
+  EXPECT_EQ(offsets({4, 4, 4, 4}, 2), (Numbers{0, 2, 4}));
+  EXPECT_EQ(offsets({4, 4, 4, 4}, 3), (Numbers{0, 1, 3, 4}));  // 5.3 is nearest to 4, 10.7 to 12
+  EXPECT_EQ(offsets({4, 4, 4, 4}, 4), (Numbers{0, 1, 2, 3, 4}));
+  EXPECT_EQ(offsets({9, 1, 1, 1}, 2), (Numbers{0, 1, 4}));
+  EXPECT_EQ(offsets({1, 1, 1, 9}, 2), (Numbers{0, 3, 4}));
+  EXPECT_EQ(offsets({2, 2}, 4), (Numbers{0, 0, 1, 1, 2}));  // a place between two goes to the first
+  EXPECT_EQ(offsets({100, 1, 1, 1}, 4), (Numbers{0, 1, 2, 3, 4}));
+  EXPECT_EQ(offsets({1, 1, 1, 100}, 4), (Numbers{0, 1, 2, 3, 4}));
+  EXPECT_EQ(offsets({5}, 3), (Numbers{0, 0, 1, 1}));
+  EXPECT_EQ(plan_parts({7, 3, 5}, Numbers{1, 2, 3}, 2).order, (Numbers{7, 3, 5}));
+  EXPECT_EQ(offsets({}, 2), (Numbers{0, 0, 0}));
+  EXPECT_EQ(message_of([&] { offsets({1}, 0); }), "[batch] a batch must have at least one part, got 0");
+  EXPECT_EQ(message_of([&] {
+              offsets({3, 0}, 2);
+            }),
+            "[batch] a sequence must have at least one token, number 0 has 0");
+  EXPECT_NE(message_of([&] { plan_parts({1, 2}, Numbers{1}, 2); }), "no error");
+}
+
+// What memory is planned by: no part has more than its share and the longest sequence.
+TEST(PlanParts, HaveALargestSize) {
+  Random random(3);
+  for (int repeat = 0; repeat < 400; ++repeat) {
+    std::vector<int64_t> lengths;
+    for (auto count = 1 + random.below(30); lengths.size() < count;)
+      lengths.push_back(1 + static_cast<int64_t>(random.below(repeat % 2 ? 10 : 200)));
+    int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t{0}),
+            longest = *std::max_element(lengths.begin(), lengths.end());
+    for (int64_t parts = 1; parts <= 40; ++parts) {
+      BatchPlan plan = plan_parts(lengths, lengths, parts);
+      ASSERT_EQ(plan.size(), parts);
+      ASSERT_EQ(plan.offsets.back(), std::ssize(lengths));
+      for (int64_t part = 0; part < parts; ++part) {
+        int64_t size = std::accumulate(plan[part].begin(), plan[part].end(), int64_t{0});
+        ASSERT_LE(size, (tokens + parts - 1) / parts + longest);
+        if (parts <= std::ssize(lengths)) {
+          ASSERT_GE(size, 1);
+        }
+      }
+    }
+  }
+}
+
 TEST(MlmBatches, ASpreadPassIsDrawnEvenly) {
   MlmBatches batches(ragged_lines(300), small_vocabulary(),
                      Masking(ordinary_tokens(small_vocabulary()), small_vocabulary().mask_id(), 4), 100, 4);

@@ -52,14 +52,23 @@ TEST(TaskBatches, HaveTheLabelsOfTheirSequences) {
 TEST(TaskBatches, ComeInPartsThatKnowTheirPlace) {
   TaskSequences data = three();
   data.labels = Array::from(Ids{7, 8, 9});
-  std::vector<TaskBatch> parts = make_parts(data, Numbers{0, 2, 1}, 5);
+  std::vector<TaskBatch> parts = make_parts(data, Numbers{0, 2, 1}, 2);
   ASSERT_EQ(parts.size(), 2u);
   EXPECT_EQ(parts[0].tokens.sequences, (Numbers{0, 2}));
   EXPECT_EQ(parts[1].tokens.sequences, Numbers{1});
   EXPECT_EQ(parts[1].tokens.first_sequence, 2);
   EXPECT_EQ(parts[0].labels.to_vector<int32_t>(), (Ids{7, 9}));
-  EXPECT_EQ(make_parts(data, Numbers{0, 2, 1}, 4).size(), 3u);
-  EXPECT_EQ(make_parts(data, Numbers{0, 2, 1}, 10).size(), 1u);
+  EXPECT_EQ(make_parts(data, Numbers{0, 2, 1}, 1)[0].labels.to_vector<int32_t>(), (Ids{7, 9, 8}));
+  std::vector<TaskBatch> some_empty = make_parts(data, Numbers{0, 2}, 5);
+  ASSERT_EQ(some_empty.size(), 5u);
+  int64_t sequences = 0;
+  for (const TaskBatch& part : some_empty) {
+    EXPECT_EQ(part.tokens.first_sequence, sequences);
+    EXPECT_EQ(std::ssize(part.tokens.offsets), std::ssize(part.tokens.sequences) + 1);
+    EXPECT_EQ(static_cast<bool>(part.labels), !part.tokens.sequences.empty());
+    sequences += std::ssize(part.tokens.sequences);
+  }
+  EXPECT_EQ(sequences, 2);
 }
 
 TEST(TaskSteps, TakeEverySequenceOnceInAnEpoch) {
