@@ -14,8 +14,8 @@ constexpr int64_t slice_unit = 16;
 }  // namespace
 
 std::vector<PartRange> parts_of_processes(int64_t parts, int count) {
-  BERTIE_CHECK(count >= 1 && parts >= count, "processes", "{} parts of a step can't be divided among {} processes",
-               parts, count);
+  BERTIE_CHECK(count >= 1 && parts >= count, "processes",
+               "{} parts of a step can't be divided among {} processes", parts, count);
   std::vector<PartRange> ranges;
   for (int64_t r = 0; r < count; ++r) ranges.push_back({parts * r / count, parts * (r + 1) / count});
   return ranges;
@@ -24,8 +24,7 @@ std::vector<PartRange> parts_of_processes(int64_t parts, int count) {
 GradientExchange::GradientExchange(Processes& processes, ParameterBlock& parameters, int64_t bucket_bytes)
     : processes_(processes), parameters_(parameters) {
   const auto& segments = parameters.segments();
-  for (size_t i = 0; i < segments.size(); ++i)
-    segment_of_[segments[i].parameter.tensor.node().get()] = i;
+  for (size_t i = 0; i < segments.size(); ++i) segment_of_[segments[i].parameter.tensor.node().get()] = i;
   int64_t at_least = std::max<int64_t>(1, bucket_bytes / element_size(parameters.dtype()));
   within_.resize(segments.size());
   // A segment that is larger than a bucket becomes several, of smaller ones several become one.
@@ -163,8 +162,8 @@ void GradientExchange::reduce(const Bucket& bucket) {
   received_.resize(total);
   processes_.exchange(sent_, to, received_, from);
 
-  // The places of PartSums lie one after the other at the beginning of what was received: a node never goes to a
-  // place behind the one where it came.
+  // The places of PartSums lie one after the other at the beginning of what was received: a node never goes
+  // to a place behind the one where it came.
   T* slices = reinterpret_cast<T*>(received_.data());
   auto add = [own](T* into, const T* from_there) {
     for (int64_t i = 0; i < own; ++i) into[i] += from_there[i];
@@ -189,7 +188,8 @@ void GradientExchange::reduce(const Bucket& bucket) {
   std::vector<int64_t> sizes;
   for (size_t r = 0; r < count; ++r)
     sizes.push_back((bucket.slices[r + 1] - bucket.slices[r]) * static_cast<int64_t>(sizeof(T)));
-  processes_.gather(std::as_writable_bytes(std::span(result + bucket.begin, bucket.end - bucket.begin)), sizes);
+  processes_.gather(std::as_writable_bytes(std::span(result + bucket.begin, bucket.end - bucket.begin)),
+                    sizes);
 }
 
 }  // namespace bertie

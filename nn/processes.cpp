@@ -129,7 +129,9 @@ void Processes::let_first(const std::function<void()>& work) {
 // Open MPI, MPICH and what speaks as it does, and PMIx as Slurm's srun has it.
 Launched launched() {
   constexpr std::array<std::pair<const char*, const char*>, 3> variables = {
-      {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}, {"PMI_RANK", "PMI_SIZE"}, {"PMIX_RANK", "SLURM_NTASKS"}}};
+      {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+       {"PMI_RANK", "PMI_SIZE"},
+       {"PMIX_RANK", "SLURM_NTASKS"}}};
   for (const auto& [rank, size] : variables)
     if (auto r = number_of(rank), n = number_of(size); r && n && *n >= 1) return {*r, *n, true};
   return {};

@@ -16,7 +16,8 @@
 
 namespace bertie {
 
-// One that each process throws at the same place, so that one of them needs to tell it, and all can end in order.
+// One that each process throws at the same place, so that one of them needs to tell it, and all can end in
+// order.
 class SharedError : public Error {
  public:
   using Error::Error;
@@ -25,18 +26,18 @@ class SharedError : public Error {
 class Processes {
  public:
   virtual ~Processes() = default;
-  virtual int rank() const = 0;   // 0 … count() − 1
+  virtual int rank() const = 0;  // 0 … count() − 1
   virtual int count() const = 0;
   bool is_first() const { return rank() == 0; }
   std::string name() const;  // "process 2 of 4 on node17", for messages
 
-  // Everyone's. Gives each process its bytes: of `sent`, sent_sizes[0] to the first, the next sent_sizes[1] to
-  // the second, …; and into `received` what came from the first, the second, … Who sends how much is known to
-  // those who receive it. Throws where sizes and spans don't fit; at most 2³¹ − 1 bytes either way.
+  // Everyone's. Gives each process its bytes: of `sent`, sent_sizes[0] to the first, the next sent_sizes[1]
+  // to the second, …; and into `received` what came from the first, the second, … Who sends how much is known
+  // to those who receive it. Throws where sizes and spans don't fit; at most 2³¹ − 1 bytes either way.
   virtual void exchange(std::span<const std::byte> sent, std::span<const int64_t> sent_sizes,
                         std::span<std::byte> received, std::span<const int64_t> received_sizes) = 0;
-  // Everyone's. Of `data`, the first sizes[0] bytes are the first process's, the next sizes[1] the second's, …:
-  // afterwards each has all of them. As long as exchange() takes.
+  // Everyone's. Of `data`, the first sizes[0] bytes are the first process's, the next sizes[1] the second's,
+  // …: afterwards each has all of them. As long as exchange() takes.
   virtual void gather(std::span<std::byte> data, std::span<const int64_t> sizes) = 0;
 
   // Everyone's: the texts of all, by rank.
@@ -59,9 +60,9 @@ struct Launched {
 };
 Launched launched();
 
-// Once in a program, before anything of it has an effect. Without a launcher, this process alone: MPI isn't touched.
-// Throws where bertie was built without MPI and a launcher started several, or MPI sees another number of
-// processes than the launcher, being of another make.
+// Once in a program, before anything of it has an effect. Without a launcher, this process alone: MPI isn't
+// touched. Throws where bertie was built without MPI and a launcher started several, or MPI sees another
+// number of processes than the launcher, being of another make.
 std::unique_ptr<Processes> join_processes(double peer_timeout = 60);
 
 // Whether bertie was built with MPI: its name and version, else empty.

@@ -32,7 +32,8 @@ class Team {
     exchange_.emplace(*processes, parameters);
   }
 
-  // Computes this process's parts. Afterwards the sum of all parts' gradients is there. Returns the parts' losses.
+  // Computes this process's parts. Afterwards the sum of all parts' gradients is there. Returns the parts'
+  // losses.
   std::vector<double> backward_step(Objective& objective, int64_t parts, PartGradients& gradients,
                                     const BackwardHooks& hooks);
   // What the first one says.

@@ -30,8 +30,8 @@ struct TrainingOptions {
   std::function<double()> clock = monotonic_seconds;
 
   // Those that share the work: each computes some of a step's parts. All of them run train(), with the same
-  // options but for the checkpoints, which the first one alone has, and with objectives that say the same of each
-  // step. The first one's clock counts. nullptr: this one alone.
+  // options but for the checkpoints, which the first one alone has, and with objectives that say the same of
+  // each step. The first one's clock counts. nullptr: this one alone.
   Processes* processes = nullptr;
 };
 
@@ -49,8 +49,8 @@ struct StepReport {
 // by returning false. `hooks` watch the backward passes. Returns the number of steps done, those before a
 // resume included.
 //
-// Several processes come to the same bits as one: which of them computes a part makes no difference. after_step is
-// called by each, and ends the run of all where it returns false for one.
+// Several processes come to the same bits as one: which of them computes a part makes no difference.
+// after_step is called by each, and ends the run of all where it returns false for one.
 //
 // Throws, naming the step, its part and data, when a loss or a gradient isn't finite: the weights are those
 // of the step before, and nothing is saved. A SharedError, where there are several processes.

@@ -59,8 +59,10 @@ class Watchdog {
     std::chrono::duration<double> limit(seconds_), interval(std::min(1.0, seconds_ / 4));
     while (!changed_.wait_for(lock, interval, [this] { return ended_; })) {
       if (since_ == Clock::time_point{} || Clock::now() - since_ < limit) continue;
-      std::fprintf(stderr, "[processes] %s has waited %g s for the others: one has died or can't be reached; it ends\n",
-                   name_.c_str(), seconds_);
+      std::fprintf(
+          stderr,
+          "[processes] %s has waited %g s for the others: one has died or can't be reached; it ends\n",
+          name_.c_str(), seconds_);
       std::fflush(stderr);
       std::_Exit(1);
     }
@@ -124,8 +126,8 @@ class MpiProcesses : public Processes {
     check_sizes(*this, data.size(), sizes);
     Counts all(sizes);
     Watchdog::Waiting waiting(*watchdog_);
-    check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), all.counts.data(), all.places.data(),
-                         MPI_BYTE, MPI_COMM_WORLD),
+    check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), all.counts.data(),
+                         all.places.data(), MPI_BYTE, MPI_COMM_WORLD),
           "MPI_Allgatherv");
   }
 
@@ -133,7 +135,8 @@ class MpiProcesses : public Processes {
     std::thread([] {  // where the others can't be reached, MPI may wait for them
       std::this_thread::sleep_for(std::chrono::seconds(5));
       std::_Exit(1);
-    }).detach();
+    })
+        .detach();
     MPI_Abort(MPI_COMM_WORLD, 1);
     std::_Exit(1);
   }
@@ -162,8 +165,8 @@ class MpiProcesses : public Processes {
 std::unique_ptr<Processes> join_mpi(const Launched& by, double peer_timeout) {
   auto processes = std::make_unique<MpiProcesses>(peer_timeout);
   BERTIE_CHECK(processes->count() == by.count, "processes",
-               "the launcher started {} processes, MPI sees {}: the launcher is of another MPI than {}", by.count,
-               processes->count(), mpi_version());
+               "the launcher started {} processes, MPI sees {}: the launcher is of another MPI than {}",
+               by.count, processes->count(), mpi_version());
   return processes;
 }
 

@@ -1,4 +1,5 @@
-// The processes that MPI knows. One of two sources is built: mpi_processes.cpp where MPI was found, else without_mpi.cpp.
+// The processes that MPI knows. One of two sources is built: mpi_processes.cpp where MPI was found, else
+// without_mpi.cpp.
 #pragma once
 #include "bertie/nn/processes.h"
 

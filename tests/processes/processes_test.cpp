@@ -16,7 +16,9 @@ namespace {
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-std::span<std::byte> bytes_of(std::vector<int32_t>& values) { return std::as_writable_bytes(std::span(values)); }
+std::span<std::byte> bytes_of(std::vector<int32_t>& values) {
+  return std::as_writable_bytes(std::span(values));
+}
 
 TEST(Processes, KnowTheirPlace) {
   EXPECT_EQ(everyone().count(), launched().count);
@@ -64,10 +66,12 @@ TEST(Processes, GatherTexts) {
 TEST(Processes, RefuseSizesThatDontFit) {
   std::vector<int32_t> data(4);
   std::vector<int64_t> sizes(everyone().count(), 0);
-  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }), HasSubstr("must add up to 16 bytes"));
+  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }),
+              HasSubstr("must add up to 16 bytes"));
   sizes[0] = 16;
   sizes.push_back(0);
-  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }), HasSubstr("must add up to 16 bytes"));
+  EXPECT_THAT(message_of([&] { everyone().gather(bytes_of(data), sizes); }),
+              HasSubstr("must add up to 16 bytes"));
 }
 
 TEST(Processes, LetTheFirstWork) {
