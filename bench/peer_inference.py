@@ -28,7 +28,6 @@ from transformers import BertModel
 
 TOLERANCE = 1e-4
 WARM_UPS = 2
-FUSED = {"EmbedLayerNormalization": 1, "Attention": 12, "BiasGelu": 12, "SkipLayerNormalization": 24}
 
 
 class PyTorch:
@@ -48,7 +47,9 @@ class OnnxRuntime:
         import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(optimized_onnx(folder), options, ["CPUExecutionProvider"])
+        model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager")
+        path = optimized_onnx(model, "last_hidden_state", folder)
+        self.session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
 
     def inputs(self, ids, mask):
         types = {given.name: given.type for given in self.session.get_inputs()}
@@ -60,34 +61,36 @@ class OnnxRuntime:
         return torch.from_numpy(self.session.run(None, inputs)[0])
 
 
-class HiddenState(torch.nn.Module):
-    """BertModel with positional arguments and one result, as torch.onnx wants it."""
+class OneResult(torch.nn.Module):
+    """A model with positional arguments and one of its results, as torch.onnx wants it."""
 
-    def __init__(self, model):
+    def __init__(self, model, result):
         super().__init__()
-        self.model = model
+        self.model, self.result = model, result
 
     def forward(self, input_ids, attention_mask):
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.model(input_ids=input_ids, attention_mask=attention_mask)[self.result]
 
 
-def optimized_onnx(folder):
-    """Path of the folder's model as ONNX Runtime's optimizer leaves it."""
+def optimized_onnx(model, result, folder):
+    """Path of the model as ONNX Runtime's optimizer leaves it, written into the folder; `result` is the one of the
+    model's that is wanted. The model's attention must be the eager one: that is what the optimizer knows."""
     from onnxruntime.transformers import optimizer
-    # The optimizer knows attention as the eager form and the exporter by tracing write it.
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="eager").eval()
     exported, optimized = (os.path.join(folder, name) for name in ("exported.onnx", "optimized.onnx"))
     example = torch.ones(2, 16, dtype=torch.long)
-    axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask", "last_hidden_state")}
-    torch.onnx.export(HiddenState(model), (example, example), exported, input_names=list(axes)[:2],
-                      output_names=list(axes)[2:], dynamic_axes=axes, opset_version=17, dynamo=False)
+    axes = {name: {0: "batch", 1: "length"} for name in ("input_ids", "attention_mask")}
+    torch.onnx.export(OneResult(model.eval(), result), (example, example), exported, input_names=list(axes),
+                      output_names=[result], dynamic_axes={**axes, result: {0: "batch"}}, opset_version=17,
+                      dynamo=False)
     config = model.config
     onnx = optimizer.optimize_model(exported, model_type="bert", num_heads=config.num_attention_heads,
                                     hidden_size=config.hidden_size)
+    layers = config.num_hidden_layers
+    fused = {"EmbedLayerNormalization": 1, "Attention": layers, "BiasGelu": layers, "SkipLayerNormalization": 2 * layers}
     counts = onnx.get_fused_operator_statistics()
-    missed = {name: counts[name] for name, wanted in FUSED.items() if counts[name] != wanted}
+    missed = {name: counts[name] for name, wanted in fused.items() if counts[name] != wanted}
     if missed:
-        sys.exit(f"peer_inference: ONNX Runtime's optimizer should have fused {FUSED}, missed {missed}")
+        sys.exit(f"ONNX Runtime's optimizer should have fused {fused}, missed {missed}")
     onnx.save_model_to_file(optimized)
     return optimized
 
