@@ -85,7 +85,8 @@ std::optional<std::string> settings_to_resume(const RunOptions& options) {
 
 std::optional<int64_t> parts_to_resume(const RunOptions& options) {
   Record settings = Record::parse(settings_to_resume(options).value_or(""), nullptr, false);
-  if (!settings.is_object() || !settings.contains("parts") || !settings["parts"].is_number_integer()) return {};
+  if (!settings.is_object() || !settings.contains("parts") || !settings["parts"].is_number_integer())
+    return {};
   int64_t parts = settings["parts"];
   if (parts < 1 || parts > most_parts) return {};  // a damaged file, which is told of when it is read
   return parts;

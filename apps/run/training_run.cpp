@@ -10,7 +10,6 @@
 namespace bertie {
 namespace {
 
-
 class WatchedRun {
  public:
   explicit WatchedRun(const TrainingRun& run);
