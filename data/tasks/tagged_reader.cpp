@@ -126,7 +126,7 @@ TaggedData read_tagged(const std::vector<std::string>& paths) {
   bool all_bioes = true;
   for (const std::string& path : paths) {
     size_t begin = data.sentences.size();
-    TaggedFile(path, data.sentences);
+    TaggedFile file(path, data.sentences);
     std::span<const TaggedSentence> sentences = std::span(data.sentences).subspan(begin);
     TagScheme scheme = scheme_of(sentences);
     data.files.push_back({path, std::ssize(sentences), scheme, broken_tags(sentences, scheme)});
