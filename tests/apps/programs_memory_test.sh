@@ -23,7 +23,7 @@ expect 0 "${run[@]}" --output whole
 whole=$(predicted)
 [[ $whole -gt 0 && $(measured) -gt 0 ]] || wrong "memory should be told before and after: $(cat err)"
 grep --quiet 'Resident, about' whole/report.html || wrong "the report should have the memory"
-((kept = whole * 7 / 10))
+((kept = whole * 85 / 100))
 expect 0 "${run[@]}" --output parts --memory-limit ${kept}M
 needs=$(predicted)
 [[ $needs -le $kept ]] || wrong "a limit of $kept MB became $needs"
