@@ -24,7 +24,7 @@ Processes& everyone() { return *all; }
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  bertie::all = bertie::join_processes(2);
+  bertie::all = bertie::join_processes(5);
   if (!bertie::everyone().is_first()) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
