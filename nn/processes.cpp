@@ -9,7 +9,6 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -95,7 +94,6 @@ void Processes::let_first(const std::function<void()>& work) {
   if (count() == 1) return work();
   Word word = Word::working;
   std::string failure;
-  std::exception_ptr thrown;
   if (is_first()) {
     std::mutex mutex;
     std::condition_variable changed;
@@ -108,7 +106,7 @@ void Processes::let_first(const std::function<void()>& work) {
     try {
       work();
     } catch (const std::exception& error) {
-      thrown = std::current_exception();
+      word = Word::failed;
       failure = error.what();
     }
     {
@@ -117,7 +115,7 @@ void Processes::let_first(const std::function<void()>& work) {
     }
     changed.notify_one();
     beat.join();
-    word = say(thrown ? Word::failed : Word::done);
+    word = say(word == Word::failed ? word : Word::done);
   } else {
     while (word == Word::working) word = say(word);
   }
