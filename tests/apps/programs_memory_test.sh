@@ -23,7 +23,10 @@ expect 0 "${run[@]}" --output whole
 whole=$(predicted)
 [[ $whole -gt 0 && $(measured) -gt 0 ]] || wrong "memory should be told before and after: $(cat err)"
 grep --quiet 'Resident, about' whole/report.html || wrong "the report should have the memory"
-((kept = whole * 85 / 100))
+# Half way to what eight parts take: the program's own share differs, from run to run, too, and is largest under the
+# sanitizers.
+expect 0 "${run[@]}" --output eight --parts 8
+((kept = (whole + $(predicted)) / 2))
 expect 0 "${run[@]}" --output parts --memory-limit ${kept}M
 needs=$(predicted)
 [[ $needs -le $kept ]] || wrong "a limit of $kept MB became $needs"
@@ -37,7 +40,7 @@ awk -v a="$(loss whole)" -v b="$(loss parts)" 'BEGIN { d = a - b; exit !(a > 0 &
 # --- the same parts by their number; one that doesn't fit
 expect 0 "${run[@]}" --output given --parts "$parts" --memory-limit ${kept}M
 cmp --silent parts/model.safetensors given/model.safetensors || wrong "the same parts should give the same model"
-refused 1 "[memory-limit] isn't enough --parts $parts fits" "${run[@]}" --output refused --parts $((parts - 1)) --memory-limit ${kept}M
+refused 1 "[memory-limit] isn't enough --parts $parts fits" "${run[@]}" --output refused --parts 1 --memory-limit ${kept}M
 
 # --- the number is in the checkpoint: a run goes on with it, whatever limit is given then, or none
 mkdir -p resumed/checkpoints
