@@ -12,7 +12,7 @@ struct RateOfSize {
   int64_t hidden_size;
   double rate;
 };
-constexpr RateOfSize rates[] = {{128, 3e-4}, {256, 1e-4}, {512, 5e-5}, {768, 2e-5}};
+constexpr RateOfSize rates[] = {{128, 3e-4}, {512, 1e-4}, {768, 2e-5}};
 
 std::string rates_table() {
   std::string text = "Default learning rates:\n  hidden size up to  rate\n";

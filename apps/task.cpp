@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "apps/console/options.h"
 #include "apps/console/program.h"
@@ -14,6 +15,8 @@ namespace bertie {
 namespace {
 
 constexpr int64_t hardest_shown = 20;
+// Labels: nobody reads a larger table, and no browser shows one of thousands.
+constexpr int64_t most_confused = 200;
 
 std::string plural(int64_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
@@ -32,7 +35,8 @@ void tell_cut(const TaskSequences& sequences, int64_t max_length) {
             plural(sequences.size(), "text"), max_length, sequences.cut_off);
 }
 
-Record to_json(const ConfusionMatrix& matrix, const std::vector<std::string>& labels) {
+void add_confusion(const ConfusionMatrix& matrix, const std::vector<std::string>& labels, Record& details) {
+  if (matrix.classes() > most_confused) return;
   Record counts = Record::array();
   for (int64_t truth = 0; truth < matrix.classes(); ++truth) {
     Record row = Record::array();
@@ -40,7 +44,7 @@ Record to_json(const ConfusionMatrix& matrix, const std::vector<std::string>& la
       row.push_back(matrix.count(truth, predicted));
     counts.push_back(row);
   }
-  return {{"labels", labels}, {"counts", counts}};
+  details["confusion"] = {{"labels", labels}, {"counts", counts}};
 }
 
 // The numbers of the examples with the largest losses, those first.
@@ -50,6 +54,18 @@ std::vector<int64_t> hardest(const std::vector<double>& losses) {
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return losses[a] > losses[b]; });
   order.resize(std::min<size_t>(order.size(), hardest_shown));
   return order;
+}
+
+// −log of the probability that a row's labels have; of a model that is sure and wrong it is large, not
+// infinite.
+double several_loss(const Array& logits, const Array& labels, int64_t row) {
+  const int64_t count = logits.shape()[1];
+  double loss = 0;
+  for (int64_t i = row * count; i < (row + 1) * count; ++i) {
+    double against = labels.data<float>()[i] > 0 ? -logits.data<float>()[i] : logits.data<float>()[i];
+    loss += std::max(against, 0.0) + std::log1p(std::exp(-std::abs(against)));
+  }
+  return loss;
 }
 
 std::string text_of(const TextExample& example) {
@@ -99,11 +115,16 @@ int64_t sequence_length(const TaskOptions& options, const BertConfig& config) {
 TextTask::TextTask(const TaskOptions& options) : options_(options) {
   TableOptions table = options.table;
   if (is_number()) table.labels = LabelKind::number;
-  const std::string& first = options.train.empty() ? options.dev[0] : options.train[0];
-  message("{}: {}", shown(first), TableReader(first, table).columns());
-  dev_ = read_tables(options.dev, table);
+  bool told = false;
+  auto tell_first = [&](const TableReader& reader, const std::vector<std::string>& paths) {
+    if (!std::exchange(told, true)) message("{}: {}", shown(paths[0]), reader.columns());
+  };
+  auto read = [&](const std::vector<std::string>& paths) {
+    return read_tables(paths, table, [&](const TableReader& reader) { tell_first(reader, paths); });
+  };
+  if (!options.train.empty()) training_ = read(options.train);
+  dev_ = read(options.dev);
   if (options.train.empty()) return;
-  training_ = read_tables(options.train, table);
   BERTIE_CHECK(training_[0].text_pair.has_value() == dev_[0].text_pair.has_value(), "fine-tune",
                "{} has {} for each row, {} has {}", options.train[0],
                training_[0].text_pair ? "two texts" : "one text", options.dev[0],
@@ -155,8 +176,7 @@ TaskScores TextTask::score(const Array& logits) const {
 Record TextTask::details(const Array& logits) const {
   const Array& labels = dev_sequences_.labels;
   Record details = Record::object();
-  if (!is_number() && !has_several())
-    details["confusion"] = to_json(confusion(logits, labels), labels_.names());
+  if (!is_number() && !has_several()) add_confusion(confusion(logits, labels), labels_.names(), details);
   std::vector<double> losses;
   for (int64_t i = 0; i < dev_sequences_.size(); ++i) {
     double loss = 0;
@@ -164,13 +184,8 @@ Record TextTask::details(const Array& logits) const {
       double error = logits.data<float>()[i] - labels.data<float>()[i];
       loss = error * error;
     } else {
-      std::vector<double> p = label_probabilities(logits, i, has_several());
-      if (has_several())
-        for (size_t l = 0; l < p.size(); ++l)
-          loss -= std::log(labels.data<float>()[i * std::ssize(p) + static_cast<int64_t>(l)] > 0 ? p[l]
-                                                                                                 : 1 - p[l]);
-      else
-        loss = -std::log(p[labels.data<int32_t>()[i]]);
+      loss = has_several() ? several_loss(logits, labels, i)
+                           : -std::log(label_probabilities(logits, i, false)[labels.data<int32_t>()[i]]);
     }
     losses.push_back(loss);
   }
@@ -203,9 +218,10 @@ TagTask::TagTask(const TaskOptions& options) : dev_(read_tagged(options.dev)) {
     for (const TaggedData::File& file : data->files)
       if (file.broken.count > 0)
         message(
-            "Note: {} of a file break its scheme {}, the first one in {}; seqeval's rules say which entities "
-            "they make",
-            plural(file.broken.count, "tag"), name_of(file.scheme), file.broken.first.str());
+            "Note: {} of a file {} its scheme {}, the first one in {}; seqeval's rules say which entities "
+            "there are",
+            plural(file.broken.count, "tag"), file.broken.count == 1 ? "breaks" : "break",
+            name_of(file.scheme), file.broken.first.str());
   if (options.train.empty()) return;
   message("Data: {} to train on, {} in dev; {} of the scheme {}",
           plural(std::ssize(training_.sentences), "sentence"), dev_.sentences.size(),
@@ -276,7 +292,8 @@ Record TagTask::details(const Array& logits) const {
       losses[s] -= std::log(label_probabilities(logits, dev_windows_.of(s)[w].row, false)[truth]);
     }
   }
-  Record details{{"confusion", to_json(words, labels_.names())}, {"hardest", Record::array()}};
+  Record details{{"hardest", Record::array()}};
+  add_confusion(words, labels_.names(), details);
   for (int64_t s : hardest(losses))
     details["hardest"].push_back({{"text", fmt::format("{}", fmt::join(dev_.sentences[s].words, " "))},
                                   {"truth", fmt::format("{}", fmt::join(dev_.sentences[s].tags, " "))},
@@ -289,8 +306,11 @@ AnswerTask::AnswerTask(const TaskOptions& options) : options_(options), dev_(rea
   if (!options.train.empty()) training_ = read_questions(options.train);
   for (const auto& [data, name] : {std::pair{&training_, "train"}, std::pair{&dev_, "dev"}})
     if (data->misplaced_answers > 0)
-      message("Note: {} in --{} aren't where the file says they are, the first one of question {}",
-              plural(data->misplaced_answers, "answer"), name, shown(data->first_misplaced));
+      message("Note: {} in --{} {}, the first one of question {}", plural(data->misplaced_answers, "answer"),
+              name,
+              data->misplaced_answers == 1 ? "isn't where the file says it is"
+                                           : "aren't where the file says they are",
+              shown(data->first_misplaced));
   if (options.train.empty()) return;
   message("Data: {} to train on, {} in dev{}", plural(std::ssize(training_.questions), "question"),
           dev_.questions.size(),
@@ -319,6 +339,8 @@ void AnswerTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
   if (training_windows_.left_out > 0)
     message("Note: {} left out, whose answers are out of place",
             plural(training_windows_.left_out, "question"));
+  BERTIE_CHECK(training().size() > 0, "fine-tune",
+               "no question of --train has an answer where the file says it is: there is nothing to learn");
   message("{} of at most {} tokens", plural(training().size(), "sequence"), max_length);
 }
 

@@ -47,31 +47,27 @@ F1Score macro_average(std::span<const LabelCounts> labels) {
   return {sum.precision / number, sum.recall / number, sum.f1 / number};
 }
 
-ConfusionMatrix::ConfusionMatrix(int64_t classes) : classes_(classes) {
-  constexpr int64_t most = 1 << 15;  // 8 GiB of counts
+ConfusionMatrix::ConfusionMatrix(int64_t classes) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();  // so that places are numbers
   BERTIE_CHECK(classes >= 1 && classes <= most, "ConfusionMatrix", "there must be 1 to {} classes, got {}",
                most, classes);
-  counts_.resize(classes * classes);
+  labels_.resize(classes);
 }
 
 void ConfusionMatrix::add(int64_t truth, int64_t predicted) {
   for (int64_t label : {truth, predicted})
-    BERTIE_CHECK(label >= 0 && label < classes_, "ConfusionMatrix", "a label must be in [0, {}), got {}",
-                 classes_, label);
-  ++counts_[truth * classes_ + predicted];
+    BERTIE_CHECK(label >= 0 && label < classes(), "ConfusionMatrix", "a label must be in [0, {}), got {}",
+                 classes(), label);
+  ++counts_[place_of(truth, predicted)];
   ++examples_;
+  ++labels_[truth].truths;
+  ++labels_[predicted].predicted;
+  labels_[truth].right += truth == predicted;
 }
 
-std::vector<LabelCounts> ConfusionMatrix::labels() const {
-  std::vector<LabelCounts> labels(classes_);
-  for (int64_t truth = 0; truth < classes_; truth++) {
-    for (int64_t predicted = 0; predicted < classes_; predicted++) {
-      labels[truth].truths += count(truth, predicted);
-      labels[predicted].predicted += count(truth, predicted);
-    }
-    labels[truth].right = count(truth, truth);
-  }
-  return labels;
+int64_t ConfusionMatrix::count(int64_t truth, int64_t predicted) const {
+  auto found = counts_.find(place_of(truth, predicted));
+  return found == counts_.end() ? 0 : found->second;
 }
 
 double accuracy(const ConfusionMatrix& matrix) {

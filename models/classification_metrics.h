@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 namespace bertie {
@@ -21,20 +22,25 @@ F1Score f1_score(const LabelCounts& counts);
 F1Score micro_average(std::span<const LabelCounts> labels);  // the score of all counts, added up
 F1Score macro_average(std::span<const LabelCounts> labels);  // the mean of each label's scores; NaN of none
 
-// One label per example, 0 … classes − 1: how often which was predicted where which is true.
+// One label per example, 0 … classes − 1: how often which was predicted where which is true. Keeps only what
+// occurs, so that there may be thousands of classes.
 class ConfusionMatrix {
  public:
-  explicit ConfusionMatrix(int64_t classes);   // throws unless ≥ 1
+  explicit ConfusionMatrix(int64_t classes);   // throws unless 1 … 2³¹ − 1
   void add(int64_t truth, int64_t predicted);  // an example; throws where a label is out of range
 
-  int64_t classes() const { return classes_; }
+  int64_t classes() const { return static_cast<int64_t>(labels_.size()); }
   int64_t examples() const { return examples_; }
-  int64_t count(int64_t truth, int64_t predicted) const { return counts_[truth * classes_ + predicted]; }
-  std::vector<LabelCounts> labels() const;  // of each class; F1 "binary" is f1_score(labels()[1])
+  int64_t count(int64_t truth, int64_t predicted) const;
+  // Of each class; F1 "binary" is f1_score(labels()[1]).
+  const std::vector<LabelCounts>& labels() const { return labels_; }
 
  private:
-  int64_t classes_, examples_ = 0;
-  std::vector<int64_t> counts_;  // [truth][predicted]
+  int64_t place_of(int64_t truth, int64_t predicted) const { return truth * classes() + predicted; }
+
+  std::vector<LabelCounts> labels_;
+  int64_t examples_ = 0;
+  std::unordered_map<int64_t, int64_t> counts_;  // by place_of()
 };
 double accuracy(const ConfusionMatrix& matrix);  // which is the micro-averaged F1, too; NaN of no example
 // Over the classes that are true or predicted at least once, for those are all that scikit-learn sees.

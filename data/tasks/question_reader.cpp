@@ -36,23 +36,29 @@ class QuestionFile {
       : path_(path), for_training_(for_training), data_(data), ids_(ids) {
     size_t before = data.questions.size();
     Json file = parse_json_object("questions", path, read_text(path));
-    for (const Json& article : value_of(file, "data", Json::value_t::array, path))
-      for (const Json& paragraph : value_of(article, "paragraphs", Json::value_t::array, path))
-        add(paragraph);
+    // Articles, their paragraphs and the questions of those have no names of their own: they are counted.
+    int64_t articles = 0;
+    for (const Json& article : value_of(file, "data", Json::value_t::array, shown(path))) {
+      const std::string place = fmt::format("{}, article {}", shown(path), ++articles);
+      int64_t paragraphs = 0;
+      for (const Json& paragraph : value_of(article, "paragraphs", Json::value_t::array, place))
+        add(paragraph, fmt::format("{}, paragraph {}", place, ++paragraphs));
+    }
     BERTIE_CHECK(data.questions.size() > before, "questions", "{}: there must be at least one question",
                  path);
   }
 
  private:
-  void add(const Json& paragraph) {
-    context_ = std::make_shared<const std::string>(text_of(paragraph, "context", path_));
+  void add(const Json& paragraph, const std::string& place) {
+    context_ = std::make_shared<const std::string>(text_of(paragraph, "context", place));
     bytes_ = code_point_bytes(*context_);
-    for (const Json& question : value_of(paragraph, "qas", Json::value_t::array, path_))
-      add_question(question);
+    int64_t questions = 0;
+    for (const Json& question : value_of(paragraph, "qas", Json::value_t::array, place))
+      add_question(question, fmt::format("{}, question number {}", place, ++questions));
   }
 
-  void add_question(const Json& json) {
-    Question question{text_of(json, "id", path_), {}, context_};
+  void add_question(const Json& json, const std::string& number) {
+    Question question{text_of(json, "id", number), {}, context_};
     const std::string place = fmt::format("{}, question {}", shown(path_), shown(question.id));
     BERTIE_CHECK(ids_.insert(question.id).second, "questions", "{}: each must have an id of its own", place);
     question.question = text_of(json, "question", place);

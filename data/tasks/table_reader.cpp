@@ -14,6 +14,7 @@ namespace bertie {
 namespace {
 
 constexpr std::string_view label_separators = ",; \t\r\n";
+constexpr double largest_number = 1e18;  // f32 holds its square, and a sum of many
 
 std::vector<std::string> several_of(std::string_view field) {
   std::vector<std::string> labels;
@@ -42,6 +43,8 @@ double number_of(const std::string& label, const FilePlace& place) {
   auto [stop, error] = std::from_chars(label.data(), end, number);
   BERTIE_CHECK(error == std::errc() && stop == end && std::isfinite(number), "table",
                "{}: the label must be a number, got '{}'", place.str(), label);
+  BERTIE_CHECK(std::abs(number) <= largest_number, "table",
+               "{}: the label must be a number within ±{}, got '{}'", place.str(), largest_number, label);
   return number;
 }
 
@@ -57,6 +60,8 @@ class TableReader::Rows {
     const std::string& file = *rows_.place().file;
     if (rows_.is_json()) {
       for (const auto& [key, value] : rows_.object().items()) names_.push_back(key);
+      BERTIE_CHECK(!names_.empty(), "table", "{}: the first object must have the keys of all, it has none",
+                   rows_.place().str());
       columns_ = choose_columns(file, names_, true, options_);
     } else {
       bool has_header = is_header(rows_.fields(), options_);
@@ -179,10 +184,12 @@ std::string TableReader::columns() const {
   return text;
 }
 
-std::vector<TextExample> read_tables(const std::vector<std::string>& paths, const TableOptions& options) {
+std::vector<TextExample> read_tables(const std::vector<std::string>& paths, const TableOptions& options,
+                                     const std::function<void(const TableReader&)>& opened) {
   std::vector<TextExample> examples;
   for (const std::string& path : paths) {
     TableReader reader(path, options);
+    if (opened) opened(reader);
     size_t before = examples.size();
     for (TextExample example; reader.next(example);) examples.push_back(std::move(example));
     BERTIE_CHECK(examples.size() > before, "table", "{}: there must be at least one row below the header",

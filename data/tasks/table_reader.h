@@ -1,6 +1,7 @@
 // Examples of a task, one a row: a text, perhaps a second one, and a label. From files as people have them,
 // with any number of rows.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,7 +17,7 @@ struct TextExample {
   // As they were written, without white space around them: one, or, where TableOptions::labels is `several`,
   // any number, each once. None where there is no column of labels.
   std::vector<std::string> labels = {};
-  double value = 0;  // of the label, where TableOptions::labels is `number`
+  double value = 0;  // of the label, where TableOptions::labels is `number`: within ±1e18
   FilePlace place = {};
 };
 
@@ -91,7 +92,9 @@ class TableReader {
 };
 
 // All examples of some files, one after the other. Throws what TableReader does, and where one has a second
-// text and another hasn't.
-std::vector<TextExample> read_tables(const std::vector<std::string>& paths, const TableOptions& options);
+// text and another hasn't. `opened` is called with each file's reader before its rows are read, so that a
+// pipe can be told about, too.
+std::vector<TextExample> read_tables(const std::vector<std::string>& paths, const TableOptions& options,
+                                     const std::function<void(const TableReader&)>& opened = {});
 
 }  // namespace bertie

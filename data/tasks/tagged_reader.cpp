@@ -86,6 +86,9 @@ class TaggedFile {
     BERTIE_CHECK(sentence_.words.size() == sentence_.tags.size(), "tags",
                  "{}: there must be as many tags as words, got {} words and {} tags", place,
                  sentence_.words.size(), sentence_.tags.size());
+    auto empty = std::find(sentence_.tags.begin(), sentence_.tags.end(), "");
+    BERTIE_CHECK(empty == sentence_.tags.end(), "tags", "{}: a tag must not be empty, number {} is", place,
+                 empty - sentence_.tags.begin() + 1);
     sentence_.place = lines_.place();
     sentence_.has_lines = false;
     end_sentence();

@@ -46,10 +46,7 @@ grep --quiet "^negative  *30  *0$" out || wrong "the report should have the conf
 
 # --- killed, then continued on other numbers of threads; then interrupted
 for threads in 1 2; do
-  "${classify[@]}" --threads $threads --output killed --resume >out 2>err </dev/null &
-  until [[ -n $(ls killed/checkpoints 2>/dev/null) ]] || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
-  kill -KILL $! 2>/dev/null
-  wait $! 2>/dev/null
+  kill_at_checkpoint killed "${classify[@]}" --threads $threads --output killed --resume
 done
 expect 0 "${classify[@]}" --output killed --resume
 cmp --silent killed/model.safetensors whole/model.safetensors || wrong "the killed run should be the undisturbed one"
@@ -60,20 +57,12 @@ expect 1 "${classify[@]/#4/5}" --output killed --resume
 grep --quiet "killed has the model of a finished run with other settings" err && grep --quiet "^  steps: 40 there, 50 here" err ||
   wrong "the settings of a finished run should be compared"
 refused 1 "killed already --overwrite" "${classify[@]}" --output killed
-: >err  # what the run before said is no sign of this one
-"${classify[@]}" --output stopped >out 2>err </dev/null &
-until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
-kill -TERM $!
-wait $!
-[[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
-bash -c "$(sed -n 's/^To continue: //p' err)" >out 2>err </dev/null || wrong "the printed command should continue"
+interrupt "Dev after step 10" "${classify[@]}" --output stopped </dev/null
+bash -c "$(told_command)" >out 2>err </dev/null || wrong "the printed command should continue"
 cmp --silent stopped/model.safetensors whole/model.safetensors || wrong "the stopped run should be the undisturbed one"
 
 # --- another run that takes the place of a finished model is resumed, though that model is finished
-"${classify[@]}" --seed 2 --output killed --overwrite >out 2>err </dev/null &
-until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
-kill -TERM $!
-wait $!
+interrupt "Dev after step 10" "${classify[@]}" --seed 2 --output killed --overwrite </dev/null
 expect 0 "${classify[@]}" --seed 2 --output killed --resume
 grep --quiet "^Continuing after step" err || wrong "the run that isn't finished should continue"
 cmp --silent killed/model.safetensors whole/model.safetensors && wrong "the finished run should have taken the model's place"
@@ -83,10 +72,7 @@ expect 0 bert_pretrain --corpus corpus.txt --model base --steps 1 --output train
 cp -r base reworded
 sed -i 's/^tree$/shrub/' reworded/vocab.txt
 frozen=("${classify[@]}" --freeze-layers 1 --output frozen)
-"${frozen[@]}" >out 2>err </dev/null &
-until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
-kill -TERM $!
-wait $!
+interrupt "Dev after step 10" "${frozen[@]}" </dev/null
 expect 1 "${frozen[@]/#base/trained_on}" --resume
 [[ $(grep '^  ' err) == '  starting_weights: "'*'" there, "'*'" here' ]] || wrong "other weights to begin with should be named"
 expect 1 "${frozen[@]/#base/reworded}" --resume
@@ -97,11 +83,7 @@ expect 0 "${frozen[@]}" --resume
 
 # --- in parts, more than an epoch's last batch has sequences; the number is the checkpoint's where none is given
 expect 0 "${classify[@]}" --parts 20 --output parts
-: >err
-"${classify[@]}" --parts 20 --output parts_stopped >out 2>err </dev/null &
-until grep --quiet "Dev after step 10" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
-kill -TERM $!
-wait $!
+interrupt "Dev after step 10" "${classify[@]}" --parts 20 --output parts_stopped </dev/null
 expect 1 "${classify[@]}" --parts 2 --output parts_stopped --resume
 grep --quiet "parts: 20 there, 2 here" err || wrong "another number of parts should be refused by name"
 expect 0 "${classify[@]}" --output parts_stopped --resume

@@ -30,10 +30,7 @@ grep --quiet '"nsp_accuracy"' whole/metrics.jsonl || wrong "metrics should have 
 
 # --- kill -9, then other numbers of threads
 for threads in 1 2; do
-  "${run[@]}" --threads $threads --output killed --resume >out 2>err </dev/null &
-  until [[ -n $(ls killed/checkpoints 2>/dev/null) ]] || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
-  kill -KILL $! 2>/dev/null
-  wait $! 2>/dev/null
+  kill_at_checkpoint killed "${run[@]}" --threads $threads --output killed --resume
 done
 refused 1 "killed/checkpoints --resume --overwrite" "${run[@]}" --output killed
 expect 0 "${run[@]}" --output killed --resume
@@ -51,13 +48,8 @@ grep --quiet '^  text: ".*" there, ".*" here' err || wrong "a text that changed 
 sed -i '$d' corpus.txt
 
 # --- Ctrl-C: the line that it prints continues
-: >err  # what the run before said is no sign of this one
-"${run[@]}" --output "with space" >out 2>err </dev/null &
-until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
-kill -TERM $!
-wait $!
-[[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
-command=$(sed -n 's/^To continue: //p' err)
+interrupt "after step 30" "${run[@]}" --output "with space" </dev/null
+command=$(told_command)
 [[ $command == *"'with space'"*" --resume" ]] || wrong "the command that continues should be printed, not '$command'"
 bash -c "$command" >out 2>err </dev/null || wrong "'$command' should continue"
 grep --quiet "^Continuing after step" err || wrong "the run should continue"
@@ -66,13 +58,8 @@ same_as_whole "with space"
 # --- text from standard input isn't needed again, as long as the cache is there
 piped=("${run[@]/#corpus.txt/-}")
 piped[-1]=piped-cache
-: >err
-cat corpus.txt | "${piped[@]}" --output piped >out 2>err &
-until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
-kill -TERM $!
-wait $!
-[[ $? -eq 143 ]] || wrong "SIGTERM should end the run with status 143"
-command=$(sed -n 's/^To continue: //p' err)
+interrupt "after step 30" "${piped[@]}" --output piped < <(cat corpus.txt)
+command=$(told_command)
 cp -r piped lost
 echo "another text" | bash -c "$command" >out 2>err || wrong "'$command' should continue"
 grep --quiet "^Standard input isn't read: .* from piped-cache" err || wrong "that standard input isn't read should be told"
@@ -96,10 +83,7 @@ same_as_whole unevaluated
 
 # --- another run that takes the place of a finished model is resumed, though that model is finished
 cp -r killed replaced
-"${run[@]}" --seed 2 --output replaced --overwrite >out 2>err </dev/null &
-until grep --quiet "after step 30" err || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
-kill -TERM $!
-wait $!
+interrupt "after step 30" "${run[@]}" --seed 2 --output replaced --overwrite </dev/null
 expect 0 "${run[@]}" --seed 2 --output replaced --resume
 grep --quiet "^Continuing after step" err || wrong "the run that isn't finished should continue"
 cmp --silent replaced/model.safetensors whole/model.safetensors && wrong "the finished run should have taken the model's place"

@@ -37,6 +37,31 @@ refused() {
   [[ -z $(ls -A refused 2>/dev/null) ]] || wrong "'$*' left $(ls -A refused)"
 }
 
+# kill_at_checkpoint FOLDER COMMAND…: kill -9, as soon as the folder has a checkpoint of the command's run.
+kill_at_checkpoint() {
+  local folder=$1
+  shift
+  "$@" >out 2>err </dev/null &
+  until [[ -n $(ls "$folder/checkpoints" 2>/dev/null) ]] || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+  kill -KILL $! 2>/dev/null
+  wait $! 2>/dev/null
+}
+
+# interrupt "TEXT" COMMAND…: SIGTERM, as soon as standard error has the text. Standard input is the caller's.
+interrupt() {
+  local text=$1
+  shift
+  : >err  # what the run before said is no sign of this one
+  "$@" >out 2>err <&0 &
+  until grep --quiet --fixed-strings -e "$text" err || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+  kill -TERM $!
+  wait $!
+  [[ $? -eq 143 ]] || wrong "SIGTERM should end '$*' with status 143"
+}
+
+# The command that the interrupted run has printed.
+told_command() { sed -n 's/^To continue: //p' err; }
+
 report() {
   [[ $failures -eq 0 ]] || { echo "$failures failed"; exit 1; }
   echo "all passed"

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
+#include <vector>
 
 #include "tests/message_of.h"
 
@@ -107,5 +109,19 @@ TEST(Array, RefusesWrongUse) {
             }),
             "[shape] too many elements at axis 1 of extent 1099511627776");
 }
+
+TEST(Array, GivesItsMemoryOnlyWhereNobodyElseHoldsIt) {
+  Array x = Array::full({2}, 7, DType::f64);
+  const void* memory = x.bytes_begin();
+  std::weak_ptr<Storage> storage = x.storage();
+  Array y = x.take_memory();
+  EXPECT_FALSE(x);
+  EXPECT_TRUE(storage.expired());  // so that nobody takes a later change for one of the old array
+  EXPECT_EQ(y.bytes_begin(), memory);
+  EXPECT_EQ(y.to_vector<double>(), (std::vector<double>{7, 7}));
+  Array held = y;
+  EXPECT_EQ(message_of([&] { y.take_memory(); }), "[array] only memory that nobody else holds can be taken");
+}
+
 }  // namespace
 }  // namespace bertie

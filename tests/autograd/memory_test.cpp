@@ -3,11 +3,19 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bertie/autograd/array.h"
+#include "bertie/autograd/backward.h"
+#include "bertie/autograd/random.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/matmul.h"
+#include "bertie/ops/reduce.h"
 #include "tests/message_of.h"
 
 namespace bertie {
@@ -93,6 +101,60 @@ TEST_F(MemoryOptionsTest, EitherCanBeDeclined) {
 
 TEST_F(MemoryOptionsTest, RegionsAnywhereServeAsWell) {
   EXPECT_EXIT(use_two_regions(), success, "^3 after 2 requests");
+}
+#endif
+
+#ifndef BERTIE_SANITIZE  // there every array is a malloc of its own
+TEST(Memory, StepsOfRandomSizesStopAskingTheSystem) {
+  Tensor W = Tensor::parameter(Array::full({64, 64}, 0.01, DType::f32));
+  Random random(3);
+  auto step = [&](int64_t tokens) {
+    Tensor x = Array::full({tokens, 64}, 1, DType::f32);
+    Tensor h = x;
+    for (int layer = 0; layer < 4; ++layer) h = gelu(linear(h, W, Tensor()));
+    backward(mean(h));
+    W.zero_grad();
+  };
+  int64_t live = memory_counters().live_bytes;
+  for (int i = 0; i < 20; ++i) step(1000);
+  MemoryCounters warm = memory_counters();
+  for (int i = 0; i < 1000; ++i) step(1 + static_cast<int64_t>(random.below(1000)));
+  EXPECT_EQ(memory_counters().system_requests, warm.system_requests);
+  EXPECT_EQ(memory_counters().reserved_bytes, warm.reserved_bytes);
+  EXPECT_LE(memory_counters().peak_bytes, warm.peak_bytes);
+  EXPECT_EQ(memory_counters().live_bytes, live);
+}
+
+// Blocks of random sizes, each filled with its own number: none may lie on another, and what is given back
+// joins its neighbors to what serves a large one.
+TEST(Memory, BlocksLieApartAndJoinAgain) {
+  Random random(5);
+  std::vector<std::pair<Array, int64_t>> blocks;
+  int64_t requests = 0, live = memory_counters().live_bytes;
+  for (int round = 0; round < 2; ++round) {
+    for (int64_t i = 0; i < 3000; ++i) {
+      if (blocks.size() < 300 || random.below(2)) {
+        Array block = Array::empty({1 + static_cast<int64_t>(random.below(20'000))}, DType::i64);
+        std::fill_n(block.mutable_data<int64_t>(), block.size(), i);
+        blocks.push_back({block, i});
+      } else {
+        std::swap(blocks[random.below(blocks.size())], blocks.back());
+        auto [block, number] = blocks.back();
+        for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
+        blocks.pop_back();
+      }
+    }
+    for (auto& [block, number] : blocks)
+      for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
+    // Given back in random order, all is one piece again: as much as there was in one block.
+    for (size_t i = blocks.size(); i > 1; --i) std::swap(blocks[i - 1], blocks[random.below(i)]);
+    blocks.clear();
+    EXPECT_EQ(memory_counters().live_bytes, live);
+    if (round == 0) Array::empty({int64_t{240} << 17}, DType::i64);  // nearly a region
+    if (round == 0) requests = memory_counters().system_requests;
+  }
+  Array::empty({int64_t{240} << 17}, DType::i64);
+  EXPECT_EQ(memory_counters().system_requests, requests);
 }
 #endif
 

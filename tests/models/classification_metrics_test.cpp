@@ -40,6 +40,18 @@ TEST(ClassificationMetrics, AveragesAreOverWhatOccurs) {
   EXPECT_DOUBLE_EQ(macro_average(counts.labels()).f1, 0.5);
 }
 
+// Of which a table would take terabytes.
+TEST(ClassificationMetrics, OfAMillionClasses) {
+  ConfusionMatrix matrix(1'000'000);
+  for (int64_t i = 0; i < 3; ++i) matrix.add(999'999, 999'999);
+  matrix.add(999'999, 0);
+  EXPECT_EQ(matrix.count(999'999, 999'999), 3);
+  EXPECT_EQ(matrix.count(999'999, 0), 1);
+  EXPECT_EQ(matrix.count(0, 999'999), 0);
+  EXPECT_EQ(accuracy(matrix), 0.75);
+  EXPECT_EQ(macro_average(matrix).recall, 0.375);
+}
+
 TEST(ClassificationMetrics, OfLargeCounts) {
   LabelCounts large{.truths = int64_t{1} << 40, .predicted = int64_t{1} << 40, .right = int64_t{1} << 39};
   EXPECT_EQ(f1_score(large).f1, 0.5);
@@ -60,7 +72,7 @@ TEST(ClassificationMetrics, RefuseWhatIsNoLabel) {
   EXPECT_EQ(message_of([&] { matrix.add(-1, 0); }), "[ConfusionMatrix] a label must be in [0, 2), got -1");
   EXPECT_EQ(matrix.examples(), 0);
   EXPECT_EQ(message_of([] { ConfusionMatrix(0); }),
-            "[ConfusionMatrix] there must be 1 to 32768 classes, got 0");
+            "[ConfusionMatrix] there must be 1 to 2147483647 classes, got 0");
   EXPECT_NE(message_of([] { ConfusionMatrix(int64_t{1} << 40); }), "no error");
   MultiLabelCounts counts(2);
   EXPECT_EQ(message_of([&] {

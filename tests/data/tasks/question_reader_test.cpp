@@ -86,8 +86,15 @@ TEST(QuestionReader, CountsAnswersThatAreNotInPlace) {
 TEST(QuestionReader, NamesWhatIsWrong) {
   EXPECT_EQ(question_error("{"), "[questions] a.json must be valid JSON, its byte 2 breaks it");
   EXPECT_EQ(question_error("{}"), "[questions] a.json: there must be a key 'data'");
-  EXPECT_EQ(question_error(R"({"data": [1]})"),
-            "[questions] a.json: there must be an object with a key 'paragraphs', got something else");
+  EXPECT_EQ(
+      question_error(R"({"data": [1]})"),
+      "[questions] a.json, article 1: there must be an object with a key 'paragraphs', got something else");
+  EXPECT_EQ(question_error(R"({"data": [{"paragraphs": []}, {"paragraphs": [{"qas": []}]}]})"),
+            "[questions] a.json, article 2, paragraph 1: there must be a key 'context'");
+  EXPECT_EQ(question_error(R"({"data": [{"paragraphs": [{"context": "a"}]}]})"),
+            "[questions] a.json, article 1, paragraph 1: there must be a key 'qas'");
+  EXPECT_EQ(question_error(squad("a", qa("1", answers("a", 0)) + R"(, {"id": 2})")),
+            "[questions] a.json, article 1, paragraph 1, question number 2: 'id' must be a text");
   EXPECT_EQ(question_error(R"({"data": {}})"), "[questions] a.json: 'data' must be an array");
   EXPECT_EQ(question_error(R"({"data": []})"), "[questions] a.json: there must be at least one question");
   EXPECT_EQ(question_error(squad("a", qa("1", "\"x\": 1"))),

@@ -96,6 +96,8 @@ TEST(TableReader, ReadsJsonLines) {
             "[table] a.jsonl, line 1: 'label' must be a label, a text or a number");
   EXPECT_EQ(error("a.jsonl", "{\"text\": \"a\", \"label\": 1}\n[1]\n"),
             "[table] a.jsonl, line 2 must be a JSON object");
+  EXPECT_EQ(error("a.jsonl", "\n{}\n"),
+            "[table] a.jsonl, line 2: the first object must have the keys of all, it has none");
 }
 
 TEST(TableReader, TellsTheFormatByTheFirstLine) {
@@ -213,6 +215,11 @@ TEST(TableReader, ReadsNumbers) {
   for (const char* number : {"3,75", "x", "nan", "inf", "1e999", "1 2"})
     EXPECT_EQ(error("a.tsv", "a\t" + std::string(number) + "\n", {.labels = LabelKind::number}),
               "[table] a.tsv, line 1: the label must be a number, got '" + std::string(number) + "'");
+  for (const char* number : {"1e39", "-1.1e18"})  // whose square, or the sum of such, f32 doesn't hold
+    EXPECT_EQ(
+        error("a.tsv", "a\t" + std::string(number) + "\n", {.labels = LabelKind::number}),
+        "[table] a.tsv, line 1: the label must be a number within ±1e+18, got '" + std::string(number) + "'");
+  EXPECT_EQ(read("a.tsv", "a\t1e18\n", {.labels = LabelKind::number}), (Table{{"a", "1e18"}}));
 }
 
 TEST(TableReader, ReadsCompressedFiles) {
@@ -231,6 +238,17 @@ TEST(TableReader, FilesOfOneTaskHaveTheSameTexts) {
               read_tables({pairs.path(), texts.path()}, {});
             }).find("second texts"),
             std::string::npos);
+}
+
+// A pipe can be read but once.
+TEST(TableReader, IsShownBeforeItsRowsAreRead) {
+  StandardInputOf input("text\tlabel\na\t1\nb\n", 0);
+  std::string columns;
+  EXPECT_EQ(message_of([&] {
+              read_tables({"-"}, {}, [&](const TableReader& reader) { columns = reader.columns(); });
+            }),
+            "[table] standard input, line 3: each row must have as many columns as line 1, 2, got 1");
+  EXPECT_EQ(columns, "text in column 1 ('text'), label in column 2 ('label')");
 }
 
 TEST(TableReader, AnswersWhatIsThereAlready) {

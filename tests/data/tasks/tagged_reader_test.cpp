@@ -77,6 +77,8 @@ TEST(TaggedReader, ReadsJsonLines) {
   EXPECT_EQ(data.sentences[0].place_of(1).line, 1);
   EXPECT_EQ(tagged_error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\"]}", "a.json"),
             "[tags] a.json, line 1: there must be as many tags as words, got 2 words and 1 tags");
+  EXPECT_EQ(tagged_error("{\"tokens\": [\"a\", \"b\"], \"tags\": [\"O\", \"\"]}", "a.json"),
+            "[tags] a.json, line 1: a tag must not be empty, number 2 is");
   EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"]}", "a.json"),
             "[tags] a.json, line 1: there must be a key 'tags' or 'ner_tags'");
   EXPECT_EQ(tagged_error("{\"tokens\": [\"a\"], \"tags\": [1]}", "a.json"),

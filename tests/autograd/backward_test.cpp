@@ -1,24 +1,22 @@
 // The engine: what it accumulates, what it refuses, what it frees.
+#include "bertie/autograd/backward.h"
+
 #include <gtest/gtest.h>
 #include <pthread.h>
 
-#include <algorithm>
-#include <cmath>
+#include <functional>
+#include <string>
+#include <type_traits>
+#include <vector>
 
-#include "bertie/autograd/backward.h"
 #include "bertie/autograd/memory.h"
-#include "bertie/autograd/random.h"
 #include "bertie/ops/elementwise.h"
-#include "bertie/ops/layout.h"
-#include "bertie/ops/matmul.h"
 #include "bertie/ops/reduce.h"
+#include "tests/autograd/parameter.h"
 #include "tests/message_of.h"
 
 namespace bertie {
 namespace {
-
-Tensor parameter(std::vector<double> values) { return Tensor::parameter(Array::from(values)); }
-std::vector<double> grad(const Tensor& x) { return x.grad().to_vector<double>(); }
 
 TEST(Backward, AddsWhatSeveralUsesBring) {
   Tensor x = parameter({1, 2});
@@ -240,19 +238,6 @@ TEST(Backward, OffersAPlaceForAParametersGradient) {
   EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{2, 2, 2, 2}));
 }
 
-TEST(Array, GivesItsMemoryOnlyWhereNobodyElseHoldsIt) {
-  Array x = Array::full({2}, 7, DType::f64);
-  const void* memory = x.bytes_begin();
-  std::weak_ptr<Storage> storage = x.storage();
-  Array y = x.take_memory();
-  EXPECT_FALSE(x);
-  EXPECT_TRUE(storage.expired());  // so that nobody takes a later change for one of the old array
-  EXPECT_EQ(y.bytes_begin(), memory);
-  EXPECT_EQ(y.to_vector<double>(), (std::vector<double>{7, 7}));
-  Array held = y;
-  EXPECT_EQ(message_of([&] { y.take_memory(); }), "[array] only memory that nobody else holds can be taken");
-}
-
 TEST(Backward, CollectsInBoundMemory) {
   Array values = Array::zeros({4}, DType::f64), grads = Array::full({4}, 9, DType::f64);
   Tensor x = parameter({1, 2}), tied = x;
@@ -301,48 +286,6 @@ TEST(Backward, AddsAWholeGradientToThatOfPassesBefore) {
     }
 }
 
-TEST(Parameter, TakesItsGradientAlongWhenItIsBound) {
-  Array values = Array::zeros({2}, DType::f64), grads = Array::full({2}, 9, DType::f64);
-  Tensor x = parameter({1, 2});
-  backward(sum(x));
-  x.bind(values, grads);
-  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{1, 1}));
-  backward(sum(multiply(x, x)));
-  EXPECT_EQ(grads.to_vector<double>(), (std::vector<double>{3, 5}));
-  x.mutable_array().fill_zero();
-  EXPECT_EQ(values.to_vector<double>(), (std::vector<double>{0, 0}));
-}
-
-TEST(Parameter, RefusesWrongPlaces) {
-  Tensor x = parameter({1, 2});
-  Array two = Array::zeros({2}, DType::f64), three = Array::zeros({3}, DType::f64);
-  EXPECT_EQ(message_of([&] { x.bind(two, three); }),
-            "[bind] the new places must be f64 [2], like the parameter");
-  EXPECT_EQ(message_of([&] { x.replace(three); }),
-            "[replace] the new value must be f64 [2], like the parameter");
-  x.replace(two);
-  EXPECT_EQ(x.array().to_vector<double>(), (std::vector<double>{0, 0}));
-  x.bind(two, two.clone());
-  EXPECT_EQ(message_of([&] { x.bind(two, two); }), "[bind] this parameter's place is bound already");
-  EXPECT_EQ(message_of([&] { x.replace(two); }),
-            "[replace] this parameter's place is bound: copy into mutable_array() instead");
-  x.unbind();
-  EXPECT_EQ(message_of([&] { x.replace(two); }), "no error");
-}
-
-TEST(NoGrad, LastsUntilTheOutermostEnds) {
-  Tensor x = parameter({1, 2});
-  {
-    NoGrad outer;
-    {
-      NoGrad inner;
-      EXPECT_FALSE(scale(x, 2).requires_grad());
-    }
-    EXPECT_FALSE(scale(x, 2).requires_grad());
-  }
-  EXPECT_TRUE(scale(x, 2).requires_grad());
-}
-
 TEST(Explain, MarksTheFirstThatIsNotFinite) {
   KeepValues keep;
   Tensor x = parameter({1, 0});
@@ -384,121 +327,6 @@ TEST(Graph, AMillionOperationsNeedNoStack) {
     for (int i = 0; i < length; ++i) z = negate(z);
   });
   EXPECT_EQ(memory_counters().live_bytes, before);
-}
-
-#ifndef BERTIE_SANITIZE  // there every array is a malloc of its own
-TEST(Memory, StepsOfRandomSizesStopAskingTheSystem) {
-  Tensor W = Tensor::parameter(Array::full({64, 64}, 0.01, DType::f32));
-  Random random(3);
-  auto step = [&](int64_t tokens) {
-    Tensor x = Array::full({tokens, 64}, 1, DType::f32);
-    Tensor h = x;
-    for (int layer = 0; layer < 4; ++layer) h = gelu(linear(h, W, Tensor()));
-    backward(mean(h));
-    W.zero_grad();
-  };
-  int64_t live = memory_counters().live_bytes;
-  for (int i = 0; i < 20; ++i) step(1000);
-  MemoryCounters warm = memory_counters();
-  for (int i = 0; i < 1000; ++i) step(1 + static_cast<int64_t>(random.below(1000)));
-  EXPECT_EQ(memory_counters().system_requests, warm.system_requests);
-  EXPECT_EQ(memory_counters().reserved_bytes, warm.reserved_bytes);
-  EXPECT_LE(memory_counters().peak_bytes, warm.peak_bytes);
-  EXPECT_EQ(memory_counters().live_bytes, live);
-}
-#endif
-
-#ifndef BERTIE_SANITIZE
-// Blocks of random sizes, each filled with its own number: none may lie on another, and what is given back
-// joins its neighbors to what serves a large one.
-TEST(Memory, BlocksLieApartAndJoinAgain) {
-  Random random(5);
-  std::vector<std::pair<Array, int64_t>> blocks;
-  int64_t requests = 0, live = memory_counters().live_bytes;
-  for (int round = 0; round < 2; ++round) {
-    for (int64_t i = 0; i < 3000; ++i) {
-      if (blocks.size() < 300 || random.below(2)) {
-        Array block = Array::empty({1 + static_cast<int64_t>(random.below(20'000))}, DType::i64);
-        std::fill_n(block.mutable_data<int64_t>(), block.size(), i);
-        blocks.push_back({block, i});
-      } else {
-        std::swap(blocks[random.below(blocks.size())], blocks.back());
-        auto [block, number] = blocks.back();
-        for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
-        blocks.pop_back();
-      }
-    }
-    for (auto& [block, number] : blocks)
-      for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
-    // Given back in random order, all is one piece again: as much as there was in one block.
-    for (size_t i = blocks.size(); i > 1; --i) std::swap(blocks[i - 1], blocks[random.below(i)]);
-    blocks.clear();
-    EXPECT_EQ(memory_counters().live_bytes, live);
-    if (round == 0) Array::empty({int64_t{240} << 17}, DType::i64);  // nearly a region
-    if (round == 0) requests = memory_counters().system_requests;
-  }
-  Array::empty({int64_t{240} << 17}, DType::i64);
-  EXPECT_EQ(memory_counters().system_requests, requests);
-}
-#endif
-
-// A frozen parameter is a constant for whatever uses it from then on.
-TEST(Freeze, NoGradientFlowsToAFrozenParameter) {
-  Tensor x = parameter({1, 2}), w = parameter({3, 4});
-  Tensor other = w;  // copies are the same parameter
-  backward(sum(multiply(x, w)));
-  Tensor before = multiply(x, w);
-  w.freeze();
-  w.freeze();  // once more changes nothing
-  EXPECT_FALSE(w.requires_grad());
-  EXPECT_FALSE(other.requires_grad());
-  w.zero_grad();
-  x.zero_grad();
-  backward(sum(multiply(add(x, w), other)));
-  EXPECT_EQ(grad(x), (std::vector<double>{3, 4}));
-  EXPECT_FALSE(w.grad());
-  EXPECT_FALSE(multiply(w, other).requires_grad());
-  EXPECT_NE(message_of([&] { backward(sum(w)); }), "no error");
-  backward(sum(before));  // recorded before: still a use of a parameter
-  EXPECT_EQ(grad(w), (std::vector<double>{1, 2}));
-  w.mutable_array().mutable_data<double>()[0] = 7;  // it is no constant for people
-  EXPECT_EQ(other.array().item(0), 7);
-}
-
-// An operation's closure is told that a frozen input needs nothing, and isn't kept where all of them are.
-TEST(Freeze, ClosuresArentAskedForFrozenInputs) {
-  Tensor x = parameter({1, 2}), w = parameter({3, 4});
-  int asked = 0;
-  auto use = std::make_shared<int>(0);
-  auto record_one = [&] {
-    return record("one", Array::full({2}, 1, DType::f64), {x, w},
-                  [&asked, use](Array dy, const Needs& needs) -> Gradients {
-                    ++asked;
-                    EXPECT_TRUE(needs[0]);
-                    EXPECT_FALSE(needs[1]);
-                    return {dy, Array()};
-                  });
-  };
-  w.freeze();
-  backward(sum(record_one()));
-  EXPECT_EQ(asked, 1);
-  x.freeze();
-  Tensor y = record_one();
-  EXPECT_FALSE(y.requires_grad());
-  EXPECT_EQ(use.use_count(), 1);
-  EXPECT_EQ(asked, 1);
-}
-
-TEST(Freeze, NotWhereTheParameterIsBound) {
-  Tensor x = parameter({1, 2});
-  x.bind(Array::zeros({2}, DType::f64), Array::zeros({2}, DType::f64));
-  EXPECT_EQ(message_of([&] { x.freeze(); }), "[freeze] this parameter's place is bound: freeze it before");
-  EXPECT_TRUE(x.requires_grad());
-  x.unbind();
-  x.freeze();
-  EXPECT_FALSE(x.requires_grad());
-  EXPECT_EQ(message_of([] { Tensor(Array::zeros({2}, DType::f64)).freeze(); }),
-            "[parameter] this tensor is not a parameter");
 }
 
 }  // namespace
