@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
+#include <thread>
+
 namespace bertie {
 namespace {
 
@@ -16,6 +20,16 @@ class Failures : public testing::EmptyTestEventListener {
   }
 };
 
+// What lost_processes_test.sh asks for, instead of tests.
+void act(const std::string& what) {
+  bool is_last = everyone().rank() + 1 == everyone().count();
+  everyone().gather("before");
+  if (what == "--last-stops" && is_last) std::raise(SIGSTOP);  // as on a machine that vanishes
+  if (what == "--last-ends-all" && is_last) everyone().end_all();
+  if (what == "--all-pause") std::this_thread::sleep_for(std::chrono::seconds(4));  // which isn't waiting
+  everyone().gather("after");
+}
+
 }  // namespace
 
 Processes& everyone() { return *all; }
@@ -24,7 +38,18 @@ Processes& everyone() { return *all; }
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  bertie::all = bertie::join_processes(5);
+  std::string what = argc > 1 ? argv[1] : "";
+  try {
+    bertie::all = bertie::join_processes(what.empty() ? 5 : 2);
+  } catch (const bertie::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+  if (!what.empty()) {
+    bertie::act(what);
+    bertie::all.reset();
+    return 0;
+  }
   if (!bertie::everyone().is_first()) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
