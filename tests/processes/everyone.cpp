@@ -26,7 +26,10 @@ void act(const std::string& what) {
   everyone().gather("before");
   if (what == "--last-stops" && is_last) std::raise(SIGSTOP);  // as on a machine that vanishes
   if (what == "--last-ends-all" && is_last) everyone().end_all();
-  if (what == "--all-pause") std::this_thread::sleep_for(std::chrono::seconds(4));  // which isn't waiting
+  // Longer than any may wait for another.
+  auto work = [] { std::this_thread::sleep_for(std::chrono::seconds(7)); };
+  if (what == "--all-work") work();
+  if (what == "--first-works") everyone().let_first(work);
   everyone().gather("after");
 }
 
@@ -40,7 +43,7 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   std::string what = argc > 1 ? argv[1] : "";
   try {
-    bertie::all = bertie::join_processes(what.empty() ? 5 : 2);
+    bertie::all = bertie::join_processes(what.empty() ? 60 : 5);
   } catch (const bertie::Error& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 1;

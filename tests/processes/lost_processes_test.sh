@@ -22,14 +22,16 @@ runs_three() {
 }
 
 runs_three --last-stops
-grep -q "^\[processes\] process [12] of 3 on .* has waited 2 s for the others: one has died" "$work/log" || wrong "no word"
+grep -q "^\[processes\] process [12] of 3 on .* has waited 5 s for the others: one has died" "$work/log" || wrong "no word"
 
 start=$SECONDS
 runs_three --last-ends-all
 ! grep -q "has waited" "$work/log" || wrong "the others wait for one that has ended all"
 [[ $((SECONDS - start)) -lt 30 ]] || wrong "ending all takes too long"
 
-"$launcher" -n 2 "$program" --all-pause >"$work/log" 2>&1 </dev/null || wrong "work on one's own counts as waiting"
+for works in --all-work --first-works; do
+  "$launcher" -n 2 "$program" "$works" >"$work/log" 2>&1 </dev/null || wrong "$works: work counts as waiting for others"
+done
 
 # A launcher of another MPI, which this one doesn't know, as if it had started three.
 for variables in "PMI_RANK=0 PMI_SIZE=3" "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=3"; do

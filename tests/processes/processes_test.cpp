@@ -3,10 +3,6 @@
 
 #include <gmock/gmock.h>
 
-#include <chrono>
-#include <numeric>
-#include <thread>
-
 #include "tests/message_of.h"
 #include "tests/processes/everyone.h"
 
@@ -83,12 +79,6 @@ TEST(Processes, LetTheFirstWork) {
   int worked = 0;
   everyone().let_first([&] { ++worked; });
   EXPECT_EQ(worked, everyone().is_first() ? 1 : 0);
-}
-
-// Longer than the peer timeout, which everyone.cpp sets to 5 s.
-TEST(Processes, WaitForTheFirstAsLongAsItWorks) {
-  everyone().let_first([] { std::this_thread::sleep_for(std::chrono::seconds(6)); });
-  EXPECT_THAT(everyone().gather("there"), testing::Each("there"));
 }
 
 TEST(Processes, LearnWhatTheFirstThrows) {
