@@ -6,6 +6,10 @@
 #include <csignal>
 #include <thread>
 
+#ifdef BERTIE_SANITIZE
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace bertie {
 namespace {
 
@@ -33,6 +37,13 @@ void act(const std::string& what) {
   everyone().gather("after");
 }
 
+void leave() {
+#ifdef BERTIE_SANITIZE
+  __lsan_do_leak_check();  // not at the end, when MPI has unloaded the plugins that leaks_of_mpi.txt names
+#endif
+  all.reset();
+}
+
 }  // namespace
 
 Processes& everyone() { return *all; }
@@ -50,7 +61,7 @@ int main(int argc, char** argv) {
   }
   if (!what.empty()) {
     bertie::act(what);
-    bertie::all.reset();
+    bertie::leave();
     return 0;
   }
   if (!bertie::everyone().is_first()) {
@@ -60,6 +71,6 @@ int main(int argc, char** argv) {
   }
   int failed = RUN_ALL_TESTS();
   for (const std::string& text : bertie::everyone().gather(std::to_string(failed))) failed |= text != "0";
-  bertie::all.reset();
+  bertie::leave();
   return failed;
 }
