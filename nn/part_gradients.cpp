@@ -22,9 +22,9 @@ void PartGradients::begin(PartTree tree) {
 
 void PartGradients::collect_in(int64_t place) { parameters_.collect_in(blocks_[place], holds_[place]); }
 
-// Where the node goes. What has been there is merged, and held no more.
-PartSums::Place PartGradients::next(PartRange node) {
-  Place place = sums_.next(node);
+// Where the part goes. What has been there is merged, and held no more.
+PartSums::Place PartGradients::next(int64_t part) {
+  Place place = sums_.next(part);
   auto index = static_cast<size_t>(place.place);
   if (index == blocks_.size()) {
     blocks_.push_back(Array::empty(blocks_[0].shape(), blocks_[0].dtype()));
@@ -34,7 +34,7 @@ PartSums::Place PartGradients::next(PartRange node) {
 }
 
 void PartGradients::add(int64_t part, const Tensor& loss, const BackwardHooks& hooks) {
-  Place place = next({part, part + 1});
+  Place place = next(part);
   std::vector<bool>& holds = holds_[place.place];
   const std::vector<ParameterBlock::Segment>& segments = parameters_.segments();
   if (loss) {
@@ -66,15 +66,6 @@ std::vector<PartGradients::Sum> PartGradients::sums() const {
   for (const PartRange& node : sums_.nodes())
     sums.push_back({node, blocks_[sums.size()], holds_[sums.size()]});
   return sums;
-}
-
-void PartGradients::add(const Sum& sum) {
-  Place place = next(sum.node);
-  for (size_t i = 0; i < holds_[0].size(); ++i) {
-    if (sum.holds[i]) add_segment(place.place, i, sum.block);
-    merge(place, i);
-  }
-  collect_in(0);
 }
 
 void PartGradients::complete(std::vector<bool> holds) {

@@ -35,14 +35,12 @@ class PartGradients {
   };
   // The sums that there are, from left to right: of those who own all parts that of the root alone.
   std::vector<Sum> sums() const;
-  // The next sum from the left, in the place of its parts.
-  void add(const Sum& sum);
   // Somebody else has put the sum of all parts into parameters.gradients(); `holds` is as in Sum.
   void complete(std::vector<bool> holds);
 
  private:
   using Place = PartSums::Place;
-  Place next(PartRange node);
+  Place next(int64_t part);
   void collect_in(int64_t place);
   Array view(int64_t place, size_t segment) const;
   void add_segment(int64_t place, size_t segment, const Array& block);

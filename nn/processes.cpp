@@ -124,12 +124,12 @@ void Processes::let_first(const std::function<void()>& work) {
   throw SharedError(failure);
 }
 
-// Open MPI, MPICH and what speaks as it does, and PMIx as Slurm's srun has it.
+// Open MPI's mpirun; MPICH's mpiexec and Slurm's srun --mpi=pmi2; srun --mpi=pmix.
 Launched launched() {
   constexpr std::array<std::pair<const char*, const char*>, 3> variables = {
       {{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
        {"PMI_RANK", "PMI_SIZE"},
-       {"PMIX_RANK", "SLURM_NTASKS"}}};
+       {"PMIX_RANK", "SLURM_STEP_NUM_TASKS"}}};
   for (const auto& [rank, size] : variables)
     if (auto r = number_of(rank), n = number_of(size); r && n && *n >= 1) return {*r, *n, true};
   return {};

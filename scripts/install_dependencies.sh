@@ -3,7 +3,7 @@
 #   scripts/install_dependencies.sh              what building and running the programs needs
 #   scripts/install_dependencies.sh test         … and the tests, benchmarks and planted faults
 #   scripts/install_dependencies.sh test format  … and the check of the code's format
-#   scripts/install_dependencies.sh mpi          … and training in several processes
+#   scripts/install_dependencies.sh mpi          … and training in several processes, on one machine or many
 #   scripts/install_dependencies.sh tidy         … what building and the search for faults by clang-tidy need
 #   scripts/install_dependencies.sh fuzz         what building and running the fuzzers needs
 set -euo pipefail

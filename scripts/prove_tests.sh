@@ -6,7 +6,8 @@
 #   scripts/prove_tests.sh --list                   what there is
 #   scripts/prove_tests.sh --jobs 1 …               how many to try side by side (default: one per processor)
 # A fault is a patch, tests/faults/<folder>/<name>.patch, made with `git diff -U1`; its first line says after "# " what
-# is broken. <folder> names the test program: data_files is tested by test_data_files, and holds faults in data/files.
+# is broken. <folder> names the test program: data_files is tested by test_data_files, and holds faults in data/files;
+# processes, faults in nn/ that test_processes is to catch, which mpirun starts.
 # Exit status 0 where every fault was caught, 1 where one wasn't, doesn't fit the sources or doesn't compile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,7 +36,7 @@ if [[ $list == yes ]]; then
   done
   exit 0
 fi
-scripts/install_dependencies.sh test
+scripts/install_dependencies.sh test mpi
 
 # Runs a folder's tests, in the worker's copy; the exit status is 124 where they take longer than they may. A fault may
 # ask for memory without end: the limit leaves 8 GiB beside the 1 TiB of addresses that bertie reserves. Tests that read
@@ -45,7 +46,10 @@ run_tests() {  # folder, seconds
     cd "build/tests"
     ulimit -c 0 -v $((2 ** 30 + 2 ** 23))
     export -n BERTIE_TEST_DATA
-    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive exec timeout --kill-after=5 "$2" "./test_$1" --gtest_fail_fast
+    local run=("./test_$1" --gtest_fail_fast)
+    # The launcher is told there what it must know.
+    [[ $1 != processes ]] || run=(ctest -R '^Processes[34]|^LostProcesses' --output-on-failure --stop-on-failure)
+    OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive exec timeout --kill-after=5 "$2" "${run[@]}"
   )
 }
 

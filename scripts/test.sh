@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/install_dependencies.sh test
+scripts/install_dependencies.sh test mpi
 echo "test: building everything in build/release"
 cmake --preset release --log-level=WARNING
 cmake --build --preset release

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 namespace bertie {
@@ -170,12 +171,16 @@ std::unique_ptr<Processes> join_mpi(const Launched& by, double peer_timeout) {
   return processes;
 }
 
+// "Open MPI v4.1.4, package: …" and "MPICH Version:      4.0.2\n…"
 std::string mpi_version() {
   std::array<char, MPI_MAX_LIBRARY_VERSION_STRING + 1> text{};
   int length = 0;
   MPI_Get_library_version(text.data(), &length);
-  std::string version(text.data());
-  return version.substr(0, version.find_first_of(",\n"));
+  std::string line(text.data()), version;
+  std::istringstream words(line.substr(0, line.find_first_of(",\n")));
+  for (std::string word; words >> word;)
+    if (word != "Version:") version += (version.empty() ? "" : " ") + word;
+  return version;
 }
 
 }  // namespace bertie

@@ -1,32 +1,24 @@
 // MLM + NSP against PyTorch: tests/models/reference/make_pretraining_reference.py.
 #include <gtest/gtest.h>
 
-#include "bertie/data/files/safetensors.h"
 #include "bertie/models/pretrained.h"
 #include "tests/largest.h"
+#include "tests/models/pretraining_reference.h"
 #include "tests/models/pretraining_run.h"
 
 namespace bertie {
 namespace {
 
-const std::string reference = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/pretraining";
-
-const Array& of(const Safetensors& file, const std::string& name) {
-  const Array* found = file.find(name);
-  if (!found) throw Error(file.path + " has no " + name);
-  return *found;
-}
-
 // What PyTorch trained on are the batches that are made today.
 TEST(PretrainingReference, TheBatchesAreThoseOfTheReference) {
-  Safetensors file = read_safetensors(reference + "/batches.safetensors");
+  Safetensors file = read_safetensors(pretraining_reference() + "/batches.safetensors");
   Vocabulary words = PretrainingRun::vocabulary();
   PairBatches source = PretrainingRun::batches(words);
   BatchStream stream(source);
   for (int64_t step = 0; step < PretrainingRun::steps; ++step) {
     MaskedBatch batch = stream.next();
     auto same = [&](const std::string& name, const Array& array) {
-      const Array& exact = of(file, fmt::format("{}.{}", step, name));
+      const Array& exact = array_of(file, fmt::format("{}.{}", step, name));
       ASSERT_EQ(array.dtype(), exact.dtype());
       ASSERT_EQ(array.shape(), exact.shape()) << name;
       for (int64_t i = 0; i < array.size(); ++i) ASSERT_EQ(array.item(i), exact.item(i)) << name;
@@ -41,21 +33,20 @@ TEST(PretrainingReference, TheBatchesAreThoseOfTheReference) {
 }
 
 TEST(PretrainingReference, TrainsAsPyTorchDoes) {
-  Safetensors file = read_safetensors(reference + "/losses.safetensors");
   for (DType type : {DType::f64, DType::f32}) {
     PretrainedOptions options;
     options.type = type;
-    auto start = load_pretrained<BertForPreTraining>(reference, options);
+    auto start = load_pretrained<BertForPreTraining>(pretraining_reference(), options);
     start.model->train();
     std::vector<double> mlm, nsp;
-    for (const PretrainingSums& sums : PretrainingRun::train_model(*start.model)) {
+    for (const auto& [sums, loss] : PretrainingRun::train_model(*start.model)) {
       mlm.push_back(sums.mlm_loss / static_cast<double>(sums.scored));
       nsp.push_back(sums.nsp_loss / static_cast<double>(sums.pairs));
+      EXPECT_NEAR(loss, mlm.back() + nsp.back(), 1e-6);
     }
     double allowed = type == DType::f64 ? 1e-9 : 1e-4;
     for (auto [head, losses] : {std::pair("mlm", mlm), std::pair("nsp", nsp)}) {
-      std::vector<double> exact =
-          of(file, fmt::format("{}.{}", head, name(type))).cast(DType::f64).to_vector<double>();
+      std::vector<double> exact = losses_of_pytorch(head, type);
       ASSERT_EQ(losses.size(), exact.size());
       EXPECT_LE(largest_difference(losses, exact), allowed) << head << " in " << name(type);
     }

@@ -57,11 +57,16 @@ struct PretrainingRun {
     return PairBatches(text(), words, masking, {.max_length = max_length}, batch_tokens, 6);
   }
 
-  // Sums of every step; the batches in three parts.
-  static std::vector<PretrainingSums> train_model(BertForPreTraining& model) {
+  struct Step {
+    PretrainingSums sums;  // of this process's parts
+    double loss;           // of all
+  };
+
+  // The batches in four parts, which `processes` share.
+  static std::vector<Step> train_model(BertForPreTraining& model, Processes* processes = nullptr) {
     Vocabulary words = vocabulary();
     PairBatches source = batches(words);
-    PretrainingObjective objective(model, source, {.seed = 6, .parts = 3});
+    PretrainingObjective objective(model, source, {.seed = 6, .parts = 4});
     ParameterBlock parameters(model);
     AdamOptions adam;
     adam.weight_decay = 0.01;
@@ -69,12 +74,14 @@ struct PretrainingRun {
     TrainingOptions options;
     options.steps = steps;
     options.schedule = {5e-3, 0.25, Schedule::Decay::linear};
-    std::vector<PretrainingSums> sums;
-    train(parameters, optimizer, options, objective, [&](const StepReport&) {
-      sums.push_back(objective.sums());
+    options.processes = processes;
+    std::vector<Step> done;
+    train(parameters, optimizer, options, objective, [&](const StepReport& step) {
+      EXPECT_EQ(step.parts, 4);
+      done.push_back({objective.sums(), step.loss});
       return true;
     });
-    return sums;
+    return done;
   }
 };
 

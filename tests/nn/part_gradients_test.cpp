@@ -154,40 +154,6 @@ TEST(PartGradients, EqualTheWholeBatch) {
   }
 }
 
-// Each owner has a model of its own, like a process.
-TEST(PartGradients, HaveTheSameBitsOfAnyOwners) {
-  std::vector<std::vector<int64_t>> all = uneven_cuts();
-  for (int64_t parts : {2, 3, 4, 5, 7, 8, 11}) all.push_back(even_cuts(parts));
-  for (DType type : {DType::f32, DType::f64})
-    for (const std::vector<int64_t>& cuts : all) {
-      Step one(cuts, type);
-      one.some_without_bias = true;
-      PartGradients sums(one.block);
-      std::vector<double> alone = one.all_parts(sums);
-      for (int64_t owners : {2, 3, 4})
-        for (int64_t lopsided : {0, 1}) {
-          std::vector<int64_t> ends{0};
-          for (int64_t owner = 1; owner < owners; ++owner)
-            ends.push_back(std::max(ends.back(), one.parts() * owner / owners - lopsided));
-          ends.push_back(one.parts());
-          sums.begin(PartTree(one.parts()));
-          for (int64_t owner = 0; owner < owners; ++owner) {
-            Step own(cuts, type);
-            own.some_without_bias = true;
-            PartGradients own_sums(own.block);
-            for (int repeat = 0; repeat < 2; ++repeat) {  // nothing of the step before stays
-              own_sums.begin(PartTree(one.parts()));
-              for (int64_t part = ends[owner]; part < ends[owner + 1]; ++part)
-                own_sums.add(part, own.loss(part));
-            }
-            for (const PartGradients::Sum& sum : own_sums.sums()) sums.add(sum);
-          }
-          ASSERT_EQ(one.gradients(), alone) << owners << " owners of " << one.parts() << " parts";
-          one.block.check_reached("test");
-        }
-    }
-}
-
 TEST(PartGradients, TakeNoMoreMemoryAfterTheFirstStep) {
   for (int64_t parts : {1, 3, 7, 8}) {
     Step step(even_cuts(parts));

@@ -2,6 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#ifdef BERTIE_SANITIZE
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace bertie {
 namespace {
 
@@ -16,6 +24,26 @@ class Failures : public testing::EmptyTestEventListener {
   }
 };
 
+// What lost_processes_test.sh asks for, instead of tests.
+void act(const std::string& what) {
+  bool is_last = everyone().rank() + 1 == everyone().count();
+  everyone().gather("before");
+  if (what == "--last-stops" && is_last) std::raise(SIGSTOP);  // as on a machine that vanishes
+  if (what == "--last-ends-all" && is_last) everyone().end_all();
+  // Longer than any may wait for another.
+  auto work = [] { std::this_thread::sleep_for(std::chrono::seconds(7)); };
+  if (what == "--all-work") work();
+  if (what == "--first-works") everyone().let_first(work);
+  everyone().gather("after");
+}
+
+void leave() {
+#ifdef BERTIE_SANITIZE
+  __lsan_do_leak_check();  // not at the end, when MPI has unloaded the plugins that leaks_of_mpi.txt names
+#endif
+  all.reset();
+}
+
 }  // namespace
 
 Processes& everyone() { return *all; }
@@ -24,7 +52,18 @@ Processes& everyone() { return *all; }
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  bertie::all = bertie::join_processes(5);
+  std::string what = argc > 1 ? argv[1] : "";
+  try {
+    bertie::all = bertie::join_processes(what.empty() ? 60 : 5);
+  } catch (const bertie::Error& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return 1;
+  }
+  if (!what.empty()) {
+    bertie::act(what);
+    bertie::leave();
+    return 0;
+  }
   if (!bertie::everyone().is_first()) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     delete listeners.Release(listeners.default_result_printer());
@@ -32,6 +71,6 @@ int main(int argc, char** argv) {
   }
   int failed = RUN_ALL_TESTS();
   for (const std::string& text : bertie::everyone().gather(std::to_string(failed))) failed |= text != "0";
-  bertie::all.reset();
+  bertie::leave();
   return failed;
 }

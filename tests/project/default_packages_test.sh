@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `cmake --preset release` with the packages of `scripts/install_dependencies.sh` alone, that is without GoogleTest and
-# Google Benchmark: it configures, says in a line each what is left out, and still makes the programs.
+# `cmake --preset release` with the packages of `scripts/install_dependencies.sh` alone, that is without GoogleTest,
+# Google Benchmark and MPI: it configures, says in a line each what is left out, and still makes the programs.
 #   tests/project/default_packages_test.sh
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -10,10 +10,12 @@ trap 'rm -rf "$work"' EXIT
 wrong() { echo "FAILED: $*"; cat "$work/log"; exit 1; }
 cd "$work"
 cmake -S "$source" --preset release -B build -D CMAKE_DISABLE_FIND_PACKAGE_GTest=ON \
-  -D CMAKE_DISABLE_FIND_PACKAGE_benchmark=ON >log 2>&1 || wrong "configuring"
-for left_out in "The tests are" "bench/ops is"; do
-  [[ $(grep -c "$left_out left out.*scripts/install_dependencies.sh test" log) -eq 1 ]] || wrong "'$left_out left out'"
-done
+  -D CMAKE_DISABLE_FIND_PACKAGE_benchmark=ON -D CMAKE_DISABLE_FIND_PACKAGE_MPI=ON >log 2>&1 || wrong "configuring"
+while read -r packages left_out; do
+  [[ $(grep -c "$left_out left out.*scripts/install_dependencies.sh $packages\$" log) -eq 1 ]] || wrong "'$left_out left out'"
+done <<<"test The tests are
+test bench/ops is
+mpi Several processes are"
 ! grep -q -i -e "warning" -e "error" log || wrong "there is nothing to warn about"
 ninja -C build -t targets all >targets
 ninja -C build -t query programs >made

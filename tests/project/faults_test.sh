@@ -37,13 +37,14 @@ for name in "${!shown[@]}"; do
   if [[ -f $file ]]; then check_patch "$file" "${shown[$name]}"; else wrong "$file is missing"; fi
 done
 
-# tests/faults/data_files holds faults of data/files, which test_data_files is to catch.
+# tests/faults/data_files holds faults of data/files, which test_data_files is to catch; what several processes do together
+# is in nn/.
 planted=0
 for file in tests/faults/*/*; do
   folder=$(basename "$(dirname "$file")")
   folder=${folder/#data_/data/}
   [[ -d tests/$folder ]] || wrong "$file: there are no tests of $folder"
-  check_patch "$file" "$folder/*"
+  check_patch "$file" "${folder/#processes/nn}/*"
   planted=$((planted + 1))
 done
 

@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   f64.type = DType::f64;
   auto start = load_pretrained<BertForPreTraining>(folder, f64);
   start.model->train();
-  for (const PretrainingSums& sums : PretrainingRun::train_model(*start.model))
+  for (const auto& [sums, loss] : PretrainingRun::train_model(*start.model))
     std::printf("mlm %.12f  nsp %.12f\n", sums.mlm_loss / static_cast<double>(sums.scored),
                 sums.nsp_loss / static_cast<double>(sums.pairs));
 }
