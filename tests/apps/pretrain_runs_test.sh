@@ -15,7 +15,13 @@ for document in {1..60}; do
   done
   echo
 done >corpus.txt
-run=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
+model=(--preset tiny)
+if sanitized; then
+  echo '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128, "vocab_size": 100}' >small.json
+  model=(--config small.json)
+fi
+run=(bert_pretrain --corpus corpus.txt "${model[@]}" --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
   --objective mlm+nsp --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
 steps() { sed -n -E '/"kind":"training"/ { s/"seconds":[^,]*,//; s/,"tokens_per_second".*//; p }' "$1"; }
 same_as_whole() {

@@ -7,6 +7,9 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 2
 export PATH="$build:$PATH"
 
+# Whether the build is that of the sanitizers, under which all takes ten times as long, and more memory.
+sanitized() { grep --quiet "^BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; }
+
 failures=0
 wrong() {
   echo "FAILED: $*"

@@ -30,7 +30,7 @@ expect 0 "${run[@]}" --output eight --parts 8
 expect 0 "${run[@]}" --output parts --memory-limit ${kept}M
 needs=$(predicted)
 [[ $needs -le $kept ]] || wrong "a limit of $kept MB became $needs"
-[[ $build == *sanitize* || $(measured) -le $kept ]] || wrong "$kept MB weren't kept: $(measured)"
+sanitized || [[ $(measured) -le $kept ]] || wrong "$kept MB weren't kept: $(measured)"
 parts=$(sed -n -E 's/^Memory: .*; each step in ([0-9]+) parts of up to [0-9]+ tokens$/\1/p' err)
 [[ $parts -gt 1 ]] || wrong "the parts should be told: $(cat err)"
 loss() { tail -n 1 "$1/metrics.jsonl" | sed -E 's/.*"held_out":\{"loss":([0-9.]+).*/\1/'; }
@@ -71,7 +71,7 @@ grep --quiet "with weights, gradients and moments alone; --memory-limit leaves r
   wrong "what can't be should be told before the text is read"
 
 # --- limits of addresses that are too small: every program ends, with a line that says so, or does its work
-if grep --quiet "^BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; then
+if sanitized; then
   echo "skipped: the sanitizer needs more addresses than any limit here gives"
 else
   head -n 40 corpus.txt >short.txt

@@ -173,7 +173,7 @@ expect 0 bert_pretrain --write-corpus text.txt
 refused 2 "--write-corpus --corpus" bert_pretrain --write-corpus text.txt --corpus corpus.txt
 refused 2 "--write-corpus --steps" bert_pretrain --write-corpus text.txt --steps 5
 refused 1 "missing/text.txt" bert_pretrain --write-corpus missing/text.txt
-if ! grep --quiet "BERTIE_SANITIZE:BOOL=ON" "$build/CMakeCache.txt"; then
+if ! sanitized; then
   limit=240 expect 0 bert_pretrain --preset tiny --batch-tokens 64 --steps 1 --output language --threads 2
   for row in "all " "number far" "sense far"; do
     [[ $(grep -c -E "^$row( +[0-9.]+){11}$" err) -eq 1 ]] || wrong "bert_pretrain should print a row '$row'"
