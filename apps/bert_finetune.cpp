@@ -10,6 +10,7 @@
 #include "apps/run/model_folder.h"
 #include "apps/run/run_facts.h"
 #include "apps/run/run_settings.h"
+#include "apps/run/together.h"
 #include "apps/run/training_run.h"
 #include "apps/task.h"
 #include "bertie/models/bert_flops.h"
@@ -73,21 +74,24 @@ std::string title(const std::string& variant) {
 template <class Task>
 class Finetuning {
  public:
-  Finetuning(const Options& o, const FactTable& given) : o_(o), given_(given), task_(o) {
+  Finetuning(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given)
+      : processes_(processes), app_(app), o_(o), given_(given), task_(o) {
     BertConfig config = read_bert_config(o.model + "/config.json");
     keeps_head_ = config.architecture == Task::Model::architecture;
     if (keeps_head_) task_.take_labels(config);
     starting_weights_ = weights_hash(o.model);
   }
 
-  // Returns false where a signal ended it before its time.
-  bool train(Variant& variant, ModelFolder& folder);
+  // Everyone's; the folder is the first process's. Returns false where a signal ended it before its time.
+  bool train(Variant& variant, ModelFolder* folder);
   Pretrained<typename Task::Model> load(const Options& o) const;
 
  private:
   std::string settings_of(const Options& o, const TrainingOptions& training, const BertConfig& config,
                           const Tokenizer& tokenizer, int64_t parts) const;
 
+  Processes& processes_;
+  const CLI::App& app_;
   const Options& o_;
   const FactTable& given_;
   Task task_;
@@ -130,26 +134,32 @@ std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOption
 }
 
 template <class Task>
-bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
+bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
   Options& o = variant.options;
-  Pretrained<typename Task::Model> pretrained = load(o);
-  typename Task::Model& model = *pretrained.model;
-  const BertConfig& config = model.config();
-  if (!encoded_) {
-    for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
-    task_.encode(pretrained.tokenizer, sequence_length(o, config));
-    encoded_ = true;
-  }
-  model.train();
+  std::optional<Pretrained<typename Task::Model>> pretrained;
+  std::optional<ParameterBlock> parameters;
+  std::optional<AdamW> optimizer;
   int64_t all_parameters = 0;
-  for (const Parameter& parameter : model.parameters()) all_parameters += parameter.tensor.array().size();
-  if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
-  ParameterBlock parameters(model);
-  folder.reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
-  AdamOptions adam;
-  adam.weight_decay = o.weight_decay;
-  AdamW optimizer(parameters, adam);
-  int64_t parts = o.parts ? *o.parts : parts_to_resume(o).value_or(1);
+  processes_.let_each([&] {
+    pretrained.emplace(load(o));
+    typename Task::Model& model = *pretrained->model;
+    if (!encoded_) {
+      for (const LoadNote& note : pretrained->notes) message("Note: {}", note.str());
+      task_.encode(pretrained->tokenizer, sequence_length(o, model.config()));
+      encoded_ = true;
+    }
+    model.train();
+    for (const Parameter& parameter : model.parameters()) all_parameters += parameter.tensor.array().size();
+    if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
+    parameters.emplace(model);
+    if (folder) folder->reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
+    AdamOptions adam;
+    adam.weight_decay = o.weight_decay;
+    optimizer.emplace(*parameters, adam);
+  });
+  typename Task::Model& model = *pretrained->model;
+  const BertConfig& config = model.config();
+  int64_t parts = agreed_parts(processes_, o, parts_to_resume(processes_, o), 1);
   TaskObjective objective(model, task_.training(), {o.batch_size, static_cast<uint64_t>(o.seed), parts});
   TrainingOptions training;
   training.steps = o.epochs * objective.steps_per_epoch();
@@ -158,7 +168,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
   if (!o.evaluate_steps) o.evaluate_steps = objective.steps_per_epoch();
   message("Model: BERT with {} layers of {}, {} parameters{}; {} steps of {} sequences, learning rate {}",
           config.num_hidden_layers, config.hidden_size, all_parameters,
-          o.freeze_layers ? fmt::format(", of which {} are trained", parameters.size()) : "", training.steps,
+          o.freeze_layers ? fmt::format(", of which {} are trained", parameters->size()) : "", training.steps,
           o.batch_size, training.schedule.peak);
 
   Array logits;  // of dev
@@ -186,15 +196,20 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
     message("{} after step {}:{}", last ? "Saved: dev" : "Dev", steps, text.substr(1));
     return {record, deciding_score(variant.scores, o.metric)};
   };
+  auto evaluate_in_first = [&](int64_t steps, bool last) {
+    Evaluation evaluation;
+    processes_.let_first([&] { evaluation = evaluate(steps, last); });
+    return evaluation;
+  };
   return run_training({
       .options = o,
       .folder = folder,
-      .parameters = parameters,
-      .optimizer = optimizer,
+      .parameters = *parameters,
+      .optimizer = *optimizer,
       .objective = objective,
       .training = training,
       .sgemm_gflops = measure_sgemm_gflops(),
-      .settings = settings_of(o, training, config, pretrained.tokenizer, parts),
+      .settings = settings_of(o, training, config, pretrained->tokenizer, parts),
       .facts = {.title = title(variant.name),
                 .tables = {model_facts(config, all_parameters),
                            training_facts(training, "Sequences per step", o.batch_size), given_}},
@@ -207,14 +222,16 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder& folder) {
         return {step.step + 1, step.learning_rate,      step.gradient_norm, tokens,
                 flops,         {{"loss", step.loss, 1}}};
       },
-      .evaluate = [&](int64_t steps) { return evaluate(steps, false); },
-      .evaluate_last = [&](int64_t steps) { return evaluate(steps, true).record; },
+      .evaluate = [&](int64_t steps) { return evaluate_in_first(steps, false); },
+      .evaluate_last = [&](int64_t steps) { return evaluate_in_first(steps, true).record; },
       .save =
           [&](const ModelFolder::Run& run) {
-            return folder.save(model, pretrained.tokenizer, run, pretrained.max_length);
+            return folder->save(model, pretrained->tokenizer, run, pretrained->max_length);
           },
       .keep_best = true,
       .patience = o.patience,
+      .processes = processes_,
+      .tell_failure = [&](const std::exception& error) { tell_failure(app_.get_name(), processes_, error); },
   });
 }
 
@@ -240,21 +257,14 @@ TaskScores scores_in(const std::string& folder) {
   return scores;
 }
 
-// Trains all of them, each in a folder of its own, then saves the best in `folder`.
+// Saves the best of them in `folder`, whose settings these are.
 template <class Task>
-void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finetuning, ModelFolder& folder) {
-  std::vector<Variant> variants = variants_of(o);
-  Record settings{{"runs", Record::array()}};  // their own are in their folders
+void save_best(const Options& o, const FactTable& given, std::vector<Variant>& variants,
+               const Record& settings, ModelFolder& folder) {
   size_t finished = 0;
   for (Variant& variant : variants) {
-    const std::string& output = variant.options.output;
-    message("Run {} of {}: {}", &variant - variants.data() + 1, variants.size(), variant.name);
-    settings["runs"].push_back(variant.name);
-    ModelFolder own(output, o.overwrite, resumes(variant.options));
-    check_checkpoints(variant.options);
-    if (!finetuning.train(variant, own)) return;
     if (!variant.scores.empty()) continue;
-    variant.scores = scores_in(output);  // it was finished already
+    variant.scores = scores_in(variant.options.output);  // it was finished already
     ++finished;
   }
   if (finished == variants.size() && finished_settings(o.output) == settings.dump())
@@ -287,21 +297,46 @@ void train_all(const Options& o, const FactTable& given, Finetuning<Task>& finet
   result("{}", folder.save(*model, tokenizer, {steps, steps}, longest));
 }
 
+// Trains all of them, each in a folder of its own, then saves the best in `folder`.
 template <class Task>
-void finetune(const Options& o, const FactTable& given) {
+void train_all(Processes& processes, const Options& o, const FactTable& given, Finetuning<Task>& finetuning,
+               std::optional<ModelFolder>& folder) {
+  std::vector<Variant> variants = variants_of(o);
+  Record settings{{"runs", Record::array()}};  // their own are in their folders
+  for (Variant& variant : variants) {
+    message("Run {} of {}: {}", &variant - variants.data() + 1, variants.size(), variant.name);
+    settings["runs"].push_back(variant.name);
+    std::optional<ModelFolder> own;
+    processes.let_first([&] {
+      own.emplace(variant.options.output, o.overwrite, resumes(variant.options));
+      check_checkpoints(variant.options);
+    });
+    if (!finetuning.train(variant, own ? &*own : nullptr)) return;
+  }
+  processes.let_first([&] { save_best<Task>(o, given, variants, settings, *folder); });
+}
+
+template <class Task>
+void finetune(Processes& processes, const CLI::App& app, const Options& o) {
   bool several = o.seeds > 1 || o.grid;
-  ModelFolder folder(o.output, o.overwrite,
-                     several ? o.resume && std::filesystem::exists(o.output + "/runs") : resumes(o));
-  check_checkpoints(o);
-  Finetuning<Task> finetuning(o, given);
-  if (several) return train_all(o, given, finetuning, folder);
+  std::optional<ModelFolder> folder;  // the first process's
+  processes.let_first([&] {
+    folder.emplace(o.output, o.overwrite,
+                   several ? o.resume && std::filesystem::exists(o.output + "/runs") : resumes(o));
+    check_checkpoints(o);
+  });
+  FactTable given = given_options(app);
+  std::optional<Finetuning<Task>> finetuning;
+  processes.let_each([&] { finetuning.emplace(processes, app, o, given); });
+  if (several) return train_all(processes, o, given, *finetuning, folder);
   Variant only{"", o};
-  finetuning.train(only, folder);
+  finetuning->train(only, folder ? &*folder : nullptr);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  let_first_speak();
   CLI::App app{
       "Trains a BERT for a task and writes a model directory that transformers can load.\n\n"
       "  bert_finetune --task classify --model bert --train train.tsv --dev dev.tsv --output out\n"
@@ -313,15 +348,17 @@ int main(int argc, char** argv) {
   declare_finetune_options(app, options);
   options.command = resuming_command(argc, argv);
   return run_program(app, argc, argv, [&] {
-    FactTable given = given_options(app);
-    switch (options.task) {
-      case TaskKind::classify:
-      case TaskKind::regress:
-        return finetune<TextTask>(options, given);
-      case TaskKind::tag:
-        return finetune<TagTask>(options, given);
-      case TaskKind::answer:
-        return finetune<AnswerTask>(options, given);
-    }
+    run_together(app, options.peer_timeout, [&](Processes& processes) {
+      check_same_command(processes, app);
+      switch (options.task) {
+        case TaskKind::classify:
+        case TaskKind::regress:
+          return finetune<TextTask>(processes, app, options);
+        case TaskKind::tag:
+          return finetune<TagTask>(processes, app, options);
+        case TaskKind::answer:
+          return finetune<AnswerTask>(processes, app, options);
+      }
+    });
   });
 }

@@ -1,5 +1,7 @@
 // Pre-trains a BERT by masked language modeling, with or without next-sentence prediction, and writes a model
 // directory.
+#include <algorithm>
+
 #include "apps/console/options.h"
 #include "apps/console/program.h"
 #include "apps/console/progress.h"
@@ -10,12 +12,14 @@
 #include "apps/run/model_folder.h"
 #include "apps/run/run_facts.h"
 #include "apps/run/run_settings.h"
+#include "apps/run/together.h"
 #include "apps/run/training_run.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/language/language.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
+#include "bertie/nn/gradient_exchange.h"
 #include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
@@ -73,8 +77,18 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
   return settings.dump();
 }
 
-MeteredStep metered(const StepReport& step, const PretrainingObjective& objective, const BertConfig& config) {
-  const PretrainingSums& sums = objective.sums();
+// Everyone's.
+PretrainingSums sums_of_all(Processes& processes, const PretrainingObjective& objective) {
+  std::vector<PretrainingSums> of_parts = objective.sums_of_parts();
+  std::vector<int64_t> sizes;
+  for (const PartRange& range : parts_of_processes(std::ssize(of_parts), processes.count()))
+    sizes.push_back(range.size() * static_cast<int64_t>(sizeof(PretrainingSums)));
+  processes.gather(std::as_writable_bytes(std::span(of_parts)), sizes);
+  return sum_of(of_parts);
+}
+
+MeteredStep metered(const StepReport& step, const PretrainingSums& sums,
+                    const PretrainingObjective& objective, const BertConfig& config) {
   double flops = 0;
   for (const MaskedBatch& part : objective.parts())
     flops += mlm_training_flops(config, part.tokens.offsets, part.labels.size());
@@ -101,94 +115,158 @@ void note_settings(const Options& o, const TrainingOptions& options, int64_t bat
     message("Note: a pass over the text has only {} tokens, so each step is a whole pass", tokens);
 }
 
+// What a process makes ready by itself.
 template <class Model>
-void train_model(const Options& o, const FactTable& given, ModelFolder& folder, const PretrainingText& text,
-                 const Tokenizer& tokenizer, Model& model, std::optional<int64_t> max_length) {
+struct Beginning {
+  std::unique_ptr<Model> model;
+  Tokenizer tokenizer;
+  PretrainingText text = {};
+  std::optional<int64_t> max_length = {};
+};
+
+template <class Model>
+Beginning<Model> load(const Options& o) {
+  PretrainedOptions with_new_head;
+  with_new_head.allow_new_head = true;
+  Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
+  for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
+  check_least_memory(pretrained.model->config(), o);
+  pretrained.model->train();
+  return {std::move(pretrained.model), std::move(pretrained.tokenizer), {}, pretrained.max_length};
+}
+
+template <class Model>
+void train_model(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given,
+                 ModelFolder* folder, const Beginning<Model>& beginning) {
+  Model& model = *beginning.model;
+  const Tokenizer& tokenizer = beginning.tokenizer;
+  const PretrainingText& text = beginning.text;
   const BertConfig& config = model.config();
-  BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
-               "{} is over the model's {} positions", o.max_length, config.max_position_embeddings);
-  const Vocabulary& vocabulary = tokenizer.vocabulary();
   const PretrainDefaults& defaults = defaults_of(config);
   int64_t batch_tokens = o.batch_tokens.value_or(defaults.batch_tokens);
-  MaskingOptions masking{o.mask_probability, {}};
-  if (o.whole_words) masking.continues_word = continuing_tokens(vocabulary);
-  auto training =
-      make_batches(&model, o, text, text.training, vocabulary,
-                   Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens, o.seed);
-  auto held_out = make_batches(&model, o, text, text.held_out, vocabulary,
-                               Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0);
-
-  TrainingOptions options = training_options(o, defaults, batch_tokens, training);
-  double sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
-  PretrainMemory memory = plan_memory(o, config, text, options.steps, batch_tokens);
-  ParameterBlock parameters(model);
-  folder.reserve(parameters.values().bytes());
-  AdamOptions adam;
-  adam.weight_decay = o.weight_decay;
-  AdamW optimizer(parameters, adam);
+  std::optional<typename HeldOutReport<Model>::Batches> training, held_out;
+  TrainingOptions options;
+  double sgemm_gflops = 0;
+  std::optional<MemoryPlan> plan;
+  int64_t parts_needed = 1;
+  std::optional<int64_t> continued = parts_to_resume(processes, o);
+  processes.let_each([&] {
+    BERTIE_CHECK(o.max_length <= config.max_position_embeddings, "max-length",
+                 "{} is over the model's {} positions", o.max_length, config.max_position_embeddings);
+    const Vocabulary& vocabulary = tokenizer.vocabulary();
+    MaskingOptions masking{o.mask_probability, {}};
+    if (o.whole_words) masking.continues_word = continuing_tokens(vocabulary);
+    training.emplace(make_batches(&model, o, text, text.training, vocabulary,
+                                  Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens,
+                                  o.seed));
+    held_out.emplace(make_batches(&model, o, text, text.held_out, vocabulary,
+                                  Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0));
+    options = training_options(o, defaults, batch_tokens, *training);
+    sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
+    plan.emplace(o, config, text, options.steps, batch_tokens);
+    if (!o.parts && !continued) parts_needed = plan->fewest_parts();
+  });
+  int64_t parts = agreed_parts(processes, o, continued, parts_needed);
+  PretrainMemory memory;
+  std::optional<ParameterBlock> parameters;
+  std::optional<AdamW> optimizer;
+  processes.let_each([&] {
+    memory = plan->in(parts, !o.parts && continued);
+    parameters.emplace(model);
+    if (folder) folder->reserve(parameters->values().bytes());
+    AdamOptions adam;
+    adam.weight_decay = o.weight_decay;
+    optimizer.emplace(*parameters, adam);
+  });
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
-          config.num_hidden_layers, config.hidden_size, parameters.size(),
+          config.num_hidden_layers, config.hidden_size, parameters->size(),
           o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
-  PretrainingObjective objective(model, training, {static_cast<uint64_t>(o.seed), memory.parts});
-  HeldOutReport<Model> report(text.training, text.held_out, held_out, text.scorable, tokenizer,
-                              text.is_language, memory.evaluation_tokens);
+  PretrainingObjective objective(model, *training, {static_cast<uint64_t>(o.seed), parts});
+  std::optional<HeldOutReport<Model>> report;
+  processes.let_first([&] {
+    report.emplace(text.training, text.held_out, *held_out, text.scorable, tokenizer, text.is_language,
+                   memory.evaluation_tokens);
+  });
+  auto evaluate = [&](int64_t steps, bool last) {
+    Record record;
+    processes.let_first([&] { record = report->run(model, steps, last); });
+    return record;
+  };
   run_training({
       .options = o,
       .folder = folder,
-      .parameters = parameters,
-      .optimizer = optimizer,
+      .parameters = *parameters,
+      .optimizer = *optimizer,
       .objective = objective,
       .training = options,
       .sgemm_gflops = sgemm_gflops,
-      .settings = settings_of(o, options, config, tokenizer, batch_tokens, memory.parts, text),
+      .settings = settings_of(o, options, config, tokenizer, batch_tokens, parts, text),
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
-                .tables = {model_facts(config, parameters.size()),
+                .tables = {model_facts(config, parameters->size()),
                            training_facts(options, "Tokens per step", batch_tokens), memory.facts(), given}},
-      .metered = [&](const StepReport& step) { return metered(step, objective, config); },
+      .metered =
+          [&](const StepReport& step) {
+            return metered(step, sums_of_all(processes, objective), objective, config);
+          },
       .evaluate = [&](int64_t steps) -> Evaluation {
-        Record record = report.run(model, steps, false);
-        double loss = record["held_out"]["loss"];
+        Record record = evaluate(steps, false);
+        double loss = record.empty() ? 0 : record["held_out"]["loss"].template get<double>();
         return {std::move(record), loss};
       },
-      .evaluate_last = [&](int64_t steps) { return report.run(model, steps, true); },
-      .save = [&](const ModelFolder::Run& run) { return folder.save(model, tokenizer, run, max_length); },
+      .evaluate_last = [&](int64_t steps) { return evaluate(steps, true); },
+      .save =
+          [&](const ModelFolder::Run& run) {
+            return folder->save(model, tokenizer, run, beginning.max_length);
+          },
+      .processes = processes,
+      .tell_failure = [&](const std::exception& error) { tell_failure(app.get_name(), processes, error); },
   });
 }
 
 template <class Model>
-void pretrain(const Options& o, const FactTable& given) {
-  ModelFolder folder(o.output, o.overwrite, resumes(o));
-  check_checkpoints(o);
-  BertConfig config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
-  if (o.model.empty()) check_least_memory(config, o);
-  PretrainingTextReader reader(o);
-  if (!o.model.empty()) {
-    PretrainedOptions with_new_head;
-    with_new_head.allow_new_head = true;
-    Pretrained<Model> pretrained = load_pretrained<Model>(o.model, with_new_head);
-    for (const LoadNote& note : pretrained.notes) message("Note: {}", note.str());
-    check_least_memory(pretrained.model->config(), o);
-    pretrained.model->train();
-    PretrainingText text = reader.tokenize(pretrained.tokenizer);
-    train_model(o, given, folder, text, pretrained.tokenizer, *pretrained.model, pretrained.max_length);
-    return;
-  }
-  Tokenizer tokenizer = reader.new_tokenizer();
-  PretrainingText text = reader.tokenize(tokenizer);
-  config.vocab_size = tokenizer.vocabulary().size();
-  if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
-  Model model(config, Initializer::normal(config.initializer_range, o.seed));
-  train_model(o, given, folder, text, tokenizer, model, {});
+void pretrain(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given) {
+  std::optional<ModelFolder> folder;  // the first process's
+  processes.let_first([&] {
+    folder.emplace(o.output, o.overwrite, resumes(o));
+    check_checkpoints(o);
+  });
+  std::optional<PretrainingTextReader> reader;
+  BertConfig config;
+  processes.let_each([&] {
+    for (const std::vector<std::string>* paths : {&o.corpus, &o.held_out})
+      BERTIE_CHECK(processes.count() == 1 || std::find(paths->begin(), paths->end(), "-") == paths->end(),
+                   "corpus", "standard input goes to one of {} processes alone: name files",
+                   processes.count());
+    config = o.config.empty() ? bert_preset(o.preset) : read_bert_config(o.config);
+    if (o.model.empty()) check_least_memory(config, o);
+    reader.emplace(o);
+  });
+  std::optional<Beginning<Model>> beginning;
+  processes.let_each([&] {
+    if (o.model.empty())
+      beginning.emplace(Beginning<Model>{nullptr, reader->new_tokenizer()});
+    else
+      beginning.emplace(load<Model>(o));
+  });
+  processes.let_each([&] {
+    beginning->text = reader->tokenize(beginning->tokenizer);
+    if (beginning->model) return;
+    config.vocab_size = beginning->tokenizer.vocabulary().size();
+    if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
+    beginning->model = std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
+  });
+  train_model(processes, app, o, given, folder ? &*folder : nullptr, *beginning);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  let_first_speak();
   CLI::App app{
       "Pre-trains a BERT by masked language modeling and writes a model directory that transformers can "
       "load.\n\n"
@@ -201,12 +279,15 @@ int main(int argc, char** argv) {
   declare_pretrain_options(app, options);
   options.command = resuming_command(argc, argv);
   return run_program(app, argc, argv, [&] {
-    if (options.write_corpus) {
-      write_file_atomically(*options.write_corpus, language_text());
-      return result("{}", *options.write_corpus);
-    }
-    FactTable given = given_options(app);
-    options.next_sentence ? pretrain<BertForPreTraining>(options, given)
-                          : pretrain<BertForMaskedLM>(options, given);
+    run_together(app, options.peer_timeout, [&](Processes& processes) {
+      check_same_command(processes, app);
+      if (options.write_corpus) {
+        processes.let_first([&] { write_file_atomically(*options.write_corpus, language_text()); });
+        return result("{}", *options.write_corpus);
+      }
+      FactTable given = given_options(app);
+      options.next_sentence ? pretrain<BertForPreTraining>(processes, app, options, given)
+                            : pretrain<BertForMaskedLM>(processes, app, options, given);
+    });
   });
 }

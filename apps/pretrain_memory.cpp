@@ -195,24 +195,30 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
                allowed.str());
 }
 
-PretrainMemory plan_memory(const PretrainOptions& o, const BertConfig& config, const PretrainingText& text,
-                           int64_t steps, int64_t batch_tokens) {
-  RunBatches batches = run_batches(o, text, steps, batch_tokens);
-  RunInParts run{config, o.next_sentence, batches, memory_besides(text)};
-  std::optional<int64_t> continued;
-  if (!o.parts) continued = parts_to_resume(o);
-  PretrainMemory memory;
-  if (o.memory_limit && !o.parts && !continued)
-    memory = pretrain_memory_within(*o.memory_limit, config, o.next_sentence, batches, run.besides);
-  else
-    memory = run.in(o.parts ? *o.parts : continued.value_or(1));
+MemoryPlan::MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
+                       int64_t steps, int64_t batch_tokens)
+    : options_(options),
+      config_(config),
+      batches_(run_batches(options, text, steps, batch_tokens)),
+      besides_(memory_besides(text)) {}
+
+int64_t MemoryPlan::fewest_parts() const {
+  if (!options_.memory_limit) return 1;
+  return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_)
+      .parts;
+}
+
+PretrainMemory MemoryPlan::in(int64_t parts, bool is_continued) const {
+  RunInParts run{config_, options_.next_sentence, batches_, besides_};
+  PretrainMemory memory = run.in(parts);
   auto help = [&](int64_t limit) {
-    return continued ? fmt::format("the parts of the run that is continued, {}, can't change", *continued)
-                     : run.help(limit);
+    return is_continued ? fmt::format("the parts of the run that is continued, {}, can't change", parts)
+                        : run.help(limit);
   };
-  BERTIE_CHECK(!o.memory_limit || memory.resident() <= *o.memory_limit, "memory-limit",
-               "{} isn't enough, the run takes {}: {}", memory_text(*o.memory_limit),
-               memory_text(memory.resident()), help(*o.memory_limit));
+  const std::optional<int64_t>& wanted = options_.memory_limit;
+  BERTIE_CHECK(!wanted || memory.resident() <= *wanted, "memory-limit",
+               "{} isn't enough, the run takes {}: {}", memory_text(*wanted), memory_text(memory.resident()),
+               help(*wanted));
   MemoryLimit limit = smallest_memory_limit();
   BERTIE_CHECK(memory.resident() <= limit.resident, "memory-limit", "the run takes {}; {}: {}",
                memory_text(memory.resident()), limit.str(), help(limit.resident));

@@ -62,9 +62,25 @@ RunBatches run_batches(const PretrainOptions& options, const PretrainingText& te
 // process may have, its weights, gradients and moments. Words that are to be learned don't count.
 void check_least_memory(const BertConfig& config, const PretrainOptions& options);
 
-// Before the first step: with the parts that --parts says, or the checkpoint's run has, or --memory-limit
-// needs. Throws, naming the limit and how many parts would fit, where it or one of the machine's isn't kept.
-PretrainMemory plan_memory(const PretrainOptions& options, const BertConfig& config,
-                           const PretrainingText& text, int64_t steps, int64_t batch_tokens);
+// Of a run, before its first step; from what the process has in memory when this is made. The arguments must
+// outlive it.
+class MemoryPlan {
+ public:
+  MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
+             int64_t steps, int64_t batch_tokens);
+
+  // The fewest parts of a step that keep --memory-limit, 1 where there is none. Throws as
+  // pretrain_memory_within() does.
+  int64_t fewest_parts() const;
+  // With so many parts, which can't change where a run is continued. Throws, naming the limit and how many
+  // parts would fit, where it or one of the machine's isn't kept.
+  PretrainMemory in(int64_t parts, bool is_continued) const;
+
+ private:
+  const PretrainOptions& options_;
+  const BertConfig& config_;
+  RunBatches batches_;
+  int64_t besides_;
+};
 
 }  // namespace bertie

@@ -31,6 +31,20 @@ Scored score(const Tensor& logits, const Array& labels, double denominator) {
 
 }  // namespace
 
+PretrainingSums sum_of(const std::vector<PretrainingSums>& parts) {
+  PretrainingSums sums;
+  for (const PretrainingSums& part : parts) {
+    sums.tokens += part.tokens;
+    sums.scored += part.scored;
+    sums.scored_right += part.scored_right;
+    sums.mlm_loss += part.mlm_loss;
+    sums.pairs += part.pairs;
+    sums.pairs_right += part.pairs_right;
+    sums.nsp_loss += part.nsp_loss;
+  }
+  return sums;
+}
+
 PretrainingObjective::PretrainingObjective(const BertForMaskedLM& model, BatchSource& source,
                                            const Options& options)
     : PretrainingObjective(source, options) {
@@ -54,8 +68,8 @@ int64_t PretrainingObjective::begin_step(int64_t step) {
   // A step without a scored token has none in the sum either: 0 over any number.
   scored_ = static_cast<double>(std::max<int64_t>(batch.labels.size(), 1));
   sequences_ = static_cast<double>(batch.tokens.sequences.size());
-  sums_ = {};
   parts_ = cut_batch(batch, options_.parts);
+  sums_of_parts_.assign(parts_.size(), {});
   return static_cast<int64_t>(parts_.size());
 }
 
@@ -72,15 +86,17 @@ Tensor PretrainingObjective::loss(int64_t part) {
     logits.prediction_logits = masked_lm_->logits(input, batch.scored_rows);
 
   auto [mlm, right] = score(logits.prediction_logits, batch.labels, scored_);
-  sums_.tokens += batch.tokens.tokens();
-  sums_.scored += batch.labels.size();
-  sums_.scored_right += right;
-  sums_.mlm_loss += mlm.item() * scored_;
+  PretrainingSums& sums = sums_of_parts_[part];
+  sums = {};
+  sums.tokens = batch.tokens.tokens();
+  sums.scored = batch.labels.size();
+  sums.scored_right = right;
+  sums.mlm_loss = mlm.item() * scored_;
   if (!pretraining_) return mlm;
   auto [nsp, pairs_right] = score(logits.seq_relationship_logits, batch.next_sentence_labels, sequences_);
-  sums_.pairs += batch.next_sentence_labels.size();
-  sums_.pairs_right += pairs_right;
-  sums_.nsp_loss += nsp.item() * sequences_;
+  sums.pairs = batch.next_sentence_labels.size();
+  sums.pairs_right = pairs_right;
+  sums.nsp_loss = nsp.item() * sequences_;
   return mlm + nsp;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bertie/data/batches/batch_stream.h"
 #include "bertie/models/bert_heads.h"
@@ -23,6 +24,8 @@ struct PretrainingSums {
            (pairs > 0 ? nsp_loss / static_cast<double>(pairs) : 0);
   }
 };
+// Of all parts, added up in their order.
+PretrainingSums sum_of(const std::vector<PretrainingSums>& parts);
 
 class PretrainingObjective : public Objective {
  public:
@@ -39,8 +42,9 @@ class PretrainingObjective : public Objective {
   Tensor loss(int64_t part) override;
 
   const std::vector<MaskedBatch>& parts() const { return parts_; }  // of the step that has begun
-  // Of the parts whose loss() was asked for since begin_step().
-  const PretrainingSums& sums() const { return sums_; }
+  // Of the parts whose loss() was asked for since begin_step(); of each, 0 of the others.
+  PretrainingSums sums() const { return sum_of(sums_of_parts_); }
+  const std::vector<PretrainingSums>& sums_of_parts() const { return sums_of_parts_; }
   // Where the batch of the step that has begun lies in the data.
   DataPosition step_position() const { return step_position_; }
 
@@ -63,7 +67,7 @@ class PretrainingObjective : public Objective {
   uint64_t step_ = 0;
   std::vector<MaskedBatch> parts_;
   double scored_ = 0, sequences_ = 0;  // of the whole step
-  PretrainingSums sums_;
+  std::vector<PretrainingSums> sums_of_parts_;
 };
 
 }  // namespace bertie

@@ -145,6 +145,20 @@ Checkpoint read_checkpoint(const std::string& path) {
   return checkpoint;
 }
 
+TrainingPosition share_state(Processes& processes, ParameterBlock& parameters, Optimizer& optimizer,
+                             Objective& objective, const TrainingPosition& position) {
+  if (processes.count() == 1) return position;
+  std::string state = processes.of_first(objective.state());
+  if (!processes.is_first()) objective.restore(state);
+  optimizer.continue_from(processes.of_first(optimizer.steps_done()));
+  std::vector<NamedArray> arrays = optimizer.state();
+  arrays.push_back({weights_name, parameters.values()});
+  for (NamedArray& array : arrays)
+    processes.copy_from_first(
+        {static_cast<std::byte*>(array.array.mutable_bytes()), static_cast<size_t>(array.array.bytes())});
+  return processes.of_first(position);
+}
+
 Checkpoints::Checkpoints(CheckpointOptions options) : options_(std::move(options)) {
   BERTIE_CHECK(options_.every_steps >= 0 && options_.every_seconds >= 0, "checkpoints",
                "can't be due every {} steps or {} seconds", options_.every_steps, options_.every_seconds);

@@ -8,6 +8,7 @@
 #include "bertie/data/files/safetensors.h"
 #include "bertie/nn/objective.h"
 #include "bertie/nn/optimizer.h"
+#include "bertie/nn/processes.h"
 
 namespace bertie {
 
@@ -33,6 +34,11 @@ Checkpoint read_checkpoint(const std::string& path);
 
 // Which settings of two runs differ, by name where both configurations are JSON objects: for an error.
 Listing configuration_differences(const std::string& there, const std::string& here);
+
+// Everyone's: weights, optimizer and objective of all become the first one's, such as those of a checkpoint
+// that it alone can read. Returns the first one's position.
+TrainingPosition share_state(Processes& processes, ParameterBlock& parameters, Optimizer& optimizer,
+                             Objective& objective, const TrainingPosition& position);
 
 struct CheckpointOptions {
   std::string folder = {};  // made when the first is saved

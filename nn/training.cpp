@@ -36,23 +36,25 @@ class Team {
   // losses.
   std::vector<double> backward_step(Objective& objective, int64_t parts, PartGradients& gradients,
                                     const BackwardHooks& hooks);
-  // What the first one says.
-  double of_first(double mine) {
-    if (processes_) {
-      std::vector<int64_t> sizes(processes_->count(), 0);
-      sizes[0] = sizeof(double);
-      processes_->gather(std::as_writable_bytes(std::span(&mine, 1)), sizes);
+  // What throws in this one alone ends all: the others wait for its gradients, and so does a thread of this
+  // one, which an exception would have to wait for.
+  void end_all_where_it_throws(const std::function<void()>& work,
+                               const std::function<void(const std::exception&)>& tell) {
+    if (!processes_) return work();
+    try {
+      work();
+    } catch (const std::exception& error) {
+      tell(error);
+      processes_->end_all();
     }
-    return mine;
   }
-  bool of_first(bool mine) { return of_first(mine ? 1.0 : 0.0) != 0; }
+  // What the first one says.
+  template <class T>
+  T of_first(T mine) {
+    return processes_ ? processes_->of_first(mine) : mine;
+  }
   // Whether all say so.
-  bool of_all(bool mine) {
-    if (!processes_) return mine;
-    std::vector<char> said(processes_->count(), mine ? 1 : 0);
-    processes_->gather(std::as_writable_bytes(std::span(said)), std::vector<int64_t>(said.size(), 1));
-    return std::count(said.begin(), said.end(), 0) == 0;
-  }
+  bool of_all(bool mine) { return processes_ ? !processes_->any(!mine) : mine; }
   void let_first(const std::function<void()>& work) { processes_ ? processes_->let_first(work) : work(); }
   // What throws in one throws in all.
   void check_together(const std::function<void()>& check) const {
@@ -165,7 +167,9 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
       break;
     int64_t parts = objective.begin_step(step);
     BERTIE_CHECK(parts >= 1, "train", "a step must have a part, step {} has {}", step, parts);
-    std::vector<double> losses = team.backward_step(objective, parts, gradients, hooks);
+    std::vector<double> losses;
+    team.end_all_where_it_throws([&] { losses = team.backward_step(objective, parts, gradients, hooks); },
+                                 options.tell_failure);
     double norm = 0;
     team.check_together([&] {
       for (int64_t part = 0; part < parts; ++part)
@@ -179,7 +183,7 @@ int64_t train(ParameterBlock& parameters, Optimizer& optimizer, const TrainingOp
     double scale = options.max_gradient_norm > 0 ? clip_factor(norm, options.max_gradient_norm) : 1;
     double rate = timed ? options.schedule.rate(begin, team.of_first(elapsed()), options.seconds)
                         : options.schedule.rate(step, step + 1, options.steps);
-    optimizer.step(rate, scale);
+    team.check_together([&] { optimizer.step(rate, scale); });
     double end = team.of_first(elapsed());
     recent.add(end - begin);
     goes_on = team.of_all(after_step({step, sum_of(losses), rate, norm, parts, end}));

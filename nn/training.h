@@ -1,5 +1,6 @@
 // The one loop for everything that trains. It knows nothing of what is trained.
 #pragma once
+#include <exception>
 #include <functional>
 
 #include "bertie/autograd/backward.h"
@@ -33,6 +34,9 @@ struct TrainingOptions {
   // options but for the checkpoints, which the first one alone has, and with objectives that say the same of
   // each step. The first one's clock counts. nullptr: this one alone.
   Processes* processes = nullptr;
+  // Gets what one of several processes fails with alone, while the others wait for its gradients: then all of
+  // them end (Processes::end_all()).
+  std::function<void(const std::exception&)> tell_failure = [](const std::exception&) {};
 };
 
 struct StepReport {

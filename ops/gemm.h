@@ -66,6 +66,10 @@ void reserve_gemm_buffers();
 // OpenBLAS reads it when it is loaded, so the program must be started anew. True where it was set.
 bool choose_openblas_kernels();
 
+// The libraries that serve, with their versions, and the core type whose kernels OpenBLAS uses: "OpenBLAS
+// 0.3.21 …, SkylakeX; oneDNN 2.6.3".
+std::string gemm_libraries();
+
 // A line for people whose OpenBLAS doesn't know their CPU and fell back to slow kernels; else empty.
 std::string gemm_advice();
 

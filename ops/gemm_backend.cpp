@@ -165,6 +165,12 @@ bool choose_openblas_kernels() {
          setenv("OPENBLAS_CORETYPE", fast_core(), 1) == 0;
 }
 
+std::string gemm_libraries() {
+  const dnnl_version_t* onednn = dnnl_version();
+  return fmt::format("{}, {}; oneDNN {}.{}.{}", openblas_get_config(), libraries().core_name, onednn->major,
+                     onednn->minor, onednn->patch);
+}
+
 std::string gemm_advice() {
   if (!uses_slow_kernels()) return "";
   bool served = gemm_backend(DType::f32, 1024, 1024, 1024) == GemmBackend::onednn;

@@ -19,7 +19,16 @@ namespace bertie {
 namespace {
 
 // Nobody reads standard output any more, as behind `| head`.
-struct NoReader : std::exception {};
+struct NoReader : std::exception {
+  const char* what() const noexcept override { return "nobody reads standard output any more"; }
+};
+
+bool silent = false;
+
+void write_always(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
 
 }  // namespace
 
@@ -44,27 +53,40 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
     return 128 + SIGPIPE;
+  } catch (const AlreadyTold&) {
+    return 1;
   } catch (const std::exception& error) {
-    std::string text = error.what();
-    if (dynamic_cast<const std::bad_alloc*>(&error)) text = "[memory] the system has none left";
-    if (const auto* system = dynamic_cast<const std::system_error*>(&error);
-        system && system->code() == std::errc::resource_unavailable_try_again)
-      text = "[memory] the system can't start another thread";
-    if (text.starts_with("[memory]")) text += ": " + smallest_memory_limit().str();
-    print_message(app.get_name() + ": " + (text.empty() ? "failed" : text));
+    tell_error(app.get_name(), text_of(error));
     return 1;
   }
   return interrupt_status();
 }
 
+void be_silent() { silent = true; }
+bool is_silent() { return silent; }
+
+std::string text_of(const std::exception& error) {
+  std::string text = error.what();
+  if (dynamic_cast<const std::bad_alloc*>(&error)) text = "[memory] the system has none left";
+  if (const auto* system = dynamic_cast<const std::system_error*>(&error);
+      system && system->code() == std::errc::resource_unavailable_try_again)
+    text = "[memory] the system can't start another thread";
+  if (text.starts_with("[memory]")) text += ": " + smallest_memory_limit().str();
+  return text.empty() ? "failed" : text;
+}
+
+void tell_error(const std::string& program, const std::string& text) {
+  write_always(program + ": " + text + "\n");
+}
+
 void write_now(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
+  if (!silent) write_always(text);
 }
 
 void print_message(const std::string& text) { write_now(text + "\n"); }
 
 void print_result(const std::string& text) {
+  if (silent) return;
   bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fputc('\n', stdout) != EOF;
   written = written && std::fflush(stdout) == 0;

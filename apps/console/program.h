@@ -3,6 +3,7 @@
 #pragma once
 #include <fmt/core.h>
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -18,6 +19,18 @@ namespace bertie {
 // printed as one line; 2 for wrong usage; 130 when Ctrl-C ended it (apps/console/signals.h). Ends by SIGPIPE
 // where nobody reads standard output any more. `--threads N` and `--version` are added to every program.
 int run_program(CLI::App& app, int argc, char** argv, const std::function<void()>& body);
+
+// Of several processes that run one program together, one speaks for all: from now on this one prints
+// nothing, but for what ends it alone (tell_error).
+void be_silent();
+bool is_silent();
+
+// Ends a program with status 1: what there was to tell is told.
+struct AlreadyTold : std::exception {};
+
+// The line of an error that ends a program; with its cause where that is a limit of memory.
+std::string text_of(const std::exception& error);
+void tell_error(const std::string& program, const std::string& text);
 
 // On standard error, where text may get lost (closed, a full disk): the work goes on.
 void write_now(const std::string& text);

@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
 #include <mutex>
 #include <thread>
 
+#include "apps/console/program.h"
 #include "bertie/autograd/error.h"
 
 namespace bertie {
@@ -33,8 +33,7 @@ void receive(int signal) {
     if (number == signal) text += std::string(name) + ": ";
   text += first ? what_happens + "\n"
                 : "already so: " + what_happens + ". Ctrl-\\ ends at once, and loses what isn't saved\n";
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
+  write_now(text);
 }
 
 // On a thread that a library made before main().

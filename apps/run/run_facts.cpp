@@ -79,4 +79,12 @@ FactTable machine_facts(double sgemm_gflops) {
            {"Memory", fmt::format("{:.1f} GiB", bytes / (1 << 30))}}};
 }
 
+std::vector<std::pair<std::string, std::string>> computing_facts() {
+  return {{"CPU", value_in("/proc/cpuinfo", "model name")},
+          {"instruction set", name(isa())},
+          {"large products by", name(gemm_backend(DType::f32, 1024, 1024, 1024))},
+          {"libraries", gemm_libraries()},
+          {"MPI", mpi_version()}};
+}
+
 }  // namespace bertie

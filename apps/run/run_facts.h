@@ -1,5 +1,9 @@
 // What report.html tells of a run beside its curves.
 #pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "apps/run/training_report.h"
 #include "bertie/models/bert_config.h"
 #include "bertie/nn/training.h"
@@ -20,5 +24,8 @@ FactTable training_facts(const TrainingOptions& options, const std::string& batc
 
 // CPU, threads, instruction set, the rate of f32 products as measured, memory.
 FactTable machine_facts(double sgemm_gflops);
+
+// What the bits of a result depend on beside the data: the CPU's type, the instruction set, the libraries.
+std::vector<std::pair<std::string, std::string>> computing_facts();
 
 }  // namespace bertie

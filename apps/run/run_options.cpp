@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "apps/console/options.h"
 #include "apps/run/metrics.h"
 #include "apps/run/model_folder.h"
@@ -28,8 +30,8 @@ void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evalua
   app.add_option(
          "--parts", o.parts,
          "Parts of a step's batch, computed one after the other for less memory; their gradients are "
-         "added up in an order that depends on this number alone (default: 1, or what the resumed run "
-         "has)")
+         "added up in an order that depends on this number alone (default: what the resumed run has, else "
+         "one for each process)")
       ->transform(integer_in(1, most_parts));
   app.add_option("--output", o.output, "Model directory to write")
       ->check(check_folder_name)
@@ -49,6 +51,10 @@ void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evalua
   app.add_flag("--overwrite", o.overwrite, "Replace a model and checkpoints that are there already")
       ->excludes(resume);
   app.add_flag("--tensorboard", o.tensorboard, "Write event files for TensorBoard to OUTPUT/tensorboard");
+  app.add_option("--peer-timeout", o.peer_timeout,
+                 "Of several processes (mpirun, srun), how long one waits for another that doesn't answer "
+                 "before it ends, as 60s or 5m (default: 60s)")
+      ->transform(duration_in(1, 1e6));
 }
 
 void declare_update_options(CLI::App& app, RunOptions& o, const UpdateHelp& help) {
@@ -83,13 +89,33 @@ std::optional<std::string> settings_to_resume(const RunOptions& options) {
   return newest ? newest : finished_settings(options.output);
 }
 
-std::optional<int64_t> parts_to_resume(const RunOptions& options) {
-  Record settings = Record::parse(settings_to_resume(options).value_or(""), nullptr, false);
-  if (!settings.is_object() || !settings.contains("parts") || !settings["parts"].is_number_integer())
-    return {};
-  int64_t parts = settings["parts"];
+std::optional<int64_t> parts_to_resume(Processes& processes, const RunOptions& options) {
+  int64_t parts = 0;
+  processes.let_first([&] {
+    Record settings = Record::parse(settings_to_resume(options).value_or(""), nullptr, false);
+    if (settings.is_object() && settings.contains("parts") && settings["parts"].is_number_integer())
+      parts = settings["parts"];
+  });
+  parts = processes.of_first(parts);
   if (parts < 1 || parts > most_parts) return {};  // a damaged file, which is told of when it is read
   return parts;
+}
+
+int64_t agreed_parts(Processes& processes, const RunOptions& options, std::optional<int64_t> continued,
+                     int64_t needs) {
+  int count = processes.count();
+  std::optional<int64_t> set = options.parts ? options.parts : continued;
+  if (!set) {
+    for (const std::string& of_one : processes.gather(std::to_string(needs)))
+      needs = std::max<int64_t>(needs, std::stoll(of_one));
+    return std::max<int64_t>(needs, count);
+  }
+  if (*set < count)
+    throw SharedError(fmt::format(
+        "[parts] {} of a step can't be divided among {} processes: start {} at most{}", *set, count, *set,
+        options.parts ? ", or ask for more parts"
+                      : ", as the parts of the run that is continued can't change"));
+  return *set;
 }
 
 void check_checkpoints(const RunOptions& options) {

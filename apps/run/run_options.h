@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "bertie/nn/processes.h"
+
 namespace CLI {
 class App;
 }
@@ -17,14 +19,15 @@ struct RunOptions {
   std::optional<int64_t> evaluate_steps;
   int64_t checkpoint_steps = 0;
   double checkpoint_minutes = 10;
-  std::string command;  // that continues the run, for people
+  double peer_timeout = 60;  // seconds that one of several processes waits for the others
+  std::string command;       // that continues the run, for people
 
   std::optional<double> learning_rate, dropout;  // none: the program's defaults
   double weight_decay = 0.01, max_gradient_norm = 1;
   int64_t seed = 1;
 };
 
-// "--parts", "--output" and what follows; `evaluations`: when they are made by default.
+// "--parts", "--output" and what follows, and "--peer-timeout"; `evaluations`: when they are made by default.
 void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
 
 // How the weights are changed: "--learning-rate", "--weight-decay", "--max-gradient-norm", "--dropout",
@@ -42,8 +45,14 @@ std::string checkpoints_of(const RunOptions& options);  // their folder
 bool resumes(const RunOptions& options);
 // The settings of the run that is to be resumed, from its newest checkpoint, or from its finished model.
 std::optional<std::string> settings_to_resume(const RunOptions& options);
-// Its parts; none where there is no such run, or it doesn't tell.
-std::optional<int64_t> parts_to_resume(const RunOptions& options);
+// Everyone's: its parts, as the first process finds them; none where there is no such run, or it doesn't
+// tell.
+std::optional<int64_t> parts_to_resume(Processes& processes, const RunOptions& options);
+// Everyone's: of a step's batch, the same number in all processes: as asked for; else those of the run that
+// is `continued`; else the most that any `needs`, and at least one for each process. Throws where there are
+// more processes.
+int64_t agreed_parts(Processes& processes, const RunOptions& options, std::optional<int64_t> continued,
+                     int64_t needs);
 // Before anything is read: the checkpoints of another run are only replaced where that was asked for.
 void check_checkpoints(const RunOptions& options);
 

@@ -50,7 +50,7 @@ class ScoredRun {
     auto record = [](int64_t step) { return Record{{"kind", "evaluation"}, {"step", step}}; };
     return run_training({
         .options = options_,
-        .folder = folder,
+        .folder = &folder,
         .parameters = parameters,
         .optimizer = optimizer,
         .objective = objective,

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "tests/message_of.h"
 #include "tests/processes/everyone.h"
 
@@ -79,6 +81,39 @@ TEST(Processes, LetTheFirstWork) {
   int worked = 0;
   everyone().let_first([&] { ++worked; });
   EXPECT_EQ(worked, everyone().is_first() ? 1 : 0);
+}
+
+TEST(Processes, HaveWhatTheFirstHas) {
+  std::vector<int32_t> data(17'000'000, everyone().is_first() ? 7 : everyone().rank());  // in pieces
+  if (everyone().is_first()) data.back() = 8;
+  everyone().copy_from_first(bytes_of(data));
+  EXPECT_EQ(std::count(data.begin(), data.end(), 7), std::ssize(data) - 1);
+  EXPECT_EQ(data.back(), 8);
+  EXPECT_EQ(everyone().of_first(std::string(3 + everyone().rank(), 'a')), "aaa");
+  EXPECT_EQ(everyone().of_first(0.5 + everyone().rank()), 0.5);
+}
+
+TEST(Processes, KnowWhetherAnySaysSo) {
+  EXPECT_FALSE(everyone().any(false));
+  EXPECT_TRUE(everyone().any(everyone().rank() == everyone().count() - 1));
+}
+
+TEST(Processes, TellOnceWhatEachThrows) {
+  EXPECT_EQ(message_of([] { everyone().let_each([] { fail("corpus", "there is none"); }); }),
+            "[corpus] there is none");
+}
+
+TEST(Processes, NameThoseThatFail) {
+  if (everyone().count() == 1) GTEST_SKIP();
+  int last = everyone().count() - 1;
+  std::string name = everyone().gather(everyone().name())[last];
+  EXPECT_EQ(message_of([&] {
+              everyone().let_each([&] {
+                if (everyone().rank() == last) fail("corpus", "there is none");
+              });
+            }),
+            name + ": [corpus] there is none");
+  EXPECT_THAT(everyone().gather("goes on"), testing::Each("goes on"));
 }
 
 TEST(Processes, LearnWhatTheFirstThrows) {
