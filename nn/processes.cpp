@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <string_view>
@@ -51,9 +52,6 @@ std::optional<int> number_of(const char* variable) {
   return value;
 }
 
-// Says now and then that the first process is still at work.
-enum class Word : char { working, done, failed };
-
 }  // namespace
 
 void check_sizes(const Processes& processes, size_t bytes, std::span<const int64_t> sizes) {
@@ -84,44 +82,88 @@ std::vector<std::string> Processes::gather(const std::string& mine) {
   return texts;
 }
 
-void Processes::let_first(const std::function<void()>& work) {
-  auto say = [this](Word word) {
-    std::vector<int64_t> sizes(static_cast<size_t>(count()), 0);
-    sizes[0] = 1;
-    gather(std::as_writable_bytes(std::span(&word, 1)), sizes);
-    return word;
-  };
-  if (count() == 1) return work();
-  Word word = Word::working;
-  std::string failure;
-  if (is_first()) {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool at_work = true;
-    std::thread beat([&] {
-      auto interval = std::chrono::duration<double>(peer_timeout() / 4);
-      std::unique_lock lock(mutex);
-      while (!changed.wait_for(lock, interval, [&] { return !at_work; })) say(Word::working);
-    });
-    try {
-      work();
-    } catch (const std::exception& error) {
-      word = Word::failed;
-      failure = error.what();
-    }
-    {
-      std::lock_guard lock(mutex);
-      at_work = false;
-    }
-    changed.notify_one();
-    beat.join();
-    word = say(word == Word::failed ? word : Word::done);
-  } else {
-    while (word == Word::working) word = say(word);
+void Processes::copy_from_first(std::span<std::byte> data) {
+  constexpr size_t piece = size_t{1} << 26;  // which is there long before the peer timeout
+  std::vector<int64_t> sizes(static_cast<size_t>(count()), 0);
+  while (count() > 1 && !data.empty()) {
+    std::span<std::byte> next = data.first(std::min(piece, data.size()));
+    sizes[0] = std::ssize(next);
+    gather(next, sizes);
+    data = data.subspan(next.size());
   }
-  if (word == Word::done) return;
-  failure = gather(failure)[0];
-  throw SharedError(failure);
+}
+
+std::string Processes::of_first(const std::string& mine) {
+  std::string text(of_first(mine.size()), '\0');
+  if (is_first()) text = mine;
+  copy_from_first(std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+bool Processes::any(bool mine) {
+  std::vector<char> said(static_cast<size_t>(count()), mine ? 1 : 0);
+  gather(std::as_writable_bytes(std::span(said)), std::vector<int64_t>(said.size(), 1));
+  return std::count(said.begin(), said.end(), 1) > 0;
+}
+
+// A thread says for each now and then that it is still at work, until none is. Returns what failed, by rank;
+// nothing where nothing did.
+std::vector<std::string> Processes::failures_of(const std::function<void()>& work) {
+  enum class State : char { working, done, failed };
+  State state = State::working;
+  std::mutex mutex;  // of the state
+  std::condition_variable changed;
+  std::vector<State> states(static_cast<size_t>(count()));
+  auto is = [&](State asked) { return std::count(states.begin(), states.end(), asked) > 0; };
+  std::thread beat([&] {
+    auto interval = std::chrono::duration<double>(peer_timeout() / 4);
+    std::vector<int64_t> sizes(states.size(), sizeof(State));
+    do {
+      {
+        std::unique_lock lock(mutex);
+        changed.wait_for(lock, interval, [&] { return state != State::working; });
+        states[rank()] = state;
+      }
+      gather(std::as_writable_bytes(std::span(states)), sizes);
+    } while (is(State::working));
+  });
+  std::string failure;
+  bool failed = true;
+  try {
+    work();
+    failed = false;
+  } catch (const std::bad_alloc&) {
+    failure = "[memory] the system has none left";
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  {
+    std::lock_guard lock(mutex);
+    state = failed ? State::failed : State::done;
+  }
+  changed.notify_one();
+  beat.join();
+  if (!is(State::failed)) return {};
+  return gather(failure);
+}
+
+void Processes::let_first(const std::function<void()>& work) {
+  if (count() == 1) return work();
+  std::vector<std::string> failures = failures_of(is_first() ? work : [] {});
+  if (!failures.empty()) throw SharedError(failures[0]);
+}
+
+void Processes::let_each(const std::function<void()>& work) {
+  if (count() == 1) return work();
+  std::vector<std::string> failures = failures_of(work);
+  if (failures.empty()) return;
+  if (std::count(failures.begin(), failures.end(), failures[0]) == std::ssize(failures))
+    throw SharedError(failures[0]);
+  std::vector<std::string> names = gather(name());
+  std::string all;
+  for (size_t r = 0; r < failures.size(); ++r)
+    if (!failures[r].empty()) all += (all.empty() ? "" : "; ") + names[r] + ": " + failures[r];
+  throw SharedError(all);
 }
 
 // Open MPI, MPICH and what speaks as it does, and PMIx as Slurm's srun has it.
@@ -133,6 +175,11 @@ Launched launched() {
   for (const auto& [rank, size] : variables)
     if (auto r = number_of(rank), n = number_of(size); r && n && *n >= 1) return {*r, *n, true};
   return {};
+}
+
+Processes& this_process() {
+  static Alone alone;
+  return alone;
 }
 
 std::unique_ptr<Processes> join_processes(double peer_timeout) {

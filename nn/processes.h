@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "bertie/autograd/error.h"
@@ -42,8 +43,21 @@ class Processes {
 
   // Everyone's: the texts of all, by rank.
   std::vector<std::string> gather(const std::string& mine);
-  // Everyone's: the first process does the work, however long it takes, while the others wait. What it throws
-  // becomes a SharedError of all.
+  // Everyone's: all have what the first one has, as many bytes as there are.
+  void copy_from_first(std::span<std::byte> data);
+  std::string of_first(const std::string& mine);
+  template <class T>
+  requires std::is_trivially_copyable_v<T> T of_first(T mine) {
+    copy_from_first(std::as_writable_bytes(std::span(&mine, 1)));
+    return mine;
+  }
+  // Everyone's: whether one of them says so.
+  bool any(bool mine);
+
+  // Everyone's: each process does its own work, which doesn't call the others, or the first one alone does
+  // it; however long it takes, all wait. What the work throws becomes a SharedError of all. Where each works,
+  // and not all say the same, it names those that failed.
+  void let_each(const std::function<void()>& work);
   void let_first(const std::function<void()>& work);
 
   // Ends all of them with status 1, at once. What there is to say has been said.
@@ -51,6 +65,9 @@ class Processes {
 
  protected:
   virtual double peer_timeout() const = 0;  // seconds
+
+ private:
+  std::vector<std::string> failures_of(const std::function<void()>& work);
 };
 
 // What a launcher says of this process in its environment; one alone where there is none.
@@ -64,6 +81,9 @@ Launched launched();
 // touched. Throws where bertie was built without MPI and a launcher started several, or MPI sees another
 // number of processes than the launcher, being of another make.
 std::unique_ptr<Processes> join_processes(double peer_timeout = 60);
+
+// This process alone, whoever started it.
+Processes& this_process();
 
 // Whether bertie was built with MPI: its name and version, else empty.
 std::string mpi_version();
