@@ -200,7 +200,7 @@ void LanguageScores::add(const MaskedBatch& batch, std::span<const Judgment> jud
   for (int64_t i = 0; i < scored + labels; ++i)
     BERTIE_CHECK(i < scored ? judgments[i].mark >= 0 && judgments[i].mark < phenomena
                             : judgments[i].mark == label_mark,
-                 "language", "the judgment {} of {} tokens and {} labels has the mark {}", i, scored, labels,
+                 "language", "judgment {} of {} tokens and {} labels has the mark {}", i, scored, labels,
                  judgments[i].mark);
   std::vector<Segment> segments = segments_of(batch);
   for (const Segment& segment : segments)
