@@ -68,7 +68,7 @@ HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const Tokeni
     : held_out_(held_out),
       tokenizer_(tokenizer),
       is_language_(is_language),
-      part_tokens_(least_of_all(processes, part_tokens)),  // which their memory decides
+      part_tokens_(part_tokens),
       processes_(processes),
       mask_id_(tokenizer.vocabulary().mask_id()),
       batches_(evaluation_batches(held_out, 5000)),
@@ -77,8 +77,7 @@ HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const Tokeni
   if constexpr (std::is_same_v<Model, BertForMaskedLM>)
     control_ = with_foreign_context(batches_, lines, mask_id_);
   message("Scored of the held-out text: {}", coverage(batches_, held_out));
-  for (std::vector<MaskedBatch>* batches : {&batches_, &control_})
-    *batches = in_parts(*batches, part_tokens_);
+  for (std::vector<MaskedBatch>* batches : {&batches_, &control_}) *batches = in_parts(*batches, part_tokens);
 }
 
 template <class Model>

@@ -17,9 +17,9 @@ class HeldOutReport {
   using Batches = std::conditional_t<std::is_same_v<Model, BertForPreTraining>, PairBatches, MlmBatches>;
 
   // `is_language`: the held-out lines are as language() makes them and masked word by word, so that the best
-  // possible score is known. At most `part_tokens` tokens are computed at a time, or a sequence. Where there
-  // are processes, this and run() are everyone's (nn/processes.h): they share the work, all get the same
-  // records, and the smallest `part_tokens` of any counts. All but `training` must outlive this.
+  // possible score is known. At most `part_tokens` tokens are computed at a time, or a sequence. Processes
+  // share the work of those reports that they make of the same text and with the same `part_tokens`, so run()
+  // is everyone's (nn/processes.h), and all get the same records. All but `training` must outlive this.
   HeldOutReport(const TokenizedLines& training, const TokenizedLines& lines, Batches& held_out,
                 const std::vector<bool>& scorable, const Tokenizer& tokenizer, bool is_language,
                 int64_t part_tokens, Processes* processes = nullptr);
