@@ -36,19 +36,19 @@ TEST(EvaluationTogether, GivesTheLogitsOfOneProcess) {
         });
 }
 
-// Lines of the default text in documents.
+// Lines of the default text in documents, of which the last has the first one's, so that each of these has
+// another of its length.
 class HeldOutText {
  public:
   HeldOutText() : vocabulary_(language_vocabulary()), tokenizer_(vocabulary_, {}) {
     TokenVectors tokens;
     Random random(61);
-    for (int64_t document = 0; document < 3; ++document) {
-      int64_t topic = language().draw_topic(random);
-      for (int64_t line = 0; line < 2; ++line) {
-        for (int32_t word : language().draw(topic, random).words) tokens.ids.push_back(word + first_word_id);
-        tokens.end_sequence();
-      }
-      tokens.end_document();
+    std::vector<std::vector<int32_t>> lines;
+    for (int64_t line = 0; line < 4; ++line) lines.push_back(language().draw(line / 2, random).words);
+    for (int64_t line : {0, 1, 2, 3, 0, 1}) {
+      for (int32_t word : lines[line]) tokens.ids.push_back(word + first_word_id);
+      tokens.end_sequence();
+      if (line % 2 == 1) tokens.end_document();
     }
     lines_ = TokenizedLines(std::move(tokens));
   }

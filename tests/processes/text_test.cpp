@@ -5,7 +5,9 @@
 
 #include "apps/pretraining_text.h"
 #include "apps/training_text.h"
+#include "bertie/autograd/random.h"
 #include "bertie/data/files/atomic_file.h"
+#include "bertie/data/tokenizer/wordpiece_trainer.h"
 #include "tests/message_of.h"
 #include "tests/processes/everyone.h"
 #include "tests/temporary_folder.h"
@@ -15,7 +17,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string text_of(int64_t lines) {
+std::string lines_of_text(int64_t lines) {
   Random random(4);
   std::string text;
   for (int64_t line = 0; line < lines; ++line) {
@@ -31,7 +33,7 @@ std::string text_of(int64_t lines) {
 struct Place {
   explicit Place(bool shares_cache) {
     corpus = folder / "text";
-    write_file_atomically(corpus, text_of(300));
+    write_file_atomically(corpus, lines_of_text(300));
     cache = shares_cache ? everyone().of_first(folder / "cache") : folder / "cache";
   }
   ~Place() { everyone().gather("done"); }  // the first one's folder is needed till then
@@ -105,7 +107,7 @@ TEST(TextTogether, MustBeTheSameForAll) {
   Corpus corpus = read_corpus({place.corpus});
   Tokenizer tokenizer(train_wordpiece(count_training_words(corpus, {}, {}), {.size = 60}), {});
   int last = everyone().count() - 1;
-  if (everyone().rank() == last) write_file_atomically(place.corpus, text_of(301));
+  if (everyone().rank() == last) write_file_atomically(place.corpus, lines_of_text(301));
   corpus = read_corpus({place.corpus});
   std::string message =
       message_of([&] { tokenize_training_text(corpus, tokenizer, place.cache, 12, true, everyone()); });
