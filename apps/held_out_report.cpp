@@ -4,6 +4,7 @@
 #include "apps/console/progress.h"
 #include "apps/language_report.h"
 #include "bertie/data/batches/batch_parts.h"
+#include "bertie/nn/shared_work.h"
 
 namespace bertie {
 namespace {
@@ -28,19 +29,15 @@ Record to_json(const PretrainingScore& score) {
   return record;
 }
 
-PretrainingScore score_of(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
-                          const std::function<void(int64_t)>& after_batch) {
-  return {evaluate(model, batches, mask_id, after_batch), {}};
-}
-PretrainingScore score_of(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
-                          int32_t mask_id, const std::function<void(int64_t)>& after_batch) {
-  return evaluate(model, batches, mask_id, after_batch);
-}
+PretrainingScore with_pairs(const MlmScore& score) { return {score, {}}; }
+PretrainingScore with_pairs(const PretrainingScore& score) { return score; }
 
 template <class Model>
-PretrainingScore evaluate_visibly(const Model& model, std::span<const MaskedBatch> batches, int32_t mask_id) {
+PretrainingScore evaluate_visibly(const Model& model, std::span<const MaskedBatch> batches, int32_t mask_id,
+                                  Processes* processes) {
   Progress progress("Evaluating", static_cast<int64_t>(batches.size()));
-  return score_of(model, batches, mask_id, [&](int64_t done) { progress.update(done); });
+  auto after_batch = [&](int64_t done) { progress.update(done); };
+  return with_pairs(evaluate(model, batches, mask_id, after_batch, processes));
 }
 
 std::string coverage(std::span<const MaskedBatch> batches, const PairBatches&) {
@@ -66,11 +63,13 @@ std::vector<MaskedBatch> in_parts(std::span<const MaskedBatch> batches, int64_t 
 template <class Model>
 HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const TokenizedLines& lines,
                                     Batches& held_out, const std::vector<bool>& scorable,
-                                    const Tokenizer& tokenizer, bool is_language, int64_t part_tokens)
+                                    const Tokenizer& tokenizer, bool is_language, int64_t part_tokens,
+                                    Processes* processes)
     : held_out_(held_out),
       tokenizer_(tokenizer),
       is_language_(is_language),
       part_tokens_(part_tokens),
+      processes_(processes),
       mask_id_(tokenizer.vocabulary().mask_id()),
       batches_(evaluation_batches(held_out, 5000)),
       unigram_(training, scorable),
@@ -84,7 +83,7 @@ HeldOutReport<Model>::HeldOutReport(const TokenizedLines& training, const Tokeni
 template <class Model>
 Record HeldOutReport<Model>::run(Model& model, int64_t step, bool last) {
   model.eval();
-  PretrainingScore score = evaluate_visibly(model, batches_, mask_id_);
+  PretrainingScore score = evaluate_visibly(model, batches_, mask_id_, processes_);
   const MlmScore& mlm = score.mlm;
   message(
       "Held-out text after step {}: loss {:.4f} (unigram {:.4f}), accuracy {:.3f} (unigram {:.3f}), {} "
@@ -99,7 +98,7 @@ Record HeldOutReport<Model>::run(Model& model, int64_t step, bool last) {
     unigram.erase("loss");
   }
   Record record{{"kind", "evaluation"}, {"step", step}, {"held_out", to_json(score)}, {"unigram", unigram}};
-  if (interrupted()) last = false;  // what follows takes its time
+  if (last && least_of_all(processes_, interrupted() ? 0 : 1) == 0) last = false;  // what follows takes time
   if (last && is_language_)
     compare_with_best(model, record);
   else if (last && !control_.empty())
@@ -112,8 +111,9 @@ template <class Model>
 void HeldOutReport<Model>::compare_with_best(const Model& model, Record& record) {
   message("Comparing with the best possible predictions");
   std::optional<Progress> progress(std::in_place, "Comparing", 100);
-  LanguageScores scores = score_language(model, held_out_, unigram_, part_tokens_,
-                                         [&](int64_t percent) { progress->update(percent); });
+  LanguageScores scores = score_language(
+      model, held_out_, unigram_, part_tokens_, [&](int64_t percent) { progress->update(percent); },
+      processes_);
   double took = progress->elapsed();
   progress.reset();
   message("{} scored positions in {:.1f} s", scores.all().positions, took);
@@ -124,7 +124,7 @@ void HeldOutReport<Model>::compare_with_best(const Model& model, Record& record)
 
 template <class Model>
 void HeldOutReport<Model>::run_control(const Model& model, const MlmScore& score, Record& record) {
-  MlmScore control = evaluate_visibly(model, control_, mask_id_).mlm,
+  MlmScore control = evaluate_visibly(model, control_, mask_id_, processes_).mlm,
            unigram = unigram_.evaluate(control_, mask_id_);
   message(
       "  where [MASK] hides the word: loss {:.4f} (unigram {:.4f}); with the context of another line: "

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "apps/console/program.h"
 #include "bertie/data/batches/batch_parts.h"
+#include "bertie/nn/shared_work.h"
 #include "bertie/ops/softmax.h"
 
 namespace bertie {
@@ -49,6 +51,20 @@ LanguageScores score_passes(const UnigramModel& unigram,
   return scores;
 }
 
+void append(std::vector<MaskedBatch>& parts, std::vector<MaskedBatch> more) {
+  std::move(more.begin(), more.end(), std::back_inserter(parts));
+}
+
+// Judged by whichever process, added in their order.
+void add_parts(LanguageScores& scores, std::span<const MaskedBatch> parts, Processes* processes,
+               const std::function<std::vector<LanguageScores::Judgment>(const MaskedBatch&)>& judge) {
+  share_work<LanguageScores::Judgment>(
+      processes, static_cast<int64_t>(parts.size()), [&](int64_t part) { return judge(parts[part]); },
+      [&](int64_t part, std::span<const LanguageScores::Judgment> judgments) {
+        scores.add(parts[part], judgments);
+      });
+}
+
 // What is shown to people leaves the last column out; of a pair's label only two are known.
 constexpr int shown_columns = LanguageScore::unigram, label_columns = LanguageScore::best + 1;
 
@@ -77,28 +93,31 @@ Json to_json(const LanguageScore& score, int columns = LanguageScore::columns) {
 
 LanguageScores score_language(const BertForMaskedLM& model, const MlmBatches& held_out,
                               const UnigramModel& unigram, int64_t part_tokens,
-                              const std::function<void(int64_t percent)>& after_pass) {
+                              const std::function<void(int64_t percent)>& after_pass, Processes* processes) {
   BatchPlan plan = held_out.ordered_pass();
   return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
+    std::vector<MaskedBatch> parts;
     for (int64_t b = 0; b < plan.size(); ++b)
-      for (const MaskedBatch& part : split_batch(held_out.batch(plan[b], pass), part_tokens))
-        scores.add(part, log_probabilities(model, part));
+      append(parts, split_batch(held_out.batch(plan[b], pass), part_tokens));
+    add_parts(scores, parts, processes,
+              [&](const MaskedBatch& part) { return scores.judge(part, log_probabilities(model, part)); });
   });
 }
 
 LanguageScores score_language(const BertForPreTraining& model, PairBatches& held_out,
                               const UnigramModel& unigram, int64_t part_tokens,
-                              const std::function<void(int64_t percent)>& after_pass) {
+                              const std::function<void(int64_t percent)>& after_pass, Processes* processes) {
   BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;
   return score_passes(unigram, after_pass, [&](LanguageScores& scores, int64_t pass) {
     int64_t batches = held_out.begin_pass(pass);
-    for (int64_t b = 0; b < batches; ++b)
-      for (const MaskedBatch& part : split_batch(held_out.batch(b), part_tokens)) {
-        BertForPreTraining::Logits logits = model.logits(bert_input(part.tokens), part.scored_rows);
-        scores.add(part, log_softmax(logits.prediction_logits).array(),
-                   log_softmax(logits.seq_relationship_logits).array());
-      }
+    std::vector<MaskedBatch> parts;
+    for (int64_t b = 0; b < batches; ++b) append(parts, split_batch(held_out.batch(b), part_tokens));
+    add_parts(scores, parts, processes, [&](const MaskedBatch& part) {
+      BertForPreTraining::Logits logits = model.logits(bert_input(part.tokens), part.scored_rows);
+      return scores.judge(part, log_softmax(logits.prediction_logits).array(),
+                          log_softmax(logits.seq_relationship_logits).array());
+    });
   });
 }
 

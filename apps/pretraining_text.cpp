@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "apps/console/program.h"
 #include "apps/console/progress.h"
@@ -72,11 +73,17 @@ Record described(const Corpus& corpus) {
   return nullptr;
 }
 
-Vocabulary vocabulary_for(const PretrainOptions& o, const Corpus& corpus, const HeldOutRule& rule,
-                          const WordSplitterOptions& words, const std::optional<StoredInput>& stored) {
+// One that isn't trained on the text.
+std::optional<Vocabulary> given_vocabulary(const PretrainOptions& o,
+                                           const std::optional<StoredInput>& stored) {
   if (!o.vocab.empty()) return Vocabulary::read(o.vocab);
   if (stored && has_standard_input(o.corpus)) return stored->vocabulary;
   if (o.corpus.empty() && !o.vocab_size && !o.alphabet && !o.cased) return language_vocabulary();
+  return {};
+}
+
+Vocabulary trained_vocabulary(const PretrainOptions& o, const Corpus& corpus, const HeldOutRule& rule,
+                              const WordSplitterOptions& words) {
   WordPieceTrainerOptions trainer;
   trainer.size = o.vocab_size.value_or(trainer.size);
   trainer.alphabet_limit = o.alphabet.value_or(trainer.alphabet_limit);
@@ -122,22 +129,45 @@ PretrainingTextReader::PretrainingTextReader(const PretrainOptions& o)
   note_corpus(held_out_);
 }
 
-Tokenizer PretrainingTextReader::new_tokenizer() const {
-  TokenizerOptions options;
-  options.words.do_lower_case = !o_.cased;
-  return Tokenizer(vocabulary_for(o_, corpus_, rule_, options.words, stored_), options);
+Vocabulary PretrainingTextReader::vocabulary(const WordSplitterOptions& words, Processes& processes) const {
+  std::optional<Vocabulary> vocabulary;
+  processes.let_each([&] { vocabulary = given_vocabulary(o_, stored_); });
+  if (vocabulary) return *std::move(vocabulary);
+  std::string lines;
+  processes.let_first([&] {
+    vocabulary = trained_vocabulary(o_, corpus_, rule_, words);
+    for (const std::string& token : vocabulary->tokens()) lines += token + "\n";
+  });
+  std::istringstream sent(processes.of_first(lines));
+  if (vocabulary) return *std::move(vocabulary);
+  std::vector<std::string> tokens;
+  for (std::string token; std::getline(sent, token);) tokens.push_back(token);
+  return Vocabulary(std::move(tokens));
 }
 
-PretrainingText PretrainingTextReader::tokenize(const Tokenizer& tokenizer) const {
-  TokenStore store = tokenize_training_text(corpus_, tokenizer, cache_, o_.max_length, splits_);
+Tokenizer PretrainingTextReader::new_tokenizer(Processes& processes) const {
+  TokenizerOptions options;
+  options.words.do_lower_case = !o_.cased;
+  return Tokenizer(vocabulary(options.words, processes), options);
+}
+
+PretrainingText PretrainingTextReader::tokenize(const Tokenizer& tokenizer, Processes& processes) const {
+  auto tokenized = [&](const Corpus& corpus, bool hold_out) {
+    return tokenize_training_text(corpus, tokenizer, cache_, o_.max_length, hold_out, processes);
+  };
+  TokenStore store = tokenized(corpus_, splits_);
   PretrainingText text{store.training, store.held_out, store.fingerprint, "", {}, described(corpus_), false};
   if (!splits_) {
-    TokenStore held_out = tokenize_training_text(held_out_, tokenizer, cache_, o_.max_length, false);
+    TokenStore held_out = tokenized(held_out_, false);
     text.held_out = held_out.training;
     text.held_out_fingerprint = held_out.fingerprint;
     if (text.standard_input.is_null()) text.standard_input = described(held_out_);
   }
-  const Vocabulary& vocabulary = tokenizer.vocabulary();
+  processes.let_each([&] { check_and_report(text, tokenizer.vocabulary()); });
+  return text;
+}
+
+void PretrainingTextReader::check_and_report(PretrainingText& text, const Vocabulary& vocabulary) const {
   text.scorable = scorable_tokens(o_, vocabulary);
   check_scorable("corpus", "the text to train on", text.training, text.scorable, vocabulary.unk_id());
   check_scorable("held-out", "the held-out text", text.held_out, text.scorable, vocabulary.unk_id());
@@ -152,7 +182,6 @@ PretrainingText PretrainingTextReader::tokenize(const Tokenizer& tokenizer) cons
                      o_.mask_probability == MaskingOptions::usual_probability && lines_fit(o_) &&
                      vocabulary.tokens() == language_vocabulary().tokens();
   report(text, vocabulary);
-  return text;
 }
 
 void PretrainingTextReader::report(const PretrainingText& text, const Vocabulary& vocabulary) const {

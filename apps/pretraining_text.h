@@ -9,6 +9,7 @@
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/tokenized_lines.h"
 #include "bertie/data/tokenizer/tokenizer.h"
+#include "bertie/nn/processes.h"
 
 namespace bertie {
 
@@ -37,14 +38,18 @@ class PretrainingTextReader {
   // outlive this. Throws what read_corpus() does, and where standard input must be read and nothing comes.
   explicit PretrainingTextReader(const PretrainOptions& options);
 
-  // With the vocabulary of the options, or one that is trained on the text.
-  Tokenizer new_tokenizer() const;
+  // What follows is everyone's (nn/processes.h).
+
+  // With the vocabulary of the options, or one that is trained on the text, by the first process for all.
+  Tokenizer new_tokenizer(Processes& processes = this_process()) const;
 
   // Tokenizes it, or takes it from the cache, and tells what there is to know about it. Throws where nothing
-  // can be scored, or next-sentence prediction lacks documents.
-  PretrainingText tokenize(const Tokenizer& tokenizer) const;
+  // can be scored, next-sentence prediction lacks documents, or the processes' texts differ.
+  PretrainingText tokenize(const Tokenizer& tokenizer, Processes& processes = this_process()) const;
 
  private:
+  Vocabulary vocabulary(const WordSplitterOptions& words, Processes& processes) const;
+  void check_and_report(PretrainingText& text, const Vocabulary& vocabulary) const;
   void report(const PretrainingText& text, const Vocabulary& vocabulary) const;
 
   const PretrainOptions& o_;

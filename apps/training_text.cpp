@@ -1,6 +1,7 @@
 #include "apps/training_text.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,17 @@ class TextProgress {
   std::string what_;
   std::optional<Progress> shown_;
 };
+
+// Of the store that each is to have.
+void check_same_text(Processes& processes, const std::string& fingerprint) {
+  std::vector<std::string> all = processes.gather(fingerprint), names = processes.gather(processes.name());
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r] != all[0])
+      throw SharedError(
+          fmt::format("[corpus] the text, its tokenizer or their options differ between {} and {}: each must "
+                      "have the same files",
+                      names[0], names[r]));
+}
 
 }  // namespace
 
@@ -69,15 +81,28 @@ WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_ou
 }
 
 TokenStore tokenize_training_text(const Corpus& corpus, const Tokenizer& tokenizer, const std::string& cache,
-                                  int64_t max_length, bool hold_out) {
-  std::string notes;
+                                  int64_t max_length, bool hold_out, Processes& processes) {
+  TokenStoreOptions options{.max_length = max_length, .hold_out = hold_out};
+  std::string fingerprint;
+  processes.let_each([&] { fingerprint = token_store_fingerprint(corpus, tokenizer, options); });
+  check_same_text(processes, fingerprint);
   TokenStore store;
-  {
+  std::string notes;
+  auto tokenize = [&] {
     TextProgress progress("Tokenizing the text");
-    store = tokenize_corpus(
-        corpus, tokenizer, cache,
-        {max_length, hold_out, progress.callback(), [&](const std::string& note) { notes = note; }});
-  }
+    options.progress = progress.callback();
+    options.note = [&](const std::string& note) { notes = note; };
+    store = tokenize_corpus(corpus, tokenizer, cache, options);
+  };
+  // A shared folder may have no locks (FolderLock), so who sees the first one's keeps away until it is done.
+  std::filesystem::path folder = std::filesystem::path(cache) / fingerprint;
+  std::error_code ignored;  // tokenize_corpus() tells it
+  processes.let_first([&] { std::filesystem::create_directories(folder, ignored); });
+  bool sees_it = !processes.is_first() && std::filesystem::exists(folder, ignored);
+  for (bool waits : {false, true})
+    processes.let_each([&] {
+      if (waits == sees_it) tokenize();
+    });
   if (!notes.empty()) message("Note: {}", notes);
   return store;
 }

@@ -6,6 +6,7 @@
 #include "bertie/data/batches/corpus.h"
 #include "bertie/data/batches/corpus_words.h"
 #include "bertie/data/batches/token_store.h"
+#include "bertie/nn/processes.h"
 
 namespace CLI {
 class App;
@@ -29,7 +30,12 @@ Corpus read_training_text(const std::vector<std::string>& paths, Documents docum
 WordCounts count_training_words(const Corpus& corpus, const HeldOutRule& held_out,
                                 const WordSplitterOptions& words);
 
+// Everyone's (nn/processes.h): each gets the store of its corpus, which must be that of all, else this throws
+// and names a process. Where they see one folder, the first makes the store, and the others take it from
+// there; where they have folders of their own, each machine makes one at the same time. The lines aren't
+// divided among them: the tokens of what one thread encodes in a second (docs/tokenizer.md) are 84 MB, two
+// thirds of a second on a network of 1 Gb/s, so two machines with two threads each are faster alone.
 TokenStore tokenize_training_text(const Corpus& corpus, const Tokenizer& tokenizer, const std::string& cache,
-                                  int64_t max_length, bool hold_out);
+                                  int64_t max_length, bool hold_out, Processes& processes = this_process());
 
 }  // namespace bertie

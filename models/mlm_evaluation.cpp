@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "bertie/nn/shared_work.h"
 #include "bertie/ops/softmax.h"
 
 namespace bertie {
@@ -39,9 +40,14 @@ bool is_hidden(const MaskedBatch& batch, int64_t i, int32_t mask_id) {
   return batch.tokens.ids.data<int32_t>()[batch.scored_rows.data<int64_t>()[i]] == mask_id;
 }
 
-// For each row of log p [R, C], which the label there names: f(row, −log p(label), is it the largest).
-template <class F>
-void for_each_label(const Array& log_p, const Array& labels, F&& f) {
+// What a model says of a label.
+struct Said {
+  double loss = 0;     // −log p
+  bool right = false;  // whether it has the largest p
+};
+
+// Appends what rows of log p [R, C] say of the labels there.
+void add_said(std::vector<Said>& said, const Array& log_p, const Array& labels) {
   int64_t classes = log_p.shape()[1];
   dispatch("evaluate", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -49,15 +55,36 @@ void for_each_label(const Array& log_p, const Array& labels, F&& f) {
       const T* row = log_p.data<T>() + i * classes;
       int32_t label = labels.data<int32_t>()[i];
       bool right = std::max_element(row, row + classes) - row == label;
-      f(i, -static_cast<double>(row[label]), right);
+      said.push_back({-static_cast<double>(row[label]), right});
     }
   });
 }
 
-void add_words(Sums& sums, const MaskedBatch& batch, const Array& log_p, int32_t mask_id) {
-  for_each_label(log_p, batch.labels, [&](int64_t i, double loss, bool right) {
-    sums.add(is_hidden(batch, i, mask_id), loss, right);
-  });
+// Of the scored words of each batch, and, where it has next-sentence labels, of these, which `say` appends.
+// Whoever computes it, it is added up in the order of batches.
+PretrainingScore score_of(std::span<const MaskedBatch> batches, int32_t mask_id,
+                          const std::function<std::vector<Said>(const MaskedBatch&)>& say,
+                          const std::function<void(int64_t done)>& after_batch, Processes* processes) {
+  Sums words;
+  NextSentenceScore next;
+  share_work<Said>(
+      processes, static_cast<int64_t>(batches.size()), [&](int64_t b) { return say(batches[b]); },
+      [&](int64_t b, std::span<const Said> said) {
+        const MaskedBatch& batch = batches[b];
+        int64_t scored = batch.labels.size();
+        for (int64_t i = 0; i < scored; ++i)
+          words.add(is_hidden(batch, i, mask_id), said[i].loss, said[i].right);
+        for (const Said& label : said.subspan(scored)) {
+          ++next.pairs;
+          next.loss += label.loss;
+          next.accuracy += label.right;
+        }
+        if (after_batch) after_batch(b + 1);
+      });
+  auto pairs = static_cast<double>(std::max<int64_t>(next.pairs, 1));
+  next.loss /= pairs;
+  next.accuracy /= pairs;
+  return {words.mean(), next};
 }
 
 }  // namespace
@@ -69,41 +96,31 @@ Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) 
 }
 
 MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
-                  const std::function<void(int64_t done)>& after_batch) {
-  Sums sums;
-  int64_t done = 0;
-  for (const MaskedBatch& batch : batches) {
-    add_words(sums, batch, log_probabilities(model, batch), mask_id);
-    if (after_batch) after_batch(++done);
-  }
-  return sums.mean();
+                  const std::function<void(int64_t done)>& after_batch, Processes* processes) {
+  auto say = [&](const MaskedBatch& batch) {
+    std::vector<Said> said;
+    add_said(said, log_probabilities(model, batch), batch.labels);
+    return said;
+  };
+  return score_of(batches, mask_id, say, after_batch, processes).mlm;
 }
 
 PretrainingScore evaluate(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
-                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch) {
+                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch,
+                          Processes* processes) {
   BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
+  for (size_t b = 0; b < batches.size(); ++b)
+    BERTIE_CHECK(static_cast<bool>(batches[b].next_sentence_labels), "evaluate",
+                 "next-sentence prediction needs pairs of segments, batch {} has none", b);
   NoGrad no_grad;
-  Sums words;
-  NextSentenceScore next;
-  int64_t done = 0;
-  for (const MaskedBatch& batch : batches) {
-    BERTIE_CHECK(static_cast<bool>(batch.next_sentence_labels), "evaluate",
-                 "next-sentence prediction needs pairs of segments, batch {} has none", done);
+  auto say = [&](const MaskedBatch& batch) {
+    std::vector<Said> said;
     auto logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
-    add_words(words, batch, log_softmax(logits.prediction_logits).array(), mask_id);
-    for_each_label(log_softmax(logits.seq_relationship_logits).array(), batch.next_sentence_labels,
-                   [&](int64_t, double loss, bool right) {
-                     ++next.pairs;
-                     next.loss += loss;
-                     next.accuracy += right;
-                   });
-    ++done;
-    if (after_batch) after_batch(done);
-  }
-  auto pairs = static_cast<double>(std::max<int64_t>(next.pairs, 1));
-  next.loss /= pairs;
-  next.accuracy /= pairs;
-  return {words.mean(), next};
+    add_said(said, log_softmax(logits.prediction_logits).array(), batch.labels);
+    add_said(said, log_softmax(logits.seq_relationship_logits).array(), batch.next_sentence_labels);
+    return said;
+  };
+  return score_of(batches, mask_id, say, after_batch, processes);
 }
 
 UnigramModel::UnigramModel(const TokenizedLines& training, const std::vector<bool>& ordinary)

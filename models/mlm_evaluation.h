@@ -8,6 +8,7 @@
 
 #include "bertie/data/batches/mlm_batches.h"
 #include "bertie/models/bert_heads.h"
+#include "bertie/nn/processes.h"
 
 namespace bertie {
 
@@ -34,12 +35,14 @@ struct PretrainingScore {
 // log p [M, V] of every word at the scored positions of a batch. The model must be in eval mode.
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch);
 
-// The model must be in eval mode. `after_batch` is told how many batches are done.
+// The model must be in eval mode. `after_batch` is told how many batches are done. Where there are processes,
+// this is everyone's (nn/processes.h): they share the batches, and each gets the score that one alone would.
 MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
-                  const std::function<void(int64_t done)>& after_batch = {});
+                  const std::function<void(int64_t done)>& after_batch = {}, Processes* processes = nullptr);
 // The same of batches with next_sentence_labels, which the model is scored on, too.
 PretrainingScore evaluate(const BertForPreTraining& model, std::span<const MaskedBatch> batches,
-                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch = {});
+                          int32_t mask_id, const std::function<void(int64_t done)>& after_batch = {},
+                          Processes* processes = nullptr);
 
 // p(word) = (its count in the training text + 1) / (number of tokens + number of ordinary words).
 class UnigramModel {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "bertie/nn/shared_work.h"
 #include "bertie/ops/layout.h"
 
 namespace bertie {
@@ -88,32 +89,58 @@ std::string TaskObjective::data_of(int64_t part) const {
                      fmt::join(std::span(examples).first(std::min(most, examples.size())), ", "), more);
 }
 
+namespace {
+
+// Logits [rows, columns] as bytes, from which they are made again where they weren't computed.
+struct LogitsShape {
+  int64_t rows = 0, columns = 0;
+  DType dtype = DType::f32;
+};
+std::string logits_to_bytes(const Array& logits) {
+  LogitsShape shape{logits.shape()[0], logits.shape()[1], logits.dtype()};
+  std::string bytes(reinterpret_cast<const char*>(&shape), sizeof(shape));
+  return bytes.append(static_cast<const char*>(logits.bytes_begin()), logits.bytes());
+}
+Array logits_from_bytes(std::string_view bytes) {
+  LogitsShape shape;
+  std::memcpy(&shape, bytes.data(), sizeof(shape));
+  Array logits = Array::empty({shape.rows, shape.columns}, shape.dtype);
+  std::memcpy(logits.mutable_bytes(), bytes.data() + sizeof(shape), logits.bytes());
+  return logits;
+}
+
+}  // namespace
+
 Array predict_logits(const LogitsOfBatch& logits_of, const TaskSequences& data, int64_t batch_tokens,
-                     const std::function<void(int64_t done)>& after_batch) {
+                     const std::function<void(int64_t done)>& after_batch, Processes* processes) {
   NoGrad no_grad;
   BatchPlan plan = plan_like_lengths(data, batch_tokens);
   Array all;
   int64_t done = 0;
   bool of_tokens = false;
-  for (int64_t b = 0; b < plan.size(); ++b) {
+  auto compute = [&](int64_t b) {
     TaskBatch batch = make_batch(data, plan[b]);
-    Array logits = logits_of(bert_input(batch.tokens)).array();
-    const std::vector<int64_t>& offsets = batch.tokens.offsets;
+    return logits_to_bytes(logits_of(bert_input(batch.tokens)).array());
+  };
+  auto put = [&](int64_t b, std::string_view bytes) {
+    Array logits = logits_from_bytes(bytes);
+    std::span<const int64_t> sequences = plan[b];
+    auto count = static_cast<int64_t>(sequences.size());
     if (!all) {  // of the longest sequences: where these have a token each, all have, and both are the same
-      of_tokens = logits.shape()[0] == offsets.back();
+      of_tokens = logits.shape()[0] != count;
       all = Array::empty({of_tokens ? data.tokens() : data.size(), logits.shape()[1]}, logits.dtype());
     }
-    for (size_t n = 0; n < batch.tokens.sequences.size(); ++n) {
-      int64_t sequence = batch.tokens.sequences[n], row = static_cast<int64_t>(n);
-      if (of_tokens)
-        all.rows(data.offsets[sequence], data.offsets[sequence + 1])
-            .copy_from(logits.rows(offsets[n], offsets[n + 1]));
-      else
-        all.rows(sequence, sequence + 1).copy_from(logits.rows(row, row + 1));
+    int64_t row = 0;
+    for (int64_t sequence : sequences) {
+      int64_t begin = of_tokens ? data.offsets[sequence] : sequence,
+              end = of_tokens ? data.offsets[sequence + 1] : sequence + 1;
+      all.rows(begin, end).copy_from(logits.rows(row, row + end - begin));
+      row += end - begin;
     }
-    done += static_cast<int64_t>(batch.tokens.sequences.size());
+    done += count;
     if (after_batch) after_batch(done);
-  }
+  };
+  share_work(processes, plan.size(), compute, put);
   return all;
 }
 

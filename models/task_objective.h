@@ -8,6 +8,7 @@
 #include "bertie/data/tasks/task_batches.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/nn/objective.h"
+#include "bertie/nn/processes.h"
 
 namespace bertie {
 
@@ -69,15 +70,17 @@ class TaskObjective : public Objective {
 
 // The logits of all sequences, in the data's order: [n, L], or, of tokens, [T, L] or [T, 2]. The model must
 // be in eval mode. Like lengths are computed together, at most batch_tokens tokens at a time; `after_batch`
-// is told how many sequences are done.
+// is told how many sequences are done. Where there are processes, this is everyone's (nn/processes.h): they
+// share the batches, and each gets all logits, with the bits that one alone would get.
 using LogitsOfBatch = std::function<Tensor(const BertInput&)>;
 Array predict_logits(const LogitsOfBatch& logits_of, const TaskSequences& data, int64_t batch_tokens,
-                     const std::function<void(int64_t done)>& after_batch);
+                     const std::function<void(int64_t done)>& after_batch, Processes* processes);
 template <class Model>
 Array predict_logits(const Model& model, const TaskSequences& data, int64_t batch_tokens = 4096,
-                     const std::function<void(int64_t done)>& after_batch = {}) {
+                     const std::function<void(int64_t done)>& after_batch = {},
+                     Processes* processes = nullptr) {
   LogitsOfBatch logits_of = [&](const BertInput& input) { return task_logits(model, input); };
-  return predict_logits(logits_of, data, batch_tokens, after_batch);
+  return predict_logits(logits_of, data, batch_tokens, after_batch, processes);
 }
 
 // The mean loss of the data with such logits; 0 of tags where no token has one. Throws where the data has no

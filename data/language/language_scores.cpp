@@ -29,7 +29,7 @@ struct LanguageScores::Segment {
   std::vector<int32_t> truth = {}, observed = {};
   std::vector<int64_t> scored = {};  // positions in the line
   int64_t first_scored = 0;          // the first one's place among all of the batch
-  int64_t line = 0;                  // number in lines_
+  Line* line = nullptr;
   const PairPosterior* pair = nullptr;
   int place = 0;  // in the pair
 };
@@ -81,8 +81,7 @@ std::vector<LanguageScores::Segment> LanguageScores::segments_of(const MaskedBat
       segment.scored.push_back(*row - begin);
       segment.truth[*row - begin] = labels[row - rows.begin()] - first_word_id;
     }
-    segment.line = numbers_.try_emplace(segment.truth, static_cast<int64_t>(lines_.size())).first->second;
-    if (segment.line == static_cast<int64_t>(lines_.size())) lines_.emplace_back();
+    segment.line = &lines_[segment.truth];
     segments.push_back(std::move(segment));
   };
   for (int64_t n = 0; n < static_cast<int64_t>(tokens.sequences.size()); ++n) {
@@ -101,31 +100,42 @@ std::vector<LanguageScores::Segment> LanguageScores::segments_of(const MaskedBat
   return segments;
 }
 
+// Once for each line, which may be in several segments.
+void LanguageScores::parse(std::span<const Segment> segments) const {
+  std::map<Line*, const Segment*> unknown;
+  for (const Segment& segment : segments)
+    if (!segment.scored.empty() && segment.line->states.empty()) unknown.try_emplace(segment.line, &segment);
+  std::vector<const Segment*> tasks;
+  for (const auto& [line, segment] : unknown) tasks.push_back(segment);
+  parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t task) {
+    const Segment& segment = *tasks[task];
+    segment.line->states = language().parse(segment.truth);
+    BERTIE_CHECK(!segment.line->states.empty(), "language",
+                 "sequence {} of the batch must be of the language's lines", segment.sequence);
+  });
+}
+
 template <class T>
-void LanguageScores::add_segment(const Segment& segment, const T* log_p) {
-  auto& [states, sums] = lines_[segment.line];
-  if (states.empty()) states = language().parse(segment.truth);
-  BERTIE_CHECK(!states.empty(), "language", "sequence {} of the batch must be of the language's lines",
-               segment.sequence);
+void LanguageScores::judge(const Segment& segment, const T* log_p, Judgment* judgments) const {
   int64_t words = language().word_count(), all = static_cast<int64_t>(unigram_log_p_.size());
   auto posterior = [&](Context context) {
     return segment.pair ? (*segment.pair)(segment.place, segment.scored, context)
                         : posterior_(segment.observed, segment.scored, context);
   };
-  auto sums_at = [&, &states = states, &sums = sums](size_t i) -> Sums& {
-    return sums[language().states[states[segment.scored[i]]].mark];
-  };
   auto count = [&](size_t i, LanguageScore::Column column, bool right, double log_p_of_truth) {
-    sums_at(i).right[column] += right;
-    sums_at(i).loss[column] -= log_p_of_truth;
+    Sums& sums = judgments[segment.first_scored + static_cast<int64_t>(i)].sums;
+    sums.right[column] += right;
+    sums.loss[column] -= log_p_of_truth;
   };
 
   std::vector<double> p = posterior(Context::line);
   for (size_t i = 0; i < segment.scored.size(); ++i) {
     int32_t word = segment.truth[segment.scored[i]];
-    const T* guess = log_p + (segment.first_scored + static_cast<int64_t>(i)) * all;
-    sums_at(i).add(std::span(p).subspan(i * words, words), guess + first_word_id,
-                   largest(guess, all) - first_word_id, word);
+    int64_t place = segment.first_scored + static_cast<int64_t>(i);
+    const T* guess = log_p + place * all;
+    judgments[place].mark = language().states[segment.line->states[segment.scored[i]]].mark;
+    judgments[place].sums.add(std::span(p).subspan(i * words, words), guess + first_word_id,
+                              largest(guess, all) - first_word_id, word);
     count(i, LanguageScore::unigram, unigram_choice_ - first_word_id == word,
           unigram_log_p_[word + first_word_id]);
   }
@@ -139,7 +149,8 @@ void LanguageScores::add_segment(const Segment& segment, const T* log_p) {
   }
 }
 
-void LanguageScores::add(const MaskedBatch& batch, const Array& log_p, const Array& next_sentence_log_p) {
+std::vector<LanguageScores::Judgment> LanguageScores::judge(const MaskedBatch& batch, const Array& log_p,
+                                                            const Array& next_sentence_log_p) {
   auto check = [](const char* what, const Array& given, const Shape& shape) {
     BERTIE_CHECK(given, "language", "the {} must be {}, got none", what, shape);
     BERTIE_CHECK(given.shape() == shape, "language", "the {} must be {}, got {}", what, shape, given.shape());
@@ -155,35 +166,58 @@ void LanguageScores::add(const MaskedBatch& batch, const Array& log_p, const Arr
     pairs[n].emplace(posterior_, segments[2 * n].observed, segments[2 * n + 1].observed);
     segments[2 * n].pair = segments[2 * n + 1].pair = &*pairs[n];
   });
-  // A task for each line, since it may be in several pairs, and the sums are its own.
-  std::map<int64_t, std::vector<const Segment*>> of_line;
-  for (const Segment& segment : segments)
-    if (!segment.scored.empty()) of_line[segment.line].push_back(&segment);
-  std::vector<std::vector<const Segment*>> tasks;
-  for (auto& [line, its_segments] : of_line) tasks.push_back(std::move(its_segments));
+  parse(segments);
+  std::vector<Judgment> judgments(static_cast<size_t>(batch.labels.size()) + pairs.size());
   dispatch("language", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    parallel_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t task) {
-      for (const Segment* segment : tasks[task]) add_segment(*segment, log_p.data<T>());
+    parallel_tasks(static_cast<int64_t>(segments.size()), [&](int64_t s) {
+      if (!segments[s].scored.empty()) judge(segments[s], log_p.data<T>(), judgments.data());
     });
   });
-  if (pairs.empty()) return;
+  if (pairs.empty()) return judgments;
   dispatch("language", next_sentence_log_p.dtype(), [&](auto zero) {
     for (int64_t n = 0; n < sequences; ++n) {
       const auto* guess = next_sentence_log_p.data<decltype(zero)>() + 2 * n;
       const double p[] = {pairs[n]->neighbors(), 1 - pairs[n]->neighbors()};
-      lines_[segments[2 * n].line].sums[label_mark].add(p, guess, largest(guess, 2),
-                                                        batch.next_sentence_labels.data<int32_t>()[n]);
+      Judgment& judgment = judgments[batch.labels.size() + n];
+      judgment.mark = label_mark;
+      judgment.sums.add(p, guess, largest(guess, 2), batch.next_sentence_labels.data<int32_t>()[n]);
     }
   });
+  return judgments;
+}
+
+void LanguageScores::add(const MaskedBatch& batch, const Array& log_p, const Array& next_sentence_log_p) {
+  add(batch, judge(batch, log_p, next_sentence_log_p));
+}
+
+void LanguageScores::add(const MaskedBatch& batch, std::span<const Judgment> judgments) {
+  int64_t scored = batch.labels.size(),
+          labels = batch.next_sentence_labels ? batch.next_sentence_labels.size() : 0;
+  BERTIE_CHECK(std::ssize(judgments) == scored + labels, "language",
+               "there must be a judgment of each of {} tokens and {} labels, got {}", scored, labels,
+               judgments.size());
+  for (int64_t i = 0; i < scored + labels; ++i)
+    BERTIE_CHECK(i < scored ? judgments[i].mark >= 0 && judgments[i].mark < phenomena
+                            : judgments[i].mark == label_mark,
+                 "language", "judgment {} of {} tokens and {} labels has the mark {}", i, scored, labels,
+                 judgments[i].mark);
+  std::vector<Segment> segments = segments_of(batch);
+  for (const Segment& segment : segments)
+    for (int64_t i = 0; i < std::ssize(segment.scored); ++i) {
+      const Judgment& judgment = judgments[segment.first_scored + i];
+      segment.line->sums[judgment.mark] += judgment.sums;
+    }
+  for (int64_t n = 0; n < labels; ++n) segments[2 * n].line->sums[label_mark] += judgments[scored + n].sums;
 }
 
 LanguageScore LanguageScores::score(int first, int last) const {
-  std::vector<Sums> of_line(lines_.size());
+  std::vector<Sums> of_line;
   Sums total;
-  for (size_t line = 0; line < lines_.size(); ++line) {
-    for (int p = first; p <= last; ++p) of_line[line] += lines_[line].sums[p];
-    total += of_line[line];
+  for (const auto& [words, line] : lines_) {
+    Sums& sums = of_line.emplace_back();
+    for (int p = first; p <= last; ++p) sums += line.sums[p];
+    total += sums;
   }
   LanguageScore score;
   score.positions = static_cast<int64_t>(total.positions);

@@ -32,7 +32,10 @@ void act(const std::string& what) {
   if (what == "--last-ends-all" && is_last) everyone().end_all();
   // Longer than any may wait for another.
   auto work = [] { std::this_thread::sleep_for(std::chrono::seconds(7)); };
-  if (what == "--all-work") work();
+  if (what == "--last-works")
+    everyone().let_each([&] {
+      if (is_last) work();
+    });
   if (what == "--first-works") everyone().let_first(work);
   everyone().gather("after");
 }

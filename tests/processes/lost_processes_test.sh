@@ -29,7 +29,7 @@ runs_three --last-ends-all
 ! grep -q "has waited" "$work/log" || wrong "the others wait for one that has ended all"
 [[ $((SECONDS - start)) -lt 30 ]] || wrong "ending all takes too long"
 
-for works in --all-work --first-works; do
+for works in --last-works --first-works; do
   "$launcher" -n 2 "$program" "$works" >"$work/log" 2>&1 </dev/null || wrong "$works: work counts as waiting for others"
 done
 

@@ -269,6 +269,25 @@ TEST(LanguageScores, AreTheSameOnAnyNumberOfThreadsAndInAnyBatches) {
   set_thread_count(threads);
 }
 
+// Two of them judge every other batch, and both add all judgments.
+TEST(LanguageScores, AreTheSameWhoeverJudges) {
+  LanguageScores scores[] = {LanguageScores(some_unigram()), LanguageScores(some_unigram())};
+  MlmBatches batches = batches_of(170);
+  BatchPlan plan = batches.ordered_pass();
+  ASSERT_GT(plan.size(), 2);
+  for (int64_t b = 0; b < plan.size(); b += 2) {
+    std::vector<MaskedBatch> two;
+    std::vector<std::vector<LanguageScores::Judgment>> judgments;
+    for (int64_t i = 0; i < std::min<int64_t>(2, plan.size() - b); i++) {
+      two.push_back(batches.batch(plan[b + i], 0));
+      judgments.push_back(scores[i].judge(two[i], mixed_model(two[i])));
+    }
+    for (LanguageScores& each : scores)
+      for (size_t i = 0; i < two.size(); i++) each.add(two[i], judgments[i]);
+  }
+  for (const LanguageScores& each : scores) EXPECT_EQ(all_numbers(each), all_numbers(scores_of(mixed_model)));
+}
+
 TEST(LanguageScores, EachPositionCountsForThePhenomenonOfItsState) {
   std::array<double, phenomena> positions{}, right{}, loss{};
   for_each_position(
@@ -362,6 +381,17 @@ TEST(LanguageScores, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(message.find("[language] sequence "), 0u) << message;
   EXPECT_NE(message.find(" of the batch must be of the language's lines"), std::string::npos) << message;
   EXPECT_NE(message_for(vocabulary().unk_id()).find("a word must be below"), std::string::npos);
+
+  std::vector<LanguageScores::Judgment> judgments = scores.judge(batch, uniform_model(batch));
+  judgments.back().mark = phenomena;
+  EXPECT_EQ(message_of([&] { scores.add(batch, judgments); }),
+            fmt::format("[language] judgment {} of {} tokens and 0 labels has the mark {}", scored - 1,
+                        scored, static_cast<int>(phenomena)));
+  judgments.pop_back();
+  EXPECT_EQ(message_of([&] { scores.add(batch, judgments); }),
+            fmt::format("[language] there must be a judgment of each of {} tokens and 0 labels, got {}",
+                        scored, scored - 1));
+  EXPECT_EQ(scores.all().positions, 0);
 }
 
 }  // namespace
