@@ -66,6 +66,8 @@ done
 expect 0 "$mpirun" -n 3 "${pretrain[@]}" --output parts
 expect 0 "${pretrain[@]}" --parts 3 --output parts_alone
 same_as parts_alone parts
+expect 0 "$mpirun" -n 3 "${pretrain[@]}" --memory-limit 4G --output limited
+same_as parts_alone limited
 
 # --- one is killed, then continued by fewer, and by more
 "$mpirun" -n 4 "${long[@]}" --output killed >out 2>err </dev/null &
