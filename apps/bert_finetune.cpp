@@ -197,7 +197,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
     return {record, deciding_score(variant.scores, o.metric)};
   };
   auto evaluate_in_first = [&](int64_t steps, bool last) {
-    Evaluation evaluation;
+    Evaluation evaluation{};
     processes_.let_first([&] { evaluation = evaluate(steps, last); });
     return evaluation;
   };

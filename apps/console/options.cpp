@@ -201,7 +201,7 @@ std::optional<int> parse_options(CLI::App& app, int argc, char** argv) {
     print_result(help);
     return 0;
   } catch (const CLI::ParseError& error) {
-    print_message(app.get_name() + ": " + error.what() + " (--help tells more)");
+    tell_error_after_first(app.get_name(), std::string(error.what()) + " (--help tells more)");
     return 2;
   }
 }

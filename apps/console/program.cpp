@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <new>
 #include <system_error>
+#include <thread>
 
 #include "apps/console/memory_limits.h"
 #include "apps/console/options.h"
@@ -56,14 +58,13 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
   } catch (const AlreadyTold&) {
     return 1;
   } catch (const std::exception& error) {
-    tell_error(app.get_name(), text_of(error));
+    tell_error_after_first(app.get_name(), text_of(error));
     return 1;
   }
   return interrupt_status();
 }
 
 void be_silent() { silent = true; }
-bool is_silent() { return silent; }
 
 std::string text_of(const std::exception& error) {
   std::string text = error.what();
@@ -77,6 +78,11 @@ std::string text_of(const std::exception& error) {
 
 void tell_error(const std::string& program, const std::string& text) {
   write_always(program + ": " + text + "\n");
+}
+
+void tell_error_after_first(const std::string& program, const std::string& text) {
+  if (silent) std::this_thread::sleep_for(std::chrono::seconds(2));
+  tell_error(program, text);
 }
 
 void write_now(const std::string& text) {

@@ -23,7 +23,6 @@ int run_program(CLI::App& app, int argc, char** argv, const std::function<void()
 // Of several processes that run one program together, one speaks for all: from now on this one prints
 // nothing, but for what ends it alone (tell_error).
 void be_silent();
-bool is_silent();
 
 // Ends a program with status 1: what there was to tell is told.
 struct AlreadyTold : std::exception {};
@@ -31,6 +30,10 @@ struct AlreadyTold : std::exception {};
 // The line of an error that ends a program; with its cause where that is a limit of memory.
 std::string text_of(const std::exception& error);
 void tell_error(const std::string& program, const std::string& text);
+// The same where processes can't talk to each other (yet): a silent one first gives the launcher time to end
+// it, since the one that speaks has most likely told the same error and ended. What it has alone is told
+// then.
+void tell_error_after_first(const std::string& program, const std::string& text);
 
 // On standard error, where text may get lost (closed, a full disk): the work goes on.
 void write_now(const std::string& text);

@@ -34,13 +34,7 @@ void tell_failure(const std::string& program, const Processes& processes, const 
 }
 
 void run_together(const CLI::App& app, double peer_timeout, const std::function<void(Processes&)>& body) {
-  std::unique_ptr<Processes> processes;
-  try {
-    processes = join_processes(peer_timeout);
-  } catch (const Error&) {  // without the others, each for the same reason
-    if (is_silent()) throw AlreadyTold();
-    throw;
-  }
+  std::unique_ptr<Processes> processes = join_processes(peer_timeout);
   if (processes->count() == 1) return body(*processes);
   try {
     body(*processes);

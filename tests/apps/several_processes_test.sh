@@ -6,10 +6,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
 mpirun=$(command -v "${2:-mpirun}") || { echo "skipped: there is no mpirun"; exit 77; }
 source "$root/tests/apps/program_checks.sh"
 
-# Open MPI refuses root, and more processes than there are cores, unless it is told. Interrupted, it gives processes a
-# second to end, and kills them then.
+# Open MPI refuses root, and more processes than there are cores, unless it is told.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_odls_base_sigkill_timeout=60 OMP_NUM_THREADS=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMP_NUM_THREADS=1
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"  # what MPI leaves in memory is nobody's fault here
 
 # told_once WORDS COMMAND…: status 1, and one line of the program's, which has the words.
@@ -52,6 +51,7 @@ done >corpus.txt
 pretrain=(bert_pretrain --corpus corpus.txt --preset tiny --vocab-size 100 --batch-tokens 200 --dropout 0.1
   --objective mlm+nsp --steps 24 --checkpoint-steps 8 --evaluate-steps 12 --cache cache)
 run=("${pretrain[@]}" --parts 4)
+long=("${run[@]/#24/200}")
 
 # --- the same bits
 expect 0 "${run[@]}" --output alone
@@ -66,24 +66,27 @@ done
 expect 0 "$mpirun" -n 3 "${pretrain[@]}" --output parts
 expect 0 "${pretrain[@]}" --parts 3 --output parts_alone
 same_as parts_alone parts
+expect 0 "$mpirun" -n 3 "${pretrain[@]}" --memory-limit 4G --output limited
+same_as parts_alone limited
 
 # --- one is killed, then continued by fewer, and by more
-"$mpirun" -n 4 "${run[@]}" --steps 48 --output killed >out 2>err </dev/null &
+"$mpirun" -n 4 "${long[@]}" --output killed >out 2>err </dev/null &
 until_saved killed $!
 kill -KILL "$(pgrep -P $! | tail -n 1)"
 wait $! && wrong "mpirun should tell that a process was killed"
-expect 0 "$mpirun" -n 2 "${run[@]}" --steps 48 --output killed --resume
-expect 0 "${run[@]}" --steps 48 --output undisturbed
+expect 0 "$mpirun" -n 2 "${long[@]}" --output killed --resume
+expect 0 "${long[@]}" --output undisturbed
 same_as undisturbed killed
 
 # --- SIGTERM
 : >err
-"$mpirun" -n 3 "${run[@]}" --steps 48 --output stopped >out 2>err </dev/null &
+# Interrupted, Open MPI gives processes a second to end, and kills them then.
+"$mpirun" --mca odls_base_sigkill_timeout 30 -n 3 "${long[@]}" --output stopped >out 2>err </dev/null &
 until_saved stopped $!
 kill -TERM $!
 wait $! && wrong "mpirun should tell that the run was interrupted"
 [[ $(grep -c "^The training ended at step" err) -eq 1 && $(cat out) == stopped ]] || wrong "an interrupted run should be saved once"
-expect 0 "${run[@]}" --steps 48 --output stopped --resume
+expect 0 "${long[@]}" --output stopped --resume
 same_as undisturbed stopped
 
 # --- bert_finetune
@@ -131,8 +134,8 @@ told_once "process 2 of 2 on .* has other settings than process 1 of 2" "$mpirun
 
 # --- folders of their own: the first one's has everything, and a run is resumed from it
 apart() {
-  "$mpirun" -n 1 --wdir "$work/here" "${run[@]}" --steps 48 --output model "$@" : \
-    -n 1 --wdir "$work/there" "${run[@]}" --steps 48 --output model "$@"
+  "$mpirun" -n 1 --wdir "$work/here" "${long[@]}" --output model "$@" : \
+    -n 1 --wdir "$work/there" "${long[@]}" --output model "$@"
 }
 cp corpus.txt here
 cp corpus.txt there
