@@ -150,7 +150,7 @@ for ((moment = 0; moment < moments; ++moment)); do
     status=$?
   fi
   [[ $status -ne 0 || -f $folder/model.safetensors ]] || wrong "$about: it ended with success"
-  echo "$about: ended in $took ms with status $status: $(grep -m 1 '^\[processes' "$work/out" || tail -n 1 "$work/out")"
+  echo "$about: ended in $took ms with status $status: $(grep -m 1 -e '^\[processes' -e 'mpirun noticed' "$work/out" || tail -n 1 "$work/out")"
   ip -n "$prefix$machine" link set eth0 up
   start $((4 - moment % 3)) "$folder"
   wait "$running" || wrong "$about: the resumed run ended with status $?"
