@@ -177,28 +177,28 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
     if (evaluated != steps) {
       model.eval();
       Progress progress("Evaluating", task_.dev().size());
-      logits = predict_logits(model, task_.dev(), 4096, [&](int64_t done) { progress.update(done); });
+      logits = predict_logits(
+          model, task_.dev(), 4096, [&](int64_t done) { progress.update(done); }, &processes_);
       model.train();
       evaluated = steps;
     }
-    variant.scores = task_.score(logits);
-    Record record{{"kind", "evaluation"}, {"step", steps}, {"held_out", Record::object()}};
-    std::string text;
-    if (task_.dev().labels) {
-      record["held_out"]["loss"] = mean_task_loss(model, task_.dev(), logits);
-      text = fmt::format(", loss {:.4f}", record["held_out"]["loss"].template get<double>());
-    }
-    for (const auto& [name, value] : variant.scores) {
-      record["scores"][name] = value;
-      text += fmt::format(", {} {:.4f}", name, value);
-    }
-    if (last) record.update(task_.details(logits));
-    message("{} after step {}:{}", last ? "Saved: dev" : "Dev", steps, text.substr(1));
-    return {record, deciding_score(variant.scores, o.metric)};
-  };
-  auto evaluate_in_first = [&](int64_t steps, bool last) {
     Evaluation evaluation{};
-    processes_.let_first([&] { evaluation = evaluate(steps, last); });
+    processes_.let_each([&] {
+      variant.scores = task_.score(logits);
+      Record record{{"kind", "evaluation"}, {"step", steps}, {"held_out", Record::object()}};
+      std::string text;
+      if (task_.dev().labels) {
+        record["held_out"]["loss"] = mean_task_loss(model, task_.dev(), logits);
+        text = fmt::format(", loss {:.4f}", record["held_out"]["loss"].template get<double>());
+      }
+      for (const auto& [name, value] : variant.scores) {
+        record["scores"][name] = value;
+        text += fmt::format(", {} {:.4f}", name, value);
+      }
+      if (last) record.update(task_.details(logits));
+      message("{} after step {}:{}", last ? "Saved: dev" : "Dev", steps, text.substr(1));
+      evaluation = {record, deciding_score(variant.scores, o.metric)};
+    });
     return evaluation;
   };
   return run_training({
@@ -222,8 +222,8 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
         return {step.step + 1, step.learning_rate,      step.gradient_norm, tokens,
                 flops,         {{"loss", step.loss, 1}}};
       },
-      .evaluate = [&](int64_t steps) { return evaluate_in_first(steps, false); },
-      .evaluate_last = [&](int64_t steps) { return evaluate_in_first(steps, true).record; },
+      .evaluate = [&](int64_t steps) { return evaluate(steps, false); },
+      .evaluate_last = [&](int64_t steps) { return evaluate(steps, true).record; },
       .save =
           [&](const ModelFolder::Run& run) {
             return folder->save(model, pretrained->tokenizer, run, pretrained->max_length);

@@ -20,6 +20,7 @@
 #include "bertie/models/objectives.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/nn/gradient_exchange.h"
+#include "bertie/nn/shared_work.h"
 #include "bertie/ops/sgemm_rate.h"
 
 using namespace bertie;
@@ -186,16 +187,12 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
   note_settings(o, options, batch_tokens, text);
 
   PretrainingObjective objective(model, *training, {static_cast<uint64_t>(o.seed), parts});
+  int64_t evaluation_tokens = least_of_all(&processes, memory.evaluation_tokens);
   std::optional<HeldOutReport<Model>> report;
-  processes.let_first([&] {
+  processes.let_each([&] {
     report.emplace(text.training, text.held_out, *held_out, text.scorable, tokenizer, text.is_language,
-                   memory.evaluation_tokens);
+                   evaluation_tokens, &processes);
   });
-  auto evaluate = [&](int64_t steps, bool last) {
-    Record record;
-    processes.let_first([&] { record = report->run(model, steps, last); });
-    return record;
-  };
   run_training({
       .options = o,
       .folder = folder,
@@ -214,11 +211,11 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
             return metered(step, sums_of_all(processes, objective), objective, config);
           },
       .evaluate = [&](int64_t steps) -> Evaluation {
-        Record record = evaluate(steps, false);
-        double loss = record.empty() ? 0 : record["held_out"]["loss"].template get<double>();
+        Record record = report->run(model, steps, false);
+        double loss = record["held_out"]["loss"];
         return {std::move(record), loss};
       },
-      .evaluate_last = [&](int64_t steps) { return evaluate(steps, true); },
+      .evaluate_last = [&](int64_t steps) { return report->run(model, steps, true); },
       .save =
           [&](const ModelFolder::Run& run) {
             return folder->save(model, tokenizer, run, beginning.max_length);
@@ -247,19 +244,19 @@ void pretrain(Processes& processes, const CLI::App& app, const Options& o, const
     reader.emplace(o);
   });
   std::optional<Beginning<Model>> beginning;
-  processes.let_each([&] {
-    if (o.model.empty())
-      beginning.emplace(Beginning<Model>{nullptr, reader->new_tokenizer()});
-    else
-      beginning.emplace(load<Model>(o));
-  });
-  processes.let_each([&] {
-    beginning->text = reader->tokenize(beginning->tokenizer);
-    if (beginning->model) return;
+  if (o.model.empty())
+    beginning.emplace(Beginning<Model>{nullptr, reader->new_tokenizer(processes)});
+  else
+    processes.let_each([&] { beginning.emplace(load<Model>(o)); });
+  beginning->text = reader->tokenize(beginning->tokenizer, processes);
+  if (!beginning->model) {
     config.vocab_size = beginning->tokenizer.vocabulary().size();
     if (o.dropout) config.hidden_dropout_prob = config.attention_probs_dropout_prob = *o.dropout;
-    beginning->model = std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
-  });
+    processes.let_each([&] {
+      beginning->model =
+          std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
+    });
+  }
   train_model(processes, app, o, given, folder ? &*folder : nullptr, *beginning);
 }
 
