@@ -17,8 +17,7 @@ for document in {1..60}; do
 done >corpus.txt
 model=(--preset tiny)
 if sanitized; then
-  echo '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32, "num_hidden_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128, "vocab_size": 100}' >small.json
+  small_model >small.json
   model=(--config small.json)
 fi
 run=(bert_pretrain --corpus corpus.txt "${model[@]}" --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
