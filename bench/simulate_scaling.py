@@ -24,7 +24,7 @@ from turns import run_json
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NODES = (2, 4, 8, 16, 32, 64)
 NETWORKS = {1: 50e-6, 10: 25e-6, 25: 10e-6}  # Gb/s: seconds from node to node
-SPEEDS = (1, 10)  # of a node, beside the one that was recorded
+SPEEDS = (2, 20)  # of a node: as many times what the thread computes that was recorded
 # Preset, sequences of 128 tokens a node; those of the recorded step, of which the times before the update grow with the
 # number of sequences.
 CASES = {("base", 8): 8, ("base", 32): 8, ("base", 128): 8, ("mini", 32): 32}
@@ -71,12 +71,12 @@ class Network:
         return [took[call["call"], tuple(call["bytes"])] for call in calls]
 
 
-def record(programs, threads):
+def record(programs):
     recorded = {}
     for preset, sequences in sorted({(preset, of) for (preset, _), of in CASES.items()}):
         print(f"recording {preset}, {sequences} × 128", file=sys.stderr)
         recorded[f"{preset} {sequences}"] = run_json([f"{programs}/step_schedule", "--preset", preset, "--sequences",
-                                                      str(sequences), "--threads", str(threads)])
+                                                      str(sequences)])
     return recorded
 
 
@@ -105,7 +105,7 @@ def simulate(recorded, folder):
         network = Network(gigabits, folder)
         took = {}
         for (preset, sequences), of in CASES.items():
-            steps = recorded[f"{preset} {of}"]["steps"]
+            steps = recorded[f"{preset} {of}"]
             for step in steps:
                 calls, nodes = step["calls"], step["nodes"]
                 if (preset, nodes) not in took:
@@ -121,7 +121,7 @@ def simulate(recorded, folder):
 
 def check(recorded, folder):
     """base, 32 × 128, 10 Gb/s: composed, played whole, and with SimGrid's own factors."""
-    steps, more = recorded["base 8"]["steps"], 32 / 8
+    steps, more = recorded["base 8"], 32 / 8
     print("\n| base, 32 × 128, 10 Gb/s | a step of parts | played whole | with SimGrid's own factors |\n|---|---|---|---|")
     for speed in SPEEDS:
         for nodes in (4, 16):
@@ -171,7 +171,7 @@ def panel(left, top, title, rows):
 def svg(rows):
     body = [tag("rect", width="100%", height="100%", fill="#fff"),
             text(LEFT, 22, "Efficiency: tokens/s of n nodes, of n times those of one; against n. Simulated. "
-                 f"Dashed: nodes {SPEEDS[1]} times as fast")]
+                 f"Dashed: nodes ten times as fast")]
     for i, (gigabits, color) in enumerate(COLORS.items()):
         body += [tag("rect", x=600 + 70 * i, y=12, width=14, height=10, fill=color),
                  text(618 + 70 * i, 22, f"{gigabits} Gb/s")]
@@ -185,8 +185,7 @@ def svg(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True, metavar="DIR", help="where the programs of bench/ are")
-    parser.add_argument("--threads", type=int, default=2, help="of the steps that are recorded")
-    parser.add_argument("--record", action="store_true", help="run step_schedule, some minutes on a quiet machine")
+    parser.add_argument("--record", action="store_true", help="run step_schedule, some minutes")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--recorded", metavar="FILE", help="default: schedules.json in DIR")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs/scaling.json"))
@@ -194,7 +193,7 @@ def main():
     options = parser.parse_args()
     options.recorded = options.recorded or os.path.join(options.programs, "schedules.json")
     if options.record:
-        recorded = record(options.programs, options.threads)
+        recorded = record(options.programs)
         with open(options.recorded, "w", encoding="utf-8") as file:
             json.dump(recorded, file)
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Records what a process of several sends in a training step, and simulates steps on 2 … 64 machines. Needs SimGrid, on
-# Debian 12 `apt-get install libsimgrid-dev`, and for --record a quiet machine. See bench/simulate_scaling.py, which gets
+# Debian 12 `apt-get install libsimgrid-dev`. See bench/simulate_scaling.py, which gets
 # all arguments.
 #   scripts/simulate_scaling.sh --record --check     # makes the figures of docs/scaling.md
 #   scripts/simulate_scaling.sh                      # simulates what was recorded
