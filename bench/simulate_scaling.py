@@ -188,8 +188,8 @@ def main():
     parser.add_argument("--record", action="store_true", help="run step_schedule, some minutes")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--recorded", metavar="FILE", help="default: schedules.json in DIR")
-    parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs/scaling.json"))
-    parser.add_argument("--svg", metavar="FILE", default=os.path.join(ROOT, "docs/scaling.svg"))
+    parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.json"))
+    parser.add_argument("--svg", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.svg"))
     options = parser.parse_args()
     options.recorded = options.recorded or os.path.join(options.programs, "schedules.json")
     if options.record:
