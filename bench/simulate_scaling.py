@@ -3,11 +3,11 @@
 
 All nodes are alike, so a step is: each call to the others begins when its bucket is final, the call before it has ended
 and the work between them is done, and takes what SimGrid's SMPI says of the same call of MPI among so many nodes, with
-Open MPI's choice of algorithms. play_schedule.cpp makes these calls. With --check it plays some steps whole, with waiting
-in place of computing, and shows them beside.
+Open MPI's choice of algorithms. play_schedule.cpp makes these calls. With --check it plays some steps whole, with
+waiting in place of computing, and shows them beside.
 
---record runs step_schedule first and keeps what it says in --recorded; without, figures are made from that file. They go
-to --json, the picture to --svg, tables for docs/scaling.md to standard output.
+--record runs step_schedule first and keeps what it says in --recorded; without, figures are made from that file. They
+go to --json, the picture to --svg, tables for docs/scaling.md to standard output.
 """
 
 import argparse
@@ -81,8 +81,8 @@ def record(programs):
 
 
 def timing(steps, more, speed):
-    """(ready, work) of each call, from the shortest step that was recorded: that of a node so many times as fast with so
-    many times as many sequences. The thread that exchanges doesn't become faster."""
+    """(ready, work) of each call, from the shortest step that was recorded: of a node so many times as fast with so many
+    times as many sequences. The thread that exchanges doesn't become faster."""
     shortest = min(steps, key=lambda step: step["seconds"])
     return [(call["ready"] * more / speed, call["work"] / (speed if call["main"] else 1)) for call in shortest["calls"]]
 
@@ -154,7 +154,7 @@ def panel(left, top, title, rows):
     def y(efficiency):
         return top + HEIGHT - BOTTOM - efficiency * (HEIGHT - TOP - BOTTOM)
 
-    yield text(left + LEFT, top + TOP - 12, title)
+    yield text(left + LEFT, top + TOP - 8, title)
     for tick in (0, 0.25, 0.5, 0.75, 1):
         yield tag("path", d=f"M{left + LEFT} {y(tick):.1f}h{WIDTH - LEFT - RIGHT}", stroke="#ddd")
         yield text(left + LEFT - 8, y(tick) + 4, f"{100 * tick:.0f} %", "end")
@@ -173,8 +173,8 @@ def svg(rows):
             text(LEFT, 22, "Efficiency: tokens/s of n nodes, of n times those of one; against n. Simulated. "
                  f"Dashed: nodes ten times as fast")]
     for i, (gigabits, color) in enumerate(COLORS.items()):
-        body += [tag("rect", x=600 + 70 * i, y=12, width=14, height=10, fill=color),
-                 text(618 + 70 * i, 22, f"{gigabits} Gb/s")]
+        body += [tag("rect", x=LEFT + 90 * i, y=32, width=14, height=10, fill=color),
+                 text(LEFT + 20 + 90 * i, 41, f"{gigabits} Gb/s")]
     for i, (preset, sequences) in enumerate(CASES):
         body += panel(WIDTH * (i % 2), 10 + (HEIGHT - 20) * (i // 2), f"{preset}, {sequences} × 128 tokens a node",
                       [row for row in rows if (row["preset"], row["sequences"]) == (preset, sequences)])
