@@ -183,8 +183,10 @@ void print(const Options& options, const Json& summary) {
   fmt::print("{} threads, {}, products by {}\n", options.threads, word("isa"), word("gemm_backend"));
 }
 
-void report(const Options& options, Rounds& rounds, bool tells) {
+void report(const Options& options, Rounds& rounds, std::unique_ptr<Processes> processes) {
   for (int round = 0; round < 5; ++round) rounds.run();
+  bool tells = processes->is_first();
+  processes.reset();  // the others don't wait until this one has measured the machine
   if (!tells) return;
   Json summary = rounds.summary();
   if (options.by_operation) summary["backward_by_operation"] = rounds.backward_by_operation();
@@ -231,6 +233,6 @@ int main(int argc, char** argv) {
     if (options.serve)
       serve(rounds);
     else
-      report(options, rounds, processes->is_first());
+      report(options, rounds, std::move(processes));
   });
 }
