@@ -10,6 +10,6 @@ build=${BERTIE_BUILD:-$root/build/release}
 {
   "$root/scripts/install_dependencies.sh" test
   cmake -S "$root" -B "$build" -G Ninja --log-level=WARNING -DBERTIE_BENCH=ON
-  cmake --build "$build" --parallel "$(nproc)" --target train_step infer tokenize bert_predict
+  cmake --build "$build" --parallel "$(nproc)" --target train_step step_schedule infer tokenize bert_predict
 } >&2
 echo "$build/bench"

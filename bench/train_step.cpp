@@ -1,8 +1,7 @@
 // train_step: what one training step of a BERT costs, in time and memory.
 //
-// Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW with weight decay
-// 0.01, f32. A step is forward, backward, clipping and update, by nn/training.h. Five warm-up steps, then
-// five; what is told of one step is told of the one of median length.
+// The step of bench/bert_step.h: forward, backward, clipping and update, by nn/training.h. Five warm-up
+// steps, then five; what is told of one step is told of the one of median length.
 //   phases        forward: the graph of the loss. backward: up to the last parameter's gradient.
 //                 norm_and_update: the gradients' norm and AdamW.
 //   gflops        2MNK of every matrix product of the model, attention's included, once forward and twice
@@ -13,6 +12,9 @@
 //   peak memory   of this process, read right after the steps; only then the machine's own rates are
 //                 measured, in a process of their own (bench/machine.h).
 //
+// Started by mpirun, the processes share the batch, and the first one tells of itself. What they exchange
+// after the backward pass counts to norm_and_update.
+//
 // --serve lets a driver (bench/compare_pytorch.py) alternate this program with another one, so that both
 // meet the same machine: after the warm-up it prints {"ready": true}; then, for each line "go" on standard
 // input, it runs one step and prints {"seconds": s}; at the end of input it prints the summary of these
@@ -21,24 +23,18 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <fstream>
 #include <iostream>
-#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "bench/bert_input.h"
+#include "bench/bert_step.h"
 #include "bench/machine.h"
 #include "bench/program.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/memory.h"
-#include "bertie/autograd/node.h"
 #include "bertie/autograd/threads.h"
-#include "bertie/data/batches/batch_parts.h"
-#include "bertie/models/bert_flops.h"
-#include "bertie/models/bert_heads.h"
-#include "bertie/nn/training.h"
 #include "bertie/ops/gemm.h"
 
 namespace {
@@ -63,8 +59,8 @@ constexpr int64_t ragged_lengths[] = {32, 37, 55, 34, 85, 14, 43, 17, 35, 30, 30
                                       9,  17, 64, 19, 41, 14, 58, 74, 43, 42, 40, 24, 51, 35, 39,  48};
 
 BertConfig config_for(const Options& options) {
-  BertConfig config = bert_preset(options.preset);
-  config.vocab_size = options.vocab_size ? options.vocab_size : options.preset == "base" ? 30522 : 8192;
+  BertConfig config = benchmark_config(options.preset);
+  if (options.vocab_size) config.vocab_size = options.vocab_size;
   return config;
 }
 
@@ -73,102 +69,6 @@ Packing packing_for(const Options& options) {
   if (options.ragged) lengths.assign(std::begin(ragged_lengths), std::end(ragged_lengths));
   return packing_of(lengths);
 }
-
-// `count` different ones of the rows 0 … total-1, in order (Knuth, TAOCP 3.4.2, algorithm S).    [count] i64
-Array random_rows(Random& random, int64_t count, int64_t total) {
-  std::vector<int64_t> rows;
-  for (int64_t row = 0; row < total; ++row)
-    if (static_cast<int64_t>(random.below(total - row)) < count - std::ssize(rows)) rows.push_back(row);
-  return Array::from(rows);
-}
-
-// Where the seconds of one step went.
-struct StepSeconds {
-  double forward = 0, backward = 0, update = 0;
-  std::map<std::string_view, double> backward_by_operation;
-  double whole() const { return forward + backward + update; }
-};
-
-class TrainStep : private Objective {
- public:
-  explicit TrainStep(const Options& options)
-      : config_(config_for(options)),
-        model_(config_, Initializer::normal(config_.initializer_range, 0)),
-        parameters_(model_),
-        optimizer_(parameters_, {.weight_decay = 0.01}) {
-    TokenBatch& tokens = batch_.tokens;
-    tokens.offsets = packing_for(options).offsets;
-    for (size_t n = 1; n < tokens.offsets.size(); ++n)
-      tokens.sequences.push_back(static_cast<int64_t>(n) - 1);
-    int64_t scored = std::max<int64_t>(1, std::llround(0.15 * static_cast<double>(tokens.tokens())));
-    Random random(0);
-    tokens.ids = random_ids(random, tokens.tokens(), config_.vocab_size);
-    batch_.scored_rows = random_rows(random, scored, tokens.tokens());
-    batch_.labels = random_ids(random, scored, config_.vocab_size);
-    parts_ = cut_batch(batch_, options.parts);
-  }
-
-  int64_t tokens() const { return batch_.tokens.tokens(); }
-  int64_t parameters() const { return parameters_.size(); }
-
-  // The library that serves the largest products of a layer.
-  GemmBackend gemm_backend() const {
-    return bertie::gemm_backend(DType::f32, tokens(), config_.intermediate_size, config_.hidden_size);
-  }
-
-  StepSeconds run() {
-    seconds_ = {};
-    operation_ = nullptr;
-    last_ = Clock::now();
-    BackwardHooks hooks;
-    hooks.on_node = [this](const Node& node, const Array&) {
-      double elapsed = lap();
-      seconds_.backward += elapsed;
-      if (operation_) *operation_ += elapsed;
-      if (!node.is_parameter) operation_ = &seconds_.backward_by_operation[node.op];
-    };
-    TrainingOptions training{.steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}};
-    ++step_;
-    train(
-        parameters_, optimizer_, training, *this, [](const StepReport&) { return true; }, hooks);
-    seconds_.update = lap();
-    return seconds_;
-  }
-
-  double flops() const {
-    return mlm_training_flops(config_, batch_.tokens.offsets, batch_.scored_rows.size());
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-
-  double lap() {
-    auto now = Clock::now();
-    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
-  }
-
-  int64_t begin_step(int64_t) override { return std::ssize(parts_); }
-  Tensor loss(int64_t part) override {
-    if (part > 0) seconds_.backward += lap();  // its end: adding up
-    const MaskedBatch& batch = parts_[part];
-    if (batch.tokens.sequences.empty()) return {};
-    Tensor logits = model_.logits(bert_input(batch.tokens, 0, step_), batch.scored_rows);
-    Tensor loss = model_.loss(logits, batch.labels, static_cast<double>(batch_.labels.size()));
-    seconds_.forward += lap();
-    return loss;
-  }
-
-  BertConfig config_;
-  BertForMaskedLM model_;
-  ParameterBlock parameters_;
-  AdamW optimizer_;
-  MaskedBatch batch_;
-  std::vector<MaskedBatch> parts_;
-  uint64_t step_ = 0;
-  StepSeconds seconds_;          // of the step that runs
-  double* operation_ = nullptr;  // the one whose turn it is
-  Clock::time_point last_ = {};
-};
 
 // VmHWM: unlike getrusage's ru_maxrss it holds nothing of the process that started this one.
 int64_t peak_rss_bytes() {
@@ -187,7 +87,7 @@ int64_t minor_faults() {
 // The steps that count, and what they cost.
 class Rounds {
  public:
-  explicit Rounds(TrainStep& step) : step_(step) {}
+  explicit Rounds(BertStep& step) : step_(step) {}
 
   double run() {
     int64_t faults = minor_faults(), requests = memory_counters().system_requests;
@@ -205,7 +105,7 @@ class Rounds {
     StepSeconds step = median_step();
     double seconds = step.whole();
     return {{"tokens", step_.tokens()},
-            {"parameters", step_.parameters()},
+            {"parameters", step_.parameters().size()},
             {"seconds_per_step", seconds},
             {"phases",
              {{"forward", step.forward}, {"backward", step.backward}, {"norm_and_update", step.update}}},
@@ -238,7 +138,7 @@ class Rounds {
     return *middle;
   }
 
-  TrainStep& step_;
+  BertStep& step_;
   std::vector<StepSeconds> steps_;
   int64_t faults_ = 0, requests_ = 0;
 };
@@ -283,8 +183,11 @@ void print(const Options& options, const Json& summary) {
   fmt::print("{} threads, {}, products by {}\n", options.threads, word("isa"), word("gemm_backend"));
 }
 
-void report(const Options& options, Rounds& rounds) {
+void report(const Options& options, Rounds& rounds, std::unique_ptr<Processes> processes) {
   for (int round = 0; round < 5; ++round) rounds.run();
+  bool tells = processes->is_first();
+  processes.reset();  // the others don't wait until this one has measured the machine
+  if (!tells) return;
   Json summary = rounds.summary();
   if (options.by_operation) summary["backward_by_operation"] = rounds.backward_by_operation();
   MachineRates machine = measure_machine(options.threads);
@@ -309,7 +212,8 @@ int main(int argc, char** argv) {
   CLI::Option* vocab_size = app.add_option("--vocab-size", options.vocab_size,
                                            "Words (default: 30,522 for base and 8,192 otherwise)");
   vocab_size->check(CLI::Range(2, 10'000'000));
-  app.add_option("--parts", options.parts, "Logical parts of a step")->check(CLI::Range(1, 1000));
+  app.add_option("--parts", options.parts, "Logical parts of a step, at least one for each process")
+      ->check(CLI::Range(1, 1000));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")
@@ -320,12 +224,15 @@ int main(int argc, char** argv) {
     if (option->get_items_expected_max() > 0 && option != vocab_size) option->capture_default_str();
   return run_benchmark(app, options.threads, argc, argv, [&] {
     if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
-    TrainStep step(options);
+    std::unique_ptr<Processes> processes = join_processes();
+    BERTIE_CHECK(processes->count() == 1 || !options.serve, "train_step",
+                 "--serve is for one process, there are {}", processes->count());
+    BertStep step(config_for(options), packing_for(options), options.parts, processes.get());
     for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
     Rounds rounds(step);
     if (options.serve)
       serve(rounds);
     else
-      report(options, rounds);
+      report(options, rounds, std::move(processes));
   });
 }
