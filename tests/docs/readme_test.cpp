@@ -232,8 +232,8 @@ TEST(Readme, PathsThatAreNamedExist) {
 // The first word of each command in the pages' blocks: a path, which the test above looks at, a program that
 // stands in a folder of PATH here, or one of a system.
 TEST(Readme, CommandsAreProgramsOfHere) {
-  const std::set<std::string> of_the_system{"cmake", "ctest", "for", "do",  "done", "printf",
-                                            "tail",  "wc",    "cd",  "sed", "head", "awk"};
+  const std::set<std::string> of_the_system{"cmake", "ctest", "for", "do",   "done", "printf", "tail",
+                                            "wc",    "cd",    "sed", "head", "awk",  "mpirun", "pkill"};
   int commands = 0;
   for (const auto& page : pages()) {
     std::istringstream lines(text_of(page.path));

@@ -189,7 +189,7 @@ def train(o):
 
 def of_bertie(folder, score):
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    scores = [record["held_out"][score] for record in records if record["kind"] == "evaluation" and record["step"]]
+    scores = [record["scores"][score] for record in records if record["kind"] == "evaluation" and record["step"]]
     return max(scores), [record["seconds"] for record in records if record["kind"] == "training"][-1]
 
 
