@@ -10,7 +10,7 @@
 #   tests/proofs/prove_machines.sh 20 1gbit COMMAND…   any training: {} in its words becomes its folder, which gets
 #                                                      model.safetensors; run again, it must resume, as in
 #     tests/proofs/prove_machines.sh 20 1gbit build/release/bert_pretrain --preset tiny --steps 60 --parts 4 \
-#       --peer-timeout 5 --checkpoint-steps 10 --resume --output {}
+#       --peer-timeout 5s --checkpoint-steps 10 --resume --output {}
 # PEER_TIMEOUT is what the command has: 5.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
@@ -18,7 +18,7 @@ moments=${1:-20} rate=${2:-1gbit}
 shift $(($# < 2 ? $# : 2))
 command=("$@")
 if [[ ${#command[@]} -eq 0 ]]; then
-  command=("$root/build/release/bert_pretrain" --preset tiny --steps 60 --parts 4 --peer-timeout 5 --threads 1
+  command=("$root/build/release/bert_pretrain" --preset tiny --steps 60 --parts 4 --peer-timeout 5s --threads 1
            --checkpoint-steps 10 --resume --output {})
 fi
 command[0]=$(realpath "${command[0]}")
