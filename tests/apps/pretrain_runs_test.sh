@@ -5,16 +5,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
 source "$root/tests/apps/program_checks.sh"
 
-for document in {1..60}; do
-  for line in {1..6}; do
-    for ((word = 0; word < 4 + (document + line) % 5; ++word)); do
-      words=(the cat dog bird sat ran flew on under mat tree house and saw a red blue)
-      printf '%s ' "${words[(document * 7 + line * 5 + word * (3 + document % 4)) % 17]}"
-    done
-    echo .
-  done
-  echo
-done >corpus.txt
+small_documents >corpus.txt
 model=(--preset tiny)
 if sanitized; then
   small_model >small.json

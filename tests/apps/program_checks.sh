@@ -16,6 +16,21 @@ small_model() {
     "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 128, "vocab_size": 100}'
 }
 
+# Sixty of them, of six short lines each.
+small_documents() {
+  local document line word words
+  for document in {1..60}; do
+    for line in {1..6}; do
+      for ((word = 0; word < 4 + (document + line) % 5; ++word)); do
+        words=(the cat dog bird sat ran flew on under mat tree house and saw a red blue)
+        printf '%s ' "${words[(document * 7 + line * 5 + word * (3 + document % 4)) % 17]}"
+      done
+      echo .
+    done
+    echo
+  done
+}
+
 failures=0
 wrong() {
   echo "FAILED: $*"

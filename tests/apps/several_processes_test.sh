@@ -41,16 +41,7 @@ end_one() { kill "-$1" "$(pgrep -n -f "^bert_pretrain .*--output $2( |\$)")"; }
 # until_saved FOLDER PID: waits for a checkpoint.
 until_saved() { until [[ -n $(ls "$1/checkpoints" 2>/dev/null) ]] || ! kill -0 "$2" 2>/dev/null; do sleep 0.02; done; }
 
-for document in {1..60}; do
-  for line in {1..6}; do
-    for ((word = 0; word < 4 + (document + line) % 5; ++word)); do
-      words=(the cat dog bird sat ran flew on under mat tree house and saw a red blue)
-      printf '%s ' "${words[(document * 7 + line * 5 + word * (3 + document % 4)) % 17]}"
-    done
-    echo .
-  done
-  echo
-done >corpus.txt
+small_documents >corpus.txt
 model=(--preset tiny) counts="2 3 4"
 if sanitized; then  # enough to go through the code
   model=(--config "$work/small.json") counts=3
