@@ -9,6 +9,7 @@
 #include "apps/task.h"
 #include "bertie/data/tasks/text_lines.h"
 #include "bertie/data/tokenizer/tokenizer.h"
+#include "bertie/data/tokenizer/utf8.h"
 #include "bertie/models/entity_decoding.h"
 #include "bertie/models/pretrained.h"
 
@@ -38,6 +39,13 @@ Place place_of(const std::string& text, const TextSpan& bytes) {
   return {begin, begin + code_points(bytes.begin, bytes.end)};
 }
 
+// Between tabs, in a line: what would end either is a space. --json has the text as it is.
+std::string in_column(std::string text) {
+  for (char& c : text)
+    if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
 void check_finite(const Array& logits) {
   for (int64_t i = 0; logits && i < logits.size(); ++i)
     BERTIE_CHECK(std::isfinite(logits.data<float>()[i]), "model",
@@ -53,6 +61,8 @@ class Examples {
     table.for_training = false;
     pairs_ = table.pairs;
     if (!o.input.empty()) reader_ = std::make_unique<TableReader>(o.input, table);
+    BERTIE_CHECK(reader_ || !pairs_ || split_pair(o.text).second, "text",
+                 "a tab must separate the two texts, or question and context; there is none");
   }
   // None at the end.
   std::vector<TextExample> next() {
@@ -151,7 +161,7 @@ void predict(const Options& o, const BertForTokenClassification& model, const To
                            {"end", end},
                            {"probability", entity.probability}});
         else
-          result("{}\t{}\t{}-{}\t{:.4f}", entity.type, text, begin, end, entity.probability);
+          result("{}\t{}\t{}-{}\t{:.4f}", entity.type, in_column(text), begin, end, entity.probability);
       }
       if (o.json) print_result(Record{{"entities", found}}.dump());
     }
@@ -173,7 +183,7 @@ void answer(const Options& o, const BertForQuestionAnswering& model, const Token
     auto [begin, end] = place_of(context, best.place);
     std::string text = context.substr(best.place.begin, best.place.end - best.place.begin);
     if (!o.json) {
-      result("{}\t{}-{}\t{:.4f}", text, begin, end, best.probability);
+      result("{}\t{}-{}\t{:.4f}", in_column(text), begin, end, best.probability);
       continue;
     }
     Record record;
@@ -283,6 +293,9 @@ int main(int argc, char** argv) {
   app.add_flag("--null-answers", o.null_answers, "Of questions: the context may have no answer");
   app.add_flag("--json", o.json, "One JSON object per text");
   return run_program(app, argc, argv, [&] {
+    size_t invalid = find_invalid_utf8(o.text);
+    BERTIE_CHECK(invalid == std::string::npos, "text", "a text must be UTF-8, byte {} of this one isn't",
+                 invalid + 1);
     BertConfig config = read_bert_config(o.model + "/config.json");
     if (config.architecture == BertForTokenClassification::architecture) {
       o.task = TaskKind::tag;

@@ -120,6 +120,8 @@ awk -F '\t' 'NR > 1 {print last "\t" $1 "\t" $2} {last = $1}' all.tsv >pairs.tsv
 expect 0 bert_finetune --task classify --pairs --model base --train pairs.tsv --dev pairs.tsv --epochs 1 --output pairs
 printf 'the cat is good .\tthe dog is bad .\n' >pair.tsv
 expect 0 bert_predict --model pairs --pairs --input pair.tsv
+refused 1 "text tab" bert_predict --model pairs --pairs --text "the cat is good ."
+refused 1 "text UTF-8 byte 5" bert_predict --model whole --json --text $'the \xff'
 
 # --- tag
 for ((i = 0; i < 150; ++i)); do
@@ -130,6 +132,8 @@ expect 0 bert_finetune --task tag --model base --train tags.conll --dev tags.con
 grep --quiet "^Saved: dev after step .*, f1 1.0000" err || wrong "names should be found"
 expect 0 bert_predict --model tagger --text "the bird saw clara dan ."
 [[ $(cut -f 1-3 out) == $'PER\tclara dan\t13-22' ]] || wrong "the name and its place should be printed, not '$(cat out)'"
+expect 0 bert_predict --model tagger --text $'the bird saw clara\tdan .'
+[[ $(cut -f 2,3 out) == $'clara dan\t13-22' ]] || wrong "a tab within a name shouldn't become a column: '$(cat out)'"
 expect 0 bert_predict --model tagger --report tags.conll --json
 grep --quiet '"f1":1.0' out || wrong "the report should have f1"
 
