@@ -4,7 +4,7 @@
 All nodes are alike, so a step is: each call to the others begins when its bucket is final, the call before it has ended
 and the work between them is done, and takes what SimGrid's SMPI says of the same call of MPI among so many nodes, with
 Open MPI's choice of algorithms. play_schedule.cpp makes these calls. With --check it plays some steps whole, with
-waiting in place of computing, and shows them beside.
+waiting in place of computing, and shows them beside. --measured compares with real steps.
 
 --record runs step_schedule first and keeps what it says in --recorded; without, figures are made from that file. They
 go to --json, the picture to --svg, tables for docs/scaling.md to standard output.
@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,24 @@ def check(recorded, folder):
                   f"efficiency {alone(calls, times) / other:.2f} |", flush=True)
 
 
+def compare(measured, recorded, folder):
+    """Real steps of scripts/measure_machines.sh, medians, beside simulated ones of nodes that are as fast alone."""
+    keys = ("preset", "sequences", "nodes", "gigabits")
+    cases = {}
+    for row in measured:
+        cases.setdefault(tuple(row[key] for key in keys), []).append(row)
+    print("\n| | alone | measured | simulated | apart |\n|---|---|---|---|---|")
+    for (preset, sequences, nodes, gigabits), rows in cases.items():
+        one, many = (statistics.median(row[key] for row in rows) for key in ("one_node", "step"))
+        steps = recorded[f"{preset} {CASES[preset, sequences]}"]
+        calls = next(step["calls"] for step in steps if step["nodes"] == nodes)
+        more = sequences / CASES[preset, sequences]
+        speed = alone(calls, timing(steps, more, 1)) / one
+        simulated = together(timing(steps, more, speed), Network(gigabits, folder).durations(nodes, calls))
+        print(f"| {preset}, {sequences} × 128, {nodes} nodes, {gigabits} Gb/s | {one:.3f} s | {many:.3f} s | {simulated:.3f} s | "
+              f"{100 * (simulated / many - 1):+.0f} % |", flush=True)
+
+
 def table(rows):
     for speed in SPEEDS:
         print(f"\n| speed {speed} | one node's step | Gb/s | {' | '.join(f'{nodes} nodes' for nodes in NODES)} |")
@@ -187,6 +206,7 @@ def main():
     parser.add_argument("--programs", required=True, metavar="DIR", help="where the programs of bench/ are")
     parser.add_argument("--record", action="store_true", help="run step_schedule, some minutes")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--measured", metavar="FILE", help="what scripts/measure_machines.sh has printed: only compare with it")
     parser.add_argument("--recorded", metavar="FILE", help="default: schedules.json in DIR")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.json"))
     parser.add_argument("--svg", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.svg"))
@@ -204,6 +224,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["smpicxx", "-std=c++20", "-O2", os.path.join(ROOT, "bench/play_schedule.cpp"), "-o",
                         f"{folder}/play_schedule"], check=True)
+        if options.measured:
+            with open(options.measured, encoding="utf-8") as file:
+                return compare([json.loads(line) for line in file], recorded, folder)
         rows = simulate(recorded, folder)
         table(rows)
         if options.check:

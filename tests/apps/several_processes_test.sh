@@ -19,23 +19,6 @@ told_once() {
   [[ $(grep -c "^bert_[a-z]*: " err) -eq 1 ]] || wrong "'$*' should end with one line of its own: $(grep "^bert_" err)"
   grep "^bert_[a-z]*: " err | grep --quiet -e "$words" || wrong "'$*' should say '$words': $(grep "^bert_" err)"
 }
-# The numbers of metrics.jsonl that no clock decides.
-metrics() { sed -E 's/"seconds":[^,]*,//; s/,"tokens_per_second".*//' "$1/metrics.jsonl"; }
-# The last checkpoint: arrays and texts, but for the time that the run took, whose digits decide how the header is filled
-# up, and the checksum.
-checkpoint() {
-  local file header
-  file=$(ls "$1"/checkpoints/* | tail -n 1)
-  header=$(od -An -t u8 -N 8 "$file")
-  head -c $((8 + header)) "$file" | tail -c +9 | sed -E 's/"(seconds|crc32)":"[^"]*"//g; s/ *$//'
-  tail -c +$((9 + header)) "$file"
-}
-same_as() {
-  cmp --silent "$1/model.safetensors" "$2/model.safetensors" || wrong "$2 should have the weights of $1"
-  cmp --silent <(metrics "$1") <(metrics "$2") || wrong "$2 should have the metrics of $1"
-  [[ ! -e $1/checkpoints/ || -z $(ls "$1/checkpoints") ]] || cmp --silent <(checkpoint "$1") <(checkpoint "$2") ||
-    wrong "$2 should have the checkpoint of $1"
-}
 # end_one SIGNAL FOLDER: one of the processes that write to a folder.
 end_one() { kill "-$1" "$(pgrep -n -f "^bert_pretrain .*--output $2( |\$)")"; }
 # until_saved FOLDER PID: waits for a checkpoint.
@@ -108,6 +91,12 @@ same_as seeds seeds2
 
 # --- what goes wrong: each is told once, and all end
 together=("$mpirun" -n 3 bert_pretrain --preset tiny --vocab-size 100 --batch-tokens 200 --steps 2 --cache cache)
+version=$(bert_pretrain --version)
+sed "s/${version##* }/9.9.9/g" "$build/bert_pretrain" >newer
+chmod +x newer
+told_once "process 2 of 2 on .* has other options than process 1 of 2" "$mpirun" -n 1 "${together[@]:3}" --corpus corpus.txt \
+  --output refused : -n 1 ./newer "${together[@]:4}" --corpus corpus.txt --output refused
+grep --quiet "^  version: \"${version##* }\" there, \"9.9.9\" here" err || wrong "the other version should be named"
 told_once "2 of a step can't be divided among 3 processes" "${together[@]}" --corpus corpus.txt --parts 2 --output refused
 told_once "no_corpus.txt" "${together[@]}" --corpus no_corpus.txt --output refused
 told_once "standard input" "${together[@]}" --corpus - --output refused
