@@ -1,6 +1,6 @@
 // Plays what a process sends in a training step, as bench/step_schedule recorded it: the same calls of MPI
 // with the same sizes in the same order, none before its moment, with waiting in place of computing. One
-// thread does, as one does in nn/gradient_exchange, whose calls block.
+// thread does, as one does in nn/gradient_exchange, which waits for each.
 //   mpirun -n 4 play_schedule 4.txt       each line: exchange|gather, ready, work, bytes for each process
 // A call begins `work` seconds after both the one before it has ended and the step is `ready` seconds old.
 // Printed is when each call ended, in seconds of the step, in the slowest process.
@@ -69,17 +69,19 @@ int main(int argc, char** argv) {
   double start = MPI_Wtime();
   std::vector<double> ends, slowest(calls.size());
   for (const Call& call : calls) {
+    MPI_Request request = MPI_REQUEST_NULL;
     double now = MPI_Wtime() - start, begin = std::max(now, call.ready) + call.work;
     if (begin > now) usleep(static_cast<useconds_t>(1e6 * (begin - now)));
     if (call.name == "exchange") {
       std::vector<int> own(count, call.sizes[rank]), places;
       for (int r = 0; r < count; ++r) places.push_back(r * call.sizes[rank]);
-      MPI_Alltoallv(sent, call.sizes.data(), call.places.data(), MPI_BYTE, received, own.data(),
-                    places.data(), MPI_BYTE, MPI_COMM_WORLD);
+      MPI_Ialltoallv(sent, call.sizes.data(), call.places.data(), MPI_BYTE, received, own.data(),
+                     places.data(), MPI_BYTE, MPI_COMM_WORLD, &request);
     } else {
-      MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, received, call.sizes.data(), call.places.data(),
-                     MPI_BYTE, MPI_COMM_WORLD);
+      MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, received, call.sizes.data(), call.places.data(),
+                      MPI_BYTE, MPI_COMM_WORLD, &request);
     }
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
     ends.push_back(MPI_Wtime() - start);
   }
   int number = static_cast<int>(ends.size());

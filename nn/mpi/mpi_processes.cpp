@@ -118,18 +118,22 @@ class MpiProcesses : public Processes {
     check_sizes(*this, received.size(), received_sizes);
     Counts to(sent_sizes), from(received_sizes);
     Watchdog::Waiting waiting(*watchdog_);
-    check(MPI_Alltoallv(sent.data(), to.counts.data(), to.places.data(), MPI_BYTE, received.data(),
-                        from.counts.data(), from.places.data(), MPI_BYTE, MPI_COMM_WORLD),
-          "MPI_Alltoallv");
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Ialltoallv(sent.data(), to.counts.data(), to.places.data(), MPI_BYTE, received.data(),
+                         from.counts.data(), from.places.data(), MPI_BYTE, MPI_COMM_WORLD, &request),
+          "MPI_Ialltoallv");
+    wait_for(request);
   }
 
   void gather(std::span<std::byte> data, std::span<const int64_t> sizes) override {
     check_sizes(*this, data.size(), sizes);
     Counts all(sizes);
     Watchdog::Waiting waiting(*watchdog_);
-    check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), all.counts.data(),
-                         all.places.data(), MPI_BYTE, MPI_COMM_WORLD),
-          "MPI_Allgatherv");
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data.data(), all.counts.data(),
+                          all.places.data(), MPI_BYTE, MPI_COMM_WORLD, &request),
+          "MPI_Iallgatherv");
+    wait_for(request);
   }
 
   void end_all() override {
@@ -145,6 +149,17 @@ class MpiProcesses : public Processes {
  private:
   double peer_timeout() const override { return peer_timeout_; }
 
+  // A blocking call would turn until all has come, on a core that computes the gradients to be sent next.
+  void wait_for(MPI_Request& request) {
+    constexpr std::chrono::microseconds longest(200);
+    int done = 0;
+    for (std::chrono::microseconds pause(0);;
+         pause = std::min(longest, 2 * pause + std::chrono::microseconds(1))) {
+      check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (done != 0) return;
+      std::this_thread::sleep_for(pause);
+    }
+  }
   // The connection is lost: there is nobody with whom to end in order.
   void check(int status, const char* call) {
     if (status == MPI_SUCCESS) return;

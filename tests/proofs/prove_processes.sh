@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Proves with a mini BERT and real text, dropout and next sentences what tests/apps/several_processes_test.sh tests with a
-# small one: 60 steps of four parts come to the same files, checkpoints included, with one process of one and two threads,
-# with one whose memory limit asks for four parts, and with 2, 3 and 4 processes, also within this limit; so does
-# fine-tuning on SST-2.
+# small one: 60 steps of four parts come to the same files, checkpoints included, with one process of one and two threads
+# and with 2, 3 and 4 processes; so do the parts that a memory limit asks for, and fine-tuning on SST-2.
 #   tests/proofs/prove_processes.sh [BUILD]      build/release; a quarter of an hour on 2 cores
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
-data=$(cd "${BERTIE_TEST_DATA:?set BERTIE_TEST_DATA to the folder that holds corpora and glue}" && pwd) || exit 2
+given=$(cd "${BERTIE_TEST_DATA:?set BERTIE_TEST_DATA to the folder that holds corpora and glue}" && pwd) || exit 2
 set -- "${1:-$root/build/release}"
 source "$root/tests/apps/program_checks.sh"
 limit=900
@@ -28,17 +27,21 @@ run_all() {
   for count in 2 3 4; do run "$folder-$count" mpirun -n $count "$@" --parts 4; done
 }
 
-pretrain=(bert_pretrain --corpus "$data/corpora/wikitext-2/test.txt" --cache cache --preset mini --objective mlm+nsp --dropout 0.1
+pretrain=(bert_pretrain --corpus "$given/corpora/wikitext-2/test.txt" --cache cache --preset mini --objective mlm+nsp --dropout 0.1
   --steps 60 --checkpoint-steps 60 --evaluate-steps 30)
 run_all pretrained "${pretrain[@]}"
-megabytes=$(sed -n 's/^Memory: .* resident about \([0-9]*\) MB; each step in 4 parts.*/\1/p' err)
-run pretrained-limit "${pretrain[@]}" --memory-limit $((megabytes + 1))M
-grep --quiet "each step in 4 parts" err || wrong "a limit of $((megabytes + 1)) MB should ask for four parts: $(grep ^Memory: err)"
-run pretrained-2-limit mpirun -n 2 "${pretrain[@]}" --parts 4 --memory-limit $((megabytes + 1))M
-head -n 2001 "$data/glue/SST-2/train.tsv" >train.tsv
-run_all finetuned bert_finetune --task classify --model pretrained --train train.tsv --dev "$data/glue/SST-2/dev.tsv" --epochs 1 \
+# A limit chooses the number of parts, the fewest that fit.
+memory=(--memory-limit $(($(sed -n 's/^Memory: .* resident about \([0-9]*\) MB.*/\1/p' err) + 1))M)
+run limited "${pretrain[@]}" "${memory[@]}"
+parts=$(sed -n 's/^Memory: .* each step in \([0-9]*\) parts.*/\1/p' err)
+echo "${memory[*]}: ${parts:-1} parts"
+[[ ${parts:-1} -gt 1 ]] || wrong "the limit should divide a step"
+run limited-unlimited "${pretrain[@]}" --parts "$parts" --threads 2
+run limited-2 mpirun -n 2 "${pretrain[@]}" --parts "$parts" "${memory[@]}"
+head -n 2001 "$given/glue/SST-2/train.tsv" >train.tsv
+run_all finetuned bert_finetune --task classify --model pretrained --train train.tsv --dev "$given/glue/SST-2/dev.tsv" --epochs 1 \
   --checkpoint-steps 60 --dropout 0.1
-for folder in pretrained finetuned; do
+for folder in pretrained limited finetuned; do
   for other in "$folder"-*; do same_as "$folder" "$other"; done
 done
 report
