@@ -136,22 +136,33 @@ def check(recorded, folder):
                   f"efficiency {alone(calls, times) / other:.2f} |", flush=True)
 
 
+def print_calls(recorded, preset, sequences, nodes):
+    """For play_schedule, of nodes as fast as the thread that was recorded."""
+    steps = recorded[f"{preset} {sequences}"]
+    calls = next(step["calls"] for step in steps if step["nodes"] == nodes)
+    for call, (ready, work) in zip(calls, timing(steps, 1, 1)):
+        print(call["call"], f"{ready:.6f} {work:.6f}", *call["bytes"])
+
+
 def compare(measured, recorded, folder):
-    """Real steps of scripts/measure_machines.sh, medians, beside simulated ones of nodes that are as fast alone."""
-    keys = ("preset", "sequences", "nodes", "gigabits")
+    """What scripts/measure_machines.sh has measured, medians, beside what is simulated: steps of nodes that are as fast
+    alone, and steps that wait in place of computing."""
+    keys = ("what", "preset", "sequences", "nodes", "gigabits")
     cases = {}
     for row in measured:
         cases.setdefault(tuple(row[key] for key in keys), []).append(row)
     print("\n| | alone | measured | simulated | apart |\n|---|---|---|---|---|")
-    for (preset, sequences, nodes, gigabits), rows in cases.items():
-        one, many = (statistics.median(row[key] for row in rows) for key in ("one_node", "step"))
-        steps = recorded[f"{preset} {CASES[preset, sequences]}"]
+    for (what, preset, sequences, nodes, gigabits), rows in cases.items():
+        steps = recorded[f"{preset} {sequences}"]
         calls = next(step["calls"] for step in steps if step["nodes"] == nodes)
-        more = sequences / CASES[preset, sequences]
-        speed = alone(calls, timing(steps, more, 1)) / one
-        simulated = together(timing(steps, more, speed), Network(gigabits, folder).durations(nodes, calls))
-        print(f"| {preset}, {sequences} × 128, {nodes} nodes, {gigabits} Gb/s | {one:.3f} s | {many:.3f} s | {simulated:.3f} s | "
-              f"{100 * (simulated / many - 1):+.0f} % |", flush=True)
+        many = statistics.median(row["step"] for row in rows)
+        one = recorded_one = alone(calls, timing(steps, 1, 1))
+        if what == "steps":
+            one = statistics.median(row["one_node"] for row in rows)
+        durations = Network(gigabits, folder).durations(nodes, calls)
+        simulated = together(timing(steps, 1, recorded_one / one), durations)
+        print(f"| {what}: {preset}, {sequences} × 128, {nodes} nodes, {gigabits} Gb/s | {one:.3f} s | {many:.3f} s | "
+              f"{simulated:.3f} s | {100 * (simulated / many - 1):+.0f} % |", flush=True)
 
 
 def table(rows):
@@ -206,7 +217,9 @@ def main():
     parser.add_argument("--programs", required=True, metavar="DIR", help="where the programs of bench/ are")
     parser.add_argument("--record", action="store_true", help="run step_schedule, some minutes")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--measured", metavar="FILE", help="what scripts/measure_machines.sh has printed: only compare with it")
+    parser.add_argument("--measured", metavar="FILE", help="only compare with what scripts/measure_machines.sh has printed")
+    parser.add_argument("--calls", nargs=3, metavar=("PRESET", "SEQUENCES", "NODES"),
+                        help="only print the calls of a recorded step, for play_schedule")
     parser.add_argument("--recorded", metavar="FILE", help="default: schedules.json in DIR")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.json"))
     parser.add_argument("--svg", metavar="FILE", default=os.path.join(ROOT, "docs", "scaling.svg"))
@@ -221,6 +234,8 @@ def main():
             recorded = json.load(file)
     except OSError as error:
         sys.exit(f"{options.recorded}: {error.strerror}; --record makes it")
+    if options.calls:
+        return print_calls(recorded, options.calls[0], int(options.calls[1]), int(options.calls[2]))
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["smpicxx", "-std=c++20", "-O2", os.path.join(ROOT, "bench/play_schedule.cpp"), "-o",
                         f"{folder}/play_schedule"], check=True)
