@@ -40,7 +40,7 @@ pretrain() {
   [[ -e $folder/mini-model/model.safetensors ]] && return
   "${compare[@]}" texts "$BERTIE_TEST_DATA" "$folder/texts.txt"
   local options=(--corpus "$folder/texts.txt" --cache "$folder/cache" --preset mini --max-length 128 --threads "$threads")
-  "$build/bert_pretrain" "${options[@]}" --steps "${PRETRAIN_STEPS:-1500}" --output "$folder/mini-model"
+  "$build/bert_pretrain" "${options[@]}" --steps "${PRETRAIN_STEPS:-5000}" --output "$folder/mini-model"
   "$build/bert_pretrain" "${options[@]}" --steps 1 --learning-rate 1e-12 --output "$folder/untrained-model"
 }
 
