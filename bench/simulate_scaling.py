@@ -2,9 +2,9 @@
 """What several machines bring to pre-training: steps as step_schedule records them, on networks that SimGrid simulates.
 
 All nodes are alike, so a step is: each call to the others begins when its bucket is final, the call before it has ended
-and the work between them is done, and takes what SimGrid's SMPI says of the same call of MPI among so many nodes, with
-Open MPI's choice of algorithms. play_schedule.cpp makes these calls. With --check it plays some steps whole, with
-waiting in place of computing, and shows them beside. --measured compares with real steps.
+and the work between them is done, and takes what SimGrid's SMPI says of the same call of MPI among so many nodes.
+play_schedule.cpp makes these calls. With --check it plays some steps whole, with waiting in place of computing, and shows
+them beside. --measured compares with real steps.
 
 --record runs step_schedule first and keeps what it says in --recorded; without, figures are made from that file. They
 go to --json, the picture to --svg, tables for docs/scaling.md to standard output.
