@@ -78,7 +78,7 @@ namespace {
 
 // Σ x over n elements. Halves are added so that rounding errors don't grow with n.
 template <class T>
-T sum(const T* x, int64_t n) {
+Compute<T> sum(const T* x, int64_t n) {
   if (n <= 1 << 12) return accumulate_kernels<T>().sum(x, n);
   return sum(x, n / 2) + sum(x + n / 2, n - n / 2);
 }
@@ -87,22 +87,21 @@ constexpr int64_t strip = 256;
 
 // y[i] = Σ x[r, i] over rows that begin `stride` elements apart, for i < width ≤ strip; likewise by halves.
 template <class T>
-void sum_rows(const T* x, int64_t stride, int64_t rows, T* y, int64_t width) {
-  const AccumulateKernels<T>& kernels = accumulate_kernels<T>();
-  std::fill_n(y, width, T(0));
+void sum_rows(const T* x, int64_t stride, int64_t rows, Compute<T>* y, int64_t width) {
+  std::fill_n(y, width, Compute<T>(0));
   if (rows <= 64) {
-    for (int64_t r = 0; r < rows; ++r) kernels.add(y, x + r * stride, width);
+    for (int64_t r = 0; r < rows; ++r) accumulate_kernels<T>().add_to_sums(y, x + r * stride, width);
     return;
   }
-  T half[strip];
+  Compute<T> half[strip];
   sum_rows(x, stride, rows / 2, y, width);
   sum_rows(x + rows / 2 * stride, stride, rows - rows / 2, half, width);
-  kernels.add(y, half, width);
+  accumulate_kernels<Compute<T>>().add(y, half, width);
 }
 
 // y[o, i] = Σ_r x[o, r, i]: sums the middle one of three axes.
 template <class T>
-void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
+void sum_axis(const T* x, Compute<T>* y, int64_t outer, int64_t repeat, int64_t inner) {
   if (inner == 1) {
     int64_t grain = 1 + (1 << 14) / (repeat + 1);
     parallel_ranges(outer, grain, [&](int64_t begin, int64_t end) {
@@ -120,7 +119,7 @@ void sum_axis(const T* x, T* y, int64_t outer, int64_t repeat, int64_t inner) {
 
 }  // namespace
 
-Array sum_to_shape(const Array& gradient, const Shape& shape) {
+Array sum_to_shape(const Array& gradient, const Shape& shape, DType type) {
   const Shape& from = gradient.shape();
   BERTIE_CHECK(broadcast("sum_to_shape", shape, from) == from, "sum_to_shape", "{} doesn't broadcast to {}",
                shape, from);
@@ -133,13 +132,14 @@ Array sum_to_shape(const Array& gradient, const Shape& shape) {
     int64_t outer = 1, repeat = whole[axis], inner = 1;
     for (int i = 0; i < axis; ++i) outer *= whole[i];
     for (int i = axis + 1; i < whole.rank(); ++i) inner *= whole[i];
-    Array summed = Array::empty(whole.with(axis, wanted), result.dtype());
+    Array summed = Array::empty(whole.with(axis, wanted), compute_type(result.dtype()));
     dispatch("sum_to_shape", result.dtype(), [&](auto zero) {
       using T = decltype(zero);
-      sum_axis(result.data<T>(), summed.mutable_data<T>(), outer, repeat, inner);
+      sum_axis(result.data<T>(), summed.mutable_data<Compute<T>>(), outer, repeat, inner);
     });
     result = summed;
   }
+  if (result.dtype() != type) result = result.cast(type);
   return result.reshape(shape);
 }
 

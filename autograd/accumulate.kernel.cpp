@@ -9,8 +9,8 @@ namespace {
 // Partial sums: a fixed number, so that the order of a sum is the loop's, not the CPU's.
 constexpr int lanes = 16;
 
-template <class T>
-void add(T* into, const T* from, int64_t n) {
+template <class Sum, class T>
+void add(Sum* into, const T* from, int64_t n) {
   for (int64_t i = 0; i < n; ++i) into[i] += from[i];
 }
 
@@ -27,8 +27,8 @@ Sum reduce(const T* x, int64_t n, F f) {
 }
 
 template <class T>
-T sum(const T* x, int64_t n) {
-  return reduce<T>(x, n, [](T value) { return value; });
+Compute<T> sum(const T* x, int64_t n) {
+  return reduce<Compute<T>>(x, n, [](Compute<T> value) { return value; });
 }
 
 // Four stretches at once: a core reads memory a third faster in four streams than in one.
@@ -40,7 +40,7 @@ double sum_of_squares(const T* x, int64_t n) {
   for (int64_t i = 0; i < stretch; i += lanes)
     for (int stream = 0; stream < streams; ++stream)
       for (int lane = 0; lane < lanes; ++lane) {
-        double value = static_cast<double>(x[stream * stretch + i + lane]);
+        double value = static_cast<double>(static_cast<Compute<T>>(x[stream * stretch + i + lane]));
         partial[stream * lanes + lane] += value * value;
       }
   for (int width = streams * lanes / 2; width > 0; width /= 2)
@@ -51,14 +51,19 @@ double sum_of_squares(const T* x, int64_t n) {
 
 template <class T>
 constexpr AccumulateKernels<T> table() {
-  return {.add = add<T>, .sum = sum<T>, .sum_of_squares = sum_of_squares<T>};
+  return {.add = add<T, T>,
+          .add_to_sums = add<Compute<T>, T>,
+          .sum = sum<T>,
+          .sum_of_squares = sum_of_squares<T>};
 }
 
 }  // namespace
 
 extern const AccumulateKernels<float> accumulate_f32;
 extern const AccumulateKernels<double> accumulate_f64;
+extern const AccumulateKernels<bfloat16> accumulate_bf16;
 const AccumulateKernels<float> accumulate_f32 = table<float>();
 const AccumulateKernels<double> accumulate_f64 = table<double>();
+const AccumulateKernels<bfloat16> accumulate_bf16 = table<bfloat16>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -2,16 +2,19 @@
 #pragma once
 #include <cstdint>
 
+#include "bertie/autograd/bfloat16.h"
+
 namespace bertie {
 
 template <class T>
 struct AccumulateKernels {
-  void (*add)(T* into, const T* from, int64_t n);   // into[i] += from[i]
-  T (*sum)(const T* x, int64_t n);                  // in a fixed order
-  double (*sum_of_squares)(const T* x, int64_t n);  // in f64, in a fixed order
+  void (*add)(T* into, const T* from, int64_t n);                // into[i] += from[i]
+  void (*add_to_sums)(Compute<T>* sums, const T* x, int64_t n);  // the same, in what T is computed in
+  Compute<T> (*sum)(const T* x, int64_t n);                      // in a fixed order
+  double (*sum_of_squares)(const T* x, int64_t n);               // in f64, in a fixed order
 };
 
-// The table for isa(). T: float or double.
+// The table for isa(). T: float, double or bfloat16.
 template <class T>
 const AccumulateKernels<T>& accumulate_kernels();
 

@@ -7,10 +7,15 @@
 #include <limits>
 #include <utility>
 
+#include "bertie/autograd/conversion_table.h"
+#include "bertie/autograd/kernel_table.h"
 #include "bertie/autograd/memory.h"
 #include "bertie/autograd/threads.h"
 
 namespace bertie {
+
+BERTIE_DEFINE_KERNELS(ConversionKernels, conversion)
+
 namespace {
 
 // IEEE half precision: 1 sign, 5 exponent, 10 fraction bits.
@@ -79,8 +84,9 @@ void set_value(DType type, void* data, int64_t index, double value) {
       return store(static_cast<uint8_t>(value != 0));
     case DType::i8:
       return store_integer(int8_t{});
-    case DType::f16:
     case DType::bf16:
+      return store(bfloat16(static_cast<float>(value)));
+    case DType::f16:
       fail("array", "{} can be read from files but not written", name(type));
   }
 }
@@ -226,12 +232,28 @@ Array Array::clone() const {
 Array Array::cast(DType type) const {
   if (type == dtype_) return clone();
   Array result = empty(shape_, type);
-  const void* from = bytes_begin();
-  parallel_ranges(size_, 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      set_value(type, result.storage_->data, i, value_at(dtype_, from, i));
-  });
+  result.convert_from(*this);
   return result;
+}
+
+void Array::convert_from(const Array& source) {
+  BERTIE_CHECK(source.shape_ == shape_, "array", "can't convert {} to {}", source.shape_, shape_);
+  if (source.dtype_ == dtype_) return copy_from(source);
+  constexpr int64_t grain = 1 << 16;
+  auto by = [&](auto loop, const auto* from, auto* to) {
+    parallel_ranges(size_, grain,
+                    [&](int64_t begin, int64_t end) { loop(from + begin, to + begin, end - begin); });
+  };
+  const ConversionKernels<bfloat16>& kernels = conversion_kernels<bfloat16>();
+  if (source.dtype_ == DType::f32 && dtype_ == DType::bf16)
+    return by(kernels.store, source.data<float>(), mutable_data<bfloat16>());
+  if (source.dtype_ == DType::bf16 && dtype_ == DType::f32)
+    return by(kernels.load, source.data<bfloat16>(), mutable_data<float>());
+  const void* from = source.bytes_begin();
+  void* to = mutable_bytes();
+  parallel_ranges(size_, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) set_value(dtype_, to, i, value_at(source.dtype_, from, i));
+  });
 }
 
 Array Array::take_memory() {

@@ -6,12 +6,14 @@
 #include <type_traits>
 #include <vector>
 
+#include "bertie/autograd/bfloat16.h"
 #include "bertie/autograd/error.h"
 #include "bertie/autograd/shape.h"
 
 namespace bertie {
 
-// f32 and f64 are for computing, i32, i64 and boolean for indices and masks; the others appear in files.
+// f32 and f64 are for computing, bf16 for storing what is computed in f32, i32, i64 and boolean for indices
+// and masks; the others appear in files.
 enum class DType : uint8_t { f32, f64, i32, i64, boolean, f16, bf16, i8 };
 
 int64_t element_size(DType type);  // bytes
@@ -23,6 +25,8 @@ constexpr DType dtype_of() {
     return DType::f32;
   else if constexpr (std::is_same_v<T, double>)
     return DType::f64;
+  else if constexpr (std::is_same_v<T, bfloat16>)
+    return DType::bf16;
   else if constexpr (std::is_same_v<T, int32_t>)
     return DType::i32;
   else if constexpr (std::is_same_v<T, int64_t>)
@@ -35,10 +39,23 @@ constexpr DType dtype_of() {
   }
 }
 
-// Calls f with a value of the array's C++ type, so that a template can compute in f32 or in f64:
+// What arrays of this type are computed in: f32 for bf16, `type` for others.
+constexpr DType compute_type(DType type) { return type == DType::bf16 ? DType::f32 : type; }
+
+// Calls f with a value of the array's C++ type, so that one template serves f32, f64 and bf16:
 //   dispatch("exp", x.dtype(), [&](auto zero) { using T = decltype(zero); … });
+// T is what numbers are stored as, Compute<T> what they are computed in.
 template <class F>
 decltype(auto) dispatch(const char* op, DType type, F&& f) {
+  if (type == DType::f32) return f(float{});
+  if (type == DType::bf16) return f(bfloat16{});
+  BERTIE_CHECK(type == DType::f64, op, "takes f32, f64 or bf16, got {}", name(type));
+  return f(double{});
+}
+
+// The same for what is never stored as bf16: parameters, their gradients, an optimizer's moments, scores.
+template <class F>
+decltype(auto) dispatch_compute(const char* op, DType type, F&& f) {
   if (type == DType::f32) return f(float{});
   BERTIE_CHECK(type == DType::f64, op, "computes in f32 or f64, got {}", name(type));
   return f(double{});
@@ -113,9 +130,10 @@ class Array {
   Array rows(int64_t begin, int64_t end) const;         // a range of the first axis
   Array flat(int64_t begin, const Shape& shape) const;  // shape.size() elements from element `begin` on
 
-  Array clone() const;                  // a copy in storage of its own
-  Array cast(DType type) const;         // a copy in another type (f16 and bf16 to f32 or f64, too)
-  void copy_from(const Array& source);  // same shape and type
+  Array clone() const;                     // a copy in storage of its own
+  Array cast(DType type) const;            // a copy in another type, but f16 can only be read
+  void copy_from(const Array& source);     // same shape and type
+  void convert_from(const Array& source);  // same shape; each number to the nearest in this type
   void fill_zero();
 
   // True where nobody else holds the storage: then it may be written into.

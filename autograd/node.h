@@ -26,7 +26,9 @@ struct Node {
   std::string name;           // of a module's: "weight"; empty for others
   Array grad;                 // where gradients are collected: bound, or taken from the first that comes
   bool grad_is_bound = false;
-  bool has_grad = false;  // since the last zero_grad()
+  bool has_grad = false;          // since the last zero_grad()
+  Array rounded;                  // the value in bf16, where somebody asked for it,
+  StorageVersion rounded_from{};  // and the value that it is of
 
   Node();
   ~Node();  // without recursion, however long the chain

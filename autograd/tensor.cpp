@@ -117,6 +117,31 @@ void Tensor::bind(Array value, Array grad) {
   node.grad_is_bound = true;
 }
 
+Array Tensor::rounded() const {
+  if (!node_ || !node_->is_parameter) return array().cast(DType::bf16);
+  Node& node = *node_;
+  if (!node.rounded) node.rounded = Array::empty(node.shape, DType::bf16);
+  const std::shared_ptr<Storage>& storage = node.value.storage();
+  if (node.rounded_from.storage.lock() != storage || node.rounded_from.version != storage->version) {
+    node.rounded.convert_from(node.value);
+    node.rounded_from = {storage, storage->version};
+  }
+  return node.rounded;
+}
+
+void Tensor::bind_rounded(Array place) {
+  Node& node = parameter_node(node_);
+  BERTIE_CHECK(place && place.shape() == node.shape && place.dtype() == DType::bf16, "bind",
+               "the place of the rounded value must be bf16 {}", node.shape);
+  node.rounded = std::move(place);
+  node.rounded_from = {};
+}
+
+void Tensor::rounded_is_current() {
+  Node& node = parameter_node(node_);
+  node.rounded_from = {node.value.storage(), node.value.storage()->version};
+}
+
 void Tensor::unbind() { parameter_node(node_).grad_is_bound = false; }
 
 Array Needs::place(size_t input) const {

@@ -41,6 +41,10 @@ class Tensor {
   // True where a gradient flows to or through this tensor.
   bool requires_grad() const;
 
+  // The value in bf16, as products of bf16 want it. A parameter keeps that, and rounds again where its value
+  // has changed since.
+  Array rounded() const;
+
   // The following are for parameters and throw on other tensors.
   // The sum of what backward passes brought since the last zero_grad(); no array when none did.
   Array grad() const;
@@ -56,6 +60,10 @@ class Tensor {
   // are collected in `grad` from now on. Both have the parameter's shape and type. Throws where it is bound
   // already.
   void bind(Array value, Array grad);
+  // From now on rounded() is kept there: bf16, of the parameter's shape.
+  void bind_rounded(Array place);
+  // Says that whoever changed the value wrote what rounded() keeps as well.
+  void rounded_is_current();
   void unbind();  // value and gradient stay where they are, until they are replaced
 
   const std::shared_ptr<Node>& node() const { return node_; }

@@ -26,10 +26,11 @@ BertConfig benchmark_config(const std::string& preset) {
   return config;
 }
 
-BertStep::BertStep(const BertConfig& config, const Packing& packing, int64_t parts, Processes* processes)
+BertStep::BertStep(const BertConfig& config, const Packing& packing, Precision precision, int64_t parts,
+                   Processes* processes)
     : config_(config),
       model_(config_, Initializer::normal(config_.initializer_range, 0)),
-      parameters_(model_),
+      parameters_((model_.set_precision(precision), model_)),
       optimizer_(parameters_, {.weight_decay = 0.01}),
       processes_(processes) {
   TokenBatch& tokens = batch_.tokens;
@@ -44,7 +45,8 @@ BertStep::BertStep(const BertConfig& config, const Packing& packing, int64_t par
 }
 
 GemmBackend BertStep::gemm_backend() const {
-  return bertie::gemm_backend(DType::f32, tokens(), config_.intermediate_size, config_.hidden_size);
+  DType type = precision() == Precision::bf16 ? DType::bf16 : DType::f32;
+  return bertie::gemm_backend(type, tokens(), config_.intermediate_size, config_.hidden_size);
 }
 
 double BertStep::flops() const {

@@ -25,14 +25,16 @@ struct StepSeconds {
 };
 
 // Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW with weight decay
-// 0.01, f32.
+// 0.01.
 class BertStep : private Objective {
  public:
   // Sequences as packed, in so many parts; those of each process are its own, where there are several.
-  BertStep(const BertConfig& config, const Packing& packing, int64_t parts, Processes* processes = nullptr);
+  BertStep(const BertConfig& config, const Packing& packing, Precision precision, int64_t parts,
+           Processes* processes = nullptr);
 
   int64_t tokens() const { return batch_.tokens.tokens(); }  // of all parts
   const ParameterBlock& parameters() const { return parameters_; }
+  Precision precision() const { return model_.precision(); }
   GemmBackend gemm_backend() const;  // the library that serves the largest products of a layer
   double flops() const;
 

@@ -49,6 +49,7 @@ struct Options {
   bool ragged = false;
   int64_t vocab_size = 0;  // 0: 30,522 for base and 8,192 otherwise
   int64_t parts = 1;
+  std::string precision = "f32";
   int threads = thread_count();
   bool by_operation = false;
   bool json = false;
@@ -116,7 +117,8 @@ class Rounds {
             {"minor_faults_per_step", per_step(faults_)},
             {"system_requests_per_step", per_step(requests_)},
             {"isa", name(isa())},
-            {"gemm_backend", name(step_.gemm_backend())}};
+            {"gemm_backend", name(step_.gemm_backend())},
+            {"precision", name(step_.precision())}};
   }
 
   // Seconds of the backward pass by operation, the longest first.
@@ -180,7 +182,8 @@ void print(const Options& options, const Json& summary) {
   fmt::print("peak memory {:.3f} GiB, {:.0f} minor faults and {:.0f} requests for memory per step\n",
              number("peak_rss_bytes") / (1 << 30), number("minor_faults_per_step"),
              number("system_requests_per_step"));
-  fmt::print("{} threads, {}, products by {}\n", options.threads, word("isa"), word("gemm_backend"));
+  fmt::print("{} threads, {}, {} products by {}\n", options.threads, word("isa"), word("precision"),
+             word("gemm_backend"));
 }
 
 void report(const Options& options, Rounds& rounds, std::unique_ptr<Processes> processes) {
@@ -214,6 +217,8 @@ int main(int argc, char** argv) {
   vocab_size->check(CLI::Range(2, 10'000'000));
   app.add_option("--parts", options.parts, "Logical parts of a step, at least one for each process")
       ->check(CLI::Range(1, 1000));
+  app.add_option("--precision", options.precision, "What products take: f32, bf16, or auto: the faster one")
+      ->check(CLI::IsMember({"f32", "bf16", "auto"}));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")
@@ -227,7 +232,8 @@ int main(int argc, char** argv) {
     std::unique_ptr<Processes> processes = join_processes();
     BERTIE_CHECK(processes->count() == 1 || !options.serve, "train_step",
                  "--serve is for one process, there are {}", processes->count());
-    BertStep step(config_for(options), packing_for(options), options.parts, processes.get());
+    BertStep step(config_for(options), packing_for(options), choose_precision(options.precision).precision,
+                  options.parts, processes.get());
     for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
     Rounds rounds(step);
     if (options.serve)

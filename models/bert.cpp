@@ -1,5 +1,6 @@
 #include "bertie/models/bert.h"
 
+#include "bertie/ops/cast.h"
 #include "bertie/ops/elementwise.h"
 #include "bertie/ops/layout.h"
 
@@ -59,7 +60,9 @@ Tensor BertEmbeddings::forward(const BertInput& input) const {
                input.ids.shape(), types.shape());
   Tensor sum = words_.forward(input.ids) + token_types_.forward(types) +
                positions_.forward(position_ids(input.pass.packing));
-  return dropout_.forward(norm_.forward(sum), input.pass);
+  Tensor y = norm_.forward(sum);
+  if (precision() == Precision::bf16) y = cast(y, DType::bf16);
+  return dropout_.forward(y, input.pass);
 }
 
 BertLayer::BertLayer(const BertConfig& config, Initializer& init)
@@ -114,7 +117,7 @@ Tensor BertPooler::forward(const Tensor& last_hidden_state, const Packing& packi
     BERTIE_CHECK(packing.offsets[n] < packing.offsets[n + 1], "pooler",
                  "sequence {} is empty: it has no first token", n);
   std::vector<int64_t> first(packing.offsets.begin(), packing.offsets.end() - 1);
-  return bertie::tanh(dense_.forward(select_rows(last_hidden_state, Array::from(first))));
+  return bertie::tanh(dense_.forward(unrounded(select_rows(last_hidden_state, Array::from(first)))));
 }
 
 BertModel::BertModel(const BertConfig& config, Initializer& init, bool with_pooler)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "bertie/ops/cast.h"
 #include "bertie/ops/elementwise.h"
 #include "bertie/ops/layout.h"
 #include "bertie/ops/loss.h"
@@ -191,7 +192,7 @@ BertForTokenClassification::BertForTokenClassification(const BertConfig& config,
 }
 
 Tensor BertForTokenClassification::logits(const BertInput& input) const {
-  return classifier_.forward(dropout_.forward(bert_.last_hidden_state(input), input.pass));
+  return classifier_.forward(dropout_.forward(unrounded(bert_.last_hidden_state(input)), input.pass));
 }
 
 Tensor BertForTokenClassification::loss(const Tensor& logits, const Array& labels, double denominator) const {
@@ -206,7 +207,7 @@ BertForQuestionAnswering::BertForQuestionAnswering(const BertConfig& config, Ini
 }
 
 BertForQuestionAnswering::Logits BertForQuestionAnswering::logits(const BertInput& input) const {
-  Tensor both = transpose(qa_outputs_.forward(bert_.last_hidden_state(input)));  // [2, T]
+  Tensor both = transpose(qa_outputs_.forward(unrounded(bert_.last_hidden_state(input))));  // [2, T]
   return {reshape(slice(both, 0, 0, 1), {-1}), reshape(slice(both, 0, 1, 2), {-1})};
 }
 

@@ -49,7 +49,7 @@ struct Said {
 // Appends what rows of log p [R, C] say of the labels there.
 void add_said(std::vector<Said>& said, const Array& log_p, const Array& labels) {
   int64_t classes = log_p.shape()[1];
-  dispatch("evaluate", log_p.dtype(), [&](auto zero) {
+  dispatch_compute("evaluate", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);
     for (int64_t i = 0; i < labels.size(); ++i) {
       const T* row = log_p.data<T>() + i * classes;

@@ -222,7 +222,7 @@ Array pool(const Array& x, const Packing& packing, const std::vector<std::string
   BERTIE_CHECK(!modes.empty() && first >= 0, "pool", "needs a mode and a first token ≥ 0, got {} and {}",
                modes.size(), first);
   int64_t width = x.shape()[1], count = static_cast<int64_t>(modes.size());
-  return dispatch("pool", x.dtype(), [&](auto zero) {
+  return dispatch_compute("pool", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = Array::empty({packing.sequences(), count * width}, x.dtype());
     for (int64_t n = 0; n < packing.sequences(); ++n) {
@@ -240,7 +240,7 @@ Array pool(const Array& x, const Packing& packing, const std::vector<std::string
 Array normalize_rows(const Array& x) {
   BERTIE_CHECK(x && x.shape().rank() == 2, "normalize_rows", "x must be [N, H], got {}", x.shape());
   int64_t width = x.shape()[1];
-  return dispatch("normalize_rows", x.dtype(), [&](auto zero) {
+  return dispatch_compute("normalize_rows", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = Array::empty(x.shape(), x.dtype());
     for (int64_t r = 0; r < x.shape()[0]; ++r) {

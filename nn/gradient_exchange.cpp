@@ -128,7 +128,8 @@ void GradientExchange::run() {
     lock.unlock();
     std::exception_ptr failure;
     try {
-      dispatch("gradient_exchange", parameters_.dtype(), [&](auto zero) { reduce<decltype(zero)>(bucket); });
+      dispatch_compute("gradient_exchange", parameters_.dtype(),
+                       [&](auto zero) { reduce<decltype(zero)>(bucket); });
     } catch (...) {
       failure = std::current_exception();
     }

@@ -17,7 +17,7 @@ template <class Make>
 Array fill(const Shape& shape, uint64_t seed, uint64_t stream, DType type, Make make) {
   Array array = Array::empty(shape, type);
   uint64_t key = mix(seed, stream);
-  dispatch("initializer", type, [&](auto zero) {
+  dispatch_compute("initializer", type, [&](auto zero) {
     using T = decltype(zero);
     T* out = array.mutable_data<T>();
     int64_t n = array.size();

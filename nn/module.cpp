@@ -112,6 +112,12 @@ void Module::train(bool on) {
     if (entry.child) entry.child->train(on);
 }
 
+void Module::set_precision(Precision precision) {
+  precision_ = precision;
+  for (Entry& entry : entries_)
+    if (entry.child) entry.child->set_precision(precision);
+}
+
 std::string Module::summary() const {
   std::string text;
   int64_t total = 0;

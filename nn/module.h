@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bertie/autograd/tensor.h"
+#include "bertie/nn/precision.h"
 #include "bertie/ops/packing.h"
 
 namespace bertie {
@@ -43,6 +44,10 @@ class Module {
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
+  // As models are new it is of_parameters; modules within follow. The module that makes activations of what
+  // isn't any asks for it (BertEmbeddings); the others take what they get.
+  void set_precision(Precision precision);
+  Precision precision() const { return precision_; }
   // The parameters of this module and of those within are constants from now on, which aren't trained. Throws
   // where a ParameterBlock has them.
   void freeze();
@@ -78,6 +83,7 @@ class Module {
   Module* parent_ = nullptr;
   std::string name_;  // within the parent
   bool training_ = true;
+  Precision precision_ = Precision::of_parameters;
 };
 
 // A module that turns one tensor into another.

@@ -29,6 +29,7 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
     update(segments[first].begin, segments[last - 1].end, learning_rate, gradient_scale,
            decays(segments[first]) ? weight_decay_ : 0);
   }
+  if (writes_rounded_ && parameters_.rounded()) parameters_.rounded_is_current();
 }
 
 SGD::SGD(ParameterBlock& parameters, double momentum) : Optimizer(parameters, 0), momentum_(momentum) {
@@ -43,7 +44,7 @@ std::vector<NamedArray> SGD::state() const {
 }
 
 void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradient_scale, double) {
-  dispatch("sgd", parameters_.dtype(), [&](auto zero) {
+  dispatch_compute("sgd", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* parameter = parameters_.values().mutable_data<T>() + begin;
     const T* gradient = parameters_.gradients().data<T>() + begin;
@@ -66,6 +67,7 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
                least, name(parameters.dtype()), options.epsilon);
   BERTIE_CHECK(options.weight_decay >= 0, "adam", "the weight decay can't be negative: {}",
                options.weight_decay);
+  writes_rounded_ = true;
   first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
   second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
 }
@@ -85,14 +87,16 @@ void AdamW::update(int64_t begin, int64_t end, double learning_rate, double grad
                 .epsilon = options_.epsilon,
                 .correction1 = 1 - std::pow(options_.beta1, t),
                 .correction2 = 1 - std::pow(options_.beta2, t)};
-  dispatch("adam", parameters_.dtype(), [&](auto zero) {
+  dispatch_compute("adam", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* parameter = parameters_.values().mutable_data<T>() + begin;
     const T* gradient = parameters_.gradients().data<T>() + begin;
     T *first = first_moment_.mutable_data<T>() + begin, *second = second_moment_.mutable_data<T>() + begin;
+    bfloat16* rounded =
+        parameters_.rounded() ? parameters_.rounded().mutable_data<bfloat16>() + begin : nullptr;
     parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {
-      optimizer_kernels<T>().adam(parameter + from, gradient + from, first + from, second + from, to - from,
-                                  step);
+      optimizer_kernels<T>().adam(parameter + from, gradient + from, first + from, second + from,
+                                  rounded ? rounded + from : nullptr, to - from, step);
     });
   });
 }

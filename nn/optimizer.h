@@ -30,6 +30,7 @@ class Optimizer {
                       double weight_decay) = 0;
 
   ParameterBlock& parameters_;
+  bool writes_rounded_ = false;  // update() writes parameters_.rounded(), where there is that
 
  private:
   double weight_decay_;

@@ -14,7 +14,7 @@ namespace {
 double norm(const Array& block) {
   constexpr int64_t chunk = 1 << 16;
   std::vector<double> partial((block.size() + chunk - 1) / chunk);
-  dispatch("norm", block.dtype(), [&](auto zero) {
+  dispatch_compute("norm", block.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* values = block.data<T>();
     parallel_ranges(block.size(), chunk, [&](int64_t begin, int64_t end) {
@@ -43,12 +43,14 @@ ParameterBlock::ParameterBlock(Module& model) {
   }
   values_ = Array::empty({size}, type);
   gradients_ = Array::zeros({size}, type);
+  if (model.precision() == Precision::bf16) rounded_ = Array::empty({size}, DType::bf16);
   size_t bound = 0;
   try {
     for (; bound < segments_.size(); ++bound) {
       Tensor& tensor = segments_[bound].parameter.tensor;
       int64_t begin = segments_[bound].begin;
       tensor.bind(values_.flat(begin, tensor.shape()), gradients_.flat(begin, tensor.shape()));
+      if (rounded_) tensor.bind_rounded(rounded_.flat(begin, tensor.shape()));
     }
   } catch (...) {  // no destructor will run
     while (bound > 0) segments_[--bound].parameter.tensor.unbind();
@@ -58,6 +60,10 @@ ParameterBlock::ParameterBlock(Module& model) {
 
 ParameterBlock::~ParameterBlock() {
   for (Segment& segment : segments_) segment.parameter.tensor.unbind();
+}
+
+void ParameterBlock::rounded_is_current() {
+  for (Segment& segment : segments_) segment.parameter.tensor.rounded_is_current();
 }
 
 void ParameterBlock::zero_grad() {

@@ -28,6 +28,10 @@ class ParameterBlock {
   Array& values() { return values_; }  // [size]
   const Array& values() const { return values_; }
   const Array& gradients() const { return gradients_; }  // [size]
+  // [size] bf16, where the model's precision was that: what products take for the values. Who changes values
+  // may write it as well and say so; else parameters are rounded again where they are used.
+  Array& rounded() { return rounded_; }
+  void rounded_is_current();
   const std::vector<Segment>& segments() const { return segments_; }
 
   void zero_grad();
@@ -42,7 +46,7 @@ class ParameterBlock {
   double value_norm() const;  // √Σ θ², finite only where all elements are
 
  private:
-  Array values_, gradients_;
+  Array values_, gradients_, rounded_;
   std::vector<Segment> segments_;
 };
 

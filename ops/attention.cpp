@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bertie/autograd/conversion_table.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/ops/kernels/attention.h"
 #include "bertie/ops/kernels/dropout.h"
@@ -64,9 +65,13 @@ void fetch(const T* row, int64_t n) {
 // Some heads of one sequence, one after the other, on one thread. A head's matrices are copied to scratch, K
 // and V also transposed: the products then read rows that lie side by side. Scores exist for one block of
 // queries at a time, and where attention is causal, for the keys up to the block's last query; those after a
-// query of the block are computed and then set to 0.
+// query of the block are computed and then set to 0. What is stored as T is computed in C: where they differ,
+// what the products read and write are copies.
 template <class T>
 class GroupTask {
+  using C = Compute<T>;
+  static constexpr bool in_place = std::is_same_v<T, C>;
+
  public:
   GroupTask(const Setup& setup, const Group& group, const T* qkv)
       : setup_(setup), group_(group), qkv_(qkv + group.first * 3 * setup.H) {
@@ -75,41 +80,46 @@ class GroupTask {
   }
 
   // y [T, H], sums [T, A]
-  void forward(T* y, ScoreSum<T>* sums) const {
-    Array scratch = Array::empty({(D_ + rows_) * stride_ + S_ * width_}, dtype_of<T>());
-    T *kt = scratch.mutable_data<T>(), *p = kt + D_ * stride_, *v = p + rows_ * stride_;
+  void forward(T* y, ScoreSum<C>* sums) const {
+    int64_t copies = in_place ? 0 : 2 * S_ * width_ + rows_ * width_;
+    Array scratch = Array::empty({(D_ + rows_) * stride_ + S_ * width_ + copies}, dtype_of<C>());
+    C *kt = scratch.mutable_data<C>(), *p = kt + D_ * stride_, *v = p + rows_ * stride_;
+    C *q_copy = v + S_ * width_, *k_copy = q_copy + S_ * width_, *y_copy = k_copy + S_ * width_;
     Array room = Array::empty({rows_ * words_stride_}, DType::i32);
     for (int64_t head = group_.head; head < group_.end; ++head) {
-      const T* q = qkv_ + head * D_;
-      kernels_.transpose(q + H_, 3 * H_, S_, D_, kt, stride_);
-      kernels_.copy(q + 2 * H_, 3 * H_, S_, D_, v, width_);
+      const T* from = qkv_ + head * D_;
+      Rows q = readable(from, q_copy), k = readable(from + H_, k_copy);
+      kernels_.transpose(k.data, k.stride, S_, D_, kt, stride_);
+      pack(from + 2 * H_, 3 * H_, v);
       bool apart = rows_apart({v});
       for (int64_t begin = 0; begin < S_; begin += rows_) {
         int64_t count = std::min(rows_, S_ - begin), keys = seen_by(begin + count - 1);
         T* out = output(y, head, begin);
-        T shares[most_rows];
+        C shares[most_rows];
         scores(q, kt, begin, count, keys, p);
         const uint32_t* words = draw(head, begin, count, keys, room);
         for (int64_t i = 0; i < count; ++i) {
           if (head + 1 < group_.end) {
             for (int64_t part = 0; part < 3; ++part)
-              fetch<false>(q + (begin + i) * 3 * H_ + part * H_ + D_, D_);
+              fetch<false>(from + (begin + i) * 3 * H_ + part * H_ + D_, D_);
             fetch<true>(out + i * H_ + D_, D_);
           }
-          T* row = p + i * stride_;
+          C* row = p + i * stride_;
           int64_t seen = seen_by(begin + i);
-          ScoreSum<T> sum = kernels_.softmax_row(row, seen, scale_, words + i * words_stride_, threshold_);
-          std::fill(row + seen, row + keys, T(0));
+          ScoreSum<C> sum = kernels_.softmax_row(row, seen, scale_, words + i * words_stride_, threshold_);
+          std::fill(row + seen, row + keys, C(0));
           sums[(group_.first + begin + i) * setup_.heads + head] = sum;
           shares[i] = kept_ / sum.sum;
         }
+        Place place = writable(out, H_, y_copy);
         if (apart)
           for (int64_t i = 0; i < count; ++i)
-            kernels_.multiply(
-                {1, D_, seen_by(begin + i), p + i * stride_, stride_, 1, v, width_, out + i * H_, H_});
+            kernels_.multiply({1, D_, seen_by(begin + i), p + i * stride_, stride_, 1, v, width_,
+                               place.data + i * place.stride, place.stride});
         else
-          kernels_.multiply({count, D_, keys, p, stride_, 1, v, width_, out, H_});
-        for (int64_t i = 0; i < count; ++i) softmax_.scale(out + i * H_, shares[i], D_);
+          kernels_.multiply({count, D_, keys, p, stride_, 1, v, width_, place.data, place.stride});
+        for (int64_t i = 0; i < count; ++i)
+          conversions_.store_scaled(place.data + i * place.stride, shares[i], out + i * H_, D_);
       }
     }
   }
@@ -119,20 +129,26 @@ class GroupTask {
   // With P = softmax(s), s = scale · Q Kᵀ, the mask M (which contains 1 / (1 − rate)) and y = (M ∘ P) V:
   //   dV = (M ∘ P)ᵀ dy,   dP = M ∘ (dy Vᵀ),   ds = P ∘ (dP − δ),   dQ = scale · ds K,   dK = scale · dsᵀ Q,
   // where δ_i = Σ_j P_ij dP_ij = Σ_j M_ij P_ij Σ_d dy_id V_jd = Σ_d dy_id y_id needs no row of P.
-  void backward(const T* y, const ScoreSum<T>* sums, const T* dy, T* dqkv) const {
-    Array scratch = Array::empty({2 * (D_ + rows_) * stride_ + 3 * S_ * width_}, dtype_of<T>());
-    T *kt = scratch.mutable_data<T>(), *vt = kt + D_ * stride_;
-    T *p = vt + D_ * stride_, *ds = p + rows_ * stride_;
-    T *q = ds + rows_ * stride_, *k = q + S_ * width_, *d = k + S_ * width_;
+  void backward(const T* y, const ScoreSum<C>* sums, const T* dy, T* dqkv) const {
+    int64_t copies = in_place ? 0 : 4 * S_ * width_;
+    Array scratch = Array::empty({2 * (D_ + rows_) * stride_ + 3 * S_ * width_ + copies}, dtype_of<C>());
+    C *kt = scratch.mutable_data<C>(), *vt = kt + D_ * stride_;
+    C *p = vt + D_ * stride_, *ds = p + rows_ * stride_;
+    C *q = ds + rows_ * stride_, *k = q + S_ * width_, *d = k + S_ * width_;
+    C *v_copy = d + S_ * width_, *dq_copy = v_copy + S_ * width_;
+    C *dk_copy = dq_copy + S_ * width_, *dv_copy = dk_copy + S_ * width_;
     Array room = Array::empty({rows_ * words_stride_}, DType::i32);
     for (int64_t head = group_.head; head < group_.end; ++head) {
       const T* from = qkv_ + head * D_;
       T* to = dqkv + group_.first * 3 * H_ + head * D_;
-      kernels_.transpose(from + H_, 3 * H_, S_, D_, kt, stride_);
-      kernels_.transpose(from + 2 * H_, 3 * H_, S_, D_, vt, stride_);
-      kernels_.copy(from, 3 * H_, S_, D_, q, width_);
-      kernels_.copy(from + H_, 3 * H_, S_, D_, k, width_);
-      kernels_.copy(output(dy, head, 0), H_, S_, D_, d, width_);
+      pack(from, 3 * H_, q);
+      pack(from + H_, 3 * H_, k);
+      pack(output(dy, head, 0), H_, d);
+      Rows v = readable(from + 2 * H_, v_copy);
+      kernels_.transpose(k, width_, S_, D_, kt, stride_);
+      kernels_.transpose(v.data, v.stride, S_, D_, vt, stride_);
+      Place dq = writable(to, 3 * H_, dq_copy), dk = writable(to + H_, 3 * H_, dk_copy),
+            dv = writable(to + 2 * H_, 3 * H_, dv_copy);
       bool apart = rows_apart({q, k, d});
       for (int64_t block = 0; block < blocks_; ++block) {
         // dK and dV collect a term from each block of queries. The first one writes all of their rows: where
@@ -140,7 +156,7 @@ class GroupTask {
         bool more = block > 0;
         int64_t begin = (setup_.causal ? blocks_ - 1 - block : block) * rows_, next = begin * width_;
         int64_t count = std::min(rows_, S_ - begin), keys = seen_by(begin + count - 1);
-        scores(from, kt, begin, count, keys, p);
+        scores({q, width_}, kt, begin, count, keys, p);
         const uint32_t* words = draw(head, begin, count, keys, room);
         kernels_.multiply({count, whole_chunks(keys), D_, d + next, width_, 1, vt, stride_, ds, stride_});
         for (int64_t i = 0; i < count; ++i) {
@@ -153,33 +169,75 @@ class GroupTask {
             fetch<false>(y_row + D_, D_);
             fetch<false>(dy_row + D_, D_);
           }
-          ScoreSum<T> sum = sums[(group_.first + begin + i) * setup_.heads + head];
-          T *p_row = p + i * stride_, *ds_row = ds + i * stride_;
+          ScoreSum<C> sum = sums[(group_.first + begin + i) * setup_.heads + head];
+          C *p_row = p + i * stride_, *ds_row = ds + i * stride_;
           int64_t seen = seen_by(begin + i);
-          kernels_.softmax_backward_row(p_row, ds_row, seen, scale_, sum, softmax_.dot(y_row, dy_row, D_),
+          // Rounded, y would bring δ an error beside which ds is small where attention is spread.
+          C delta = in_place ? softmax_kernels<T>().dot(y_row, dy_row, D_) : C(0);
+          kernels_.softmax_backward_row(p_row, ds_row, seen, scale_, sum, in_place ? &delta : nullptr,
                                         words + i * words_stride_, threshold_, kept_);
-          std::fill(p_row + seen, p_row + keys, T(0));
-          std::fill(ds_row + seen, ds_row + keys, T(0));
+          std::fill(p_row + seen, p_row + keys, C(0));
+          std::fill(ds_row + seen, ds_row + keys, C(0));
         }
+        C* dq_rows = dq.data + begin * dq.stride;
         if (!apart) {
-          kernels_.multiply({keys, D_, count, p, 1, stride_, d + next, width_, to + 2 * H_, 3 * H_, more});
-          kernels_.multiply({keys, D_, count, ds, 1, stride_, q + next, width_, to + H_, 3 * H_, more});
-          kernels_.multiply({count, D_, keys, ds, stride_, 1, k, width_, to + begin * 3 * H_, 3 * H_});
+          kernels_.multiply({keys, D_, count, p, 1, stride_, d + next, width_, dv.data, dv.stride, more});
+          kernels_.multiply({keys, D_, count, ds, 1, stride_, q + next, width_, dk.data, dk.stride, more});
+          kernels_.multiply({count, D_, keys, ds, stride_, 1, k, width_, dq_rows, dq.stride});
           continue;
         }
         for (int64_t i = count; i-- > 0; more = true) {  // the last query sees all keys of the block
           int64_t seen = seen_by(begin + i), at = next + i * width_;
-          const T *p_row = p + i * stride_, *ds_row = ds + i * stride_;
-          kernels_.multiply({seen, D_, 1, p_row, 1, stride_, d + at, width_, to + 2 * H_, 3 * H_, more});
-          kernels_.multiply({seen, D_, 1, ds_row, 1, stride_, q + at, width_, to + H_, 3 * H_, more});
-          kernels_.multiply({1, D_, seen, ds_row, stride_, 1, k, width_, to + (begin + i) * 3 * H_, 3 * H_});
+          const C *p_row = p + i * stride_, *ds_row = ds + i * stride_;
+          kernels_.multiply({seen, D_, 1, p_row, 1, stride_, d + at, width_, dv.data, dv.stride, more});
+          kernels_.multiply({seen, D_, 1, ds_row, 1, stride_, q + at, width_, dk.data, dk.stride, more});
+          kernels_.multiply({1, D_, seen, ds_row, stride_, 1, k, width_, dq_rows + i * dq.stride, dq.stride});
         }
       }
+      store(dq, to);
+      store(dk, to + H_);
+      store(dv, to + 2 * H_);
     }
   }
 
  private:
   static constexpr int64_t most_rows = 64;  // of a block: with 128 keys its scores stay in the first cache
+
+  struct Rows {
+    const C* data;
+    int64_t stride;
+  };
+  struct Place {
+    C* data;
+    int64_t stride;
+  };
+
+  // A head's rows of q, k or v, as they are or copied.
+  Rows readable(const T* from, C* copy) const {
+    if constexpr (in_place)
+      return {from, 3 * H_};
+    else
+      return pack(from, 3 * H_, copy), Rows{copy, width_};
+  }
+  // A copy of a head's rows, side by side, filled up with 0.
+  void pack(const T* from, int64_t stride, C* to) const {
+    if constexpr (in_place) return kernels_.copy(from, stride, S_, D_, to, width_);
+    for (int64_t i = 0; i < S_; ++i, from += stride, to += width_) {
+      conversions_.load(from, to, D_);
+      std::fill(to + D_, to + width_, C(0));
+    }
+  }
+  // Where products write what belongs to `to`: there, or into a copy, which store() brings there.
+  Place writable(T* to, int64_t stride, C* copy) const {
+    if constexpr (in_place)
+      return {to, stride};
+    else
+      return {copy, width_};
+  }
+  void store(Place from, T* to) const {
+    if constexpr (!in_place)
+      for (int64_t i = 0; i < S_; ++i) conversions_.store(from.data + i * width_, to + i * 3 * H_, D_);
+  }
 
   // Where a head's part of a row of y [T, H] begins.
   template <class Pointer>
@@ -193,16 +251,16 @@ class GroupTask {
   // Where attention is causal, products over a block of queries multiply what a query doesn't see with 0.
   // That is the wrong thing to do with NaN and ∞, which are rare: then each query has products of its own.
   // `factors`: [S, width_]
-  bool rows_apart(std::initializer_list<const T*> factors) const {
-    return setup_.causal && std::any_of(factors.begin(), factors.end(), [&](const T* factor) {
-             return !std::isfinite(softmax_.dot(factor, factor, S_ * width_));
+  bool rows_apart(std::initializer_list<const C*> factors) const {
+    return setup_.causal && std::any_of(factors.begin(), factors.end(), [&](const C* factor) {
+             return !std::isfinite(softmax_kernels<C>().dot(factor, factor, S_ * width_));
            });
   }
 
   // Q Kᵀ for a block of queries → p [count, keys]
-  void scores(const T* q, const T* kt, int64_t begin, int64_t count, int64_t keys, T* p) const {
+  void scores(Rows q, const C* kt, int64_t begin, int64_t count, int64_t keys, C* p) const {
     kernels_.multiply(
-        {count, whole_chunks(keys), D_, q + begin * 3 * H_, 3 * H_, 1, kt, stride_, p, stride_});
+        {count, whole_chunks(keys), D_, q.data + begin * q.stride, q.stride, 1, kt, stride_, p, stride_});
   }
 
   // The random words of a block of queries, for keys 0 … keys-1; null where nothing is dropped.
@@ -223,15 +281,15 @@ class GroupTask {
   // And of S numbers: an odd number of chunks, so that a column uses all of a cache's sets.
   int64_t stride_ = (whole_chunks(S_) / attention_chunk | 1) * attention_chunk;
   int64_t blocks_, rows_;  // of queries, and queries in each
-  T scale_ = 1 / std::sqrt(static_cast<T>(D_));
-  T kept_ = static_cast<T>(1 / (1 - setup_.dropout.rate));
+  C scale_ = 1 / std::sqrt(static_cast<C>(D_));
+  C kept_ = static_cast<C>(1 / (1 - setup_.dropout.rate));
   int64_t words_stride_ = setup_.dropout.rate > 0
                               ? (S_ + dropout_block - 1) / dropout_block* dropout_block + 16
                               : 0;
   uint32_t threshold_ = setup_.dropout.threshold();
-  const SoftmaxKernels<T>& softmax_ = softmax_kernels<T>();
   const DropoutKernels<T>& dropout_ = dropout_kernels<T>();
-  const AttentionKernels<T>& kernels_ = attention_kernels<T>();
+  const ConversionKernels<T>& conversions_ = conversion_kernels<T>();
+  const AttentionKernels<C>& kernels_ = attention_kernels<C>();
 };
 
 }  // namespace
@@ -246,12 +304,12 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
   check_packing("attention", packing, T);
   check_dropout("attention", options.dropout);
   Setup setup{packing, heads, H, H / heads, options.dropout, options.causal};
-  Array y = Array::empty({T, H}, qkv.dtype()), sums = Array::empty({T, heads, 2}, qkv.dtype());
+  Array y = Array::empty({T, H}, qkv.dtype()), sums = Array::empty({T, heads, 2}, compute_type(qkv.dtype()));
   dispatch("attention", qkv.dtype(), [&](auto zero) {
     using Number = decltype(zero);
     const Number* from = qkv.array().data<Number>();
     Number* to = y.mutable_data<Number>();
-    auto* row_sums = static_cast<ScoreSum<Number>*>(sums.mutable_bytes());
+    auto* row_sums = static_cast<ScoreSum<Compute<Number>>*>(sums.mutable_bytes());
     for_each_group(setup,
                    [&](const Group& group) { GroupTask<Number>(setup, group, from).forward(to, row_sums); });
   });
@@ -264,7 +322,7 @@ Tensor attention(const Tensor& qkv, const Packing& packing, int64_t heads, const
                   dispatch("attention", qkv.dtype(), [&](auto zero) {
                     using Number = decltype(zero);
                     const Number *from = qkv.data<Number>(), *out = y.data<Number>(), *d = dy.data<Number>();
-                    const auto* row_sums = static_cast<const ScoreSum<Number>*>(sums.bytes_begin());
+                    const auto* row_sums = static_cast<const ScoreSum<Compute<Number>>*>(sums.bytes_begin());
                     Number* to = dqkv.mutable_data<Number>();
                     for_each_group(setup, [&](const Group& group) {
                       GroupTask<Number>(setup, group, from).backward(out, row_sums, d, to);

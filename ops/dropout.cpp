@@ -16,7 +16,7 @@ void drop(const Array& x, Array& y, const Packing& packing, const DropoutMask& m
   for (int axis = 1; axis < x.shape().rank(); ++axis) channels *= x.shape()[axis];
   uint64_t key = mask.key();
   uint32_t threshold = mask.threshold();
-  T factor = static_cast<T>(1 / (1 - mask.rate));
+  auto factor = static_cast<Compute<T>>(1 / (1 - mask.rate));
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
   parallel_ranges(x.shape()[0], 1 + (1 << 13) / (channels + 1), [&](int64_t begin, int64_t end) {

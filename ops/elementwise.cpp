@@ -4,6 +4,7 @@
 #include <array>
 
 #include "bertie/autograd/threads.h"
+#include "bertie/ops/cast.h"
 #include "bertie/ops/kernels/elementwise.h"
 
 namespace bertie {
@@ -104,13 +105,17 @@ Tensor for_both(const char* op, const Tensor& a, const Tensor& b, F f) {
 Array writable(const Array& dy, bool sole) { return sole ? dy : Array::empty(dy.shape(), dy.dtype()); }
 
 template <class T>
-Array scaled(const Array& x, T factor, T shift, Array y) {
+Array scaled(const Array& x, Compute<T> factor, Compute<T> shift, Array y) {
   const T* in = x.data<T>();
   T* out = y.mutable_data<T>();
   parallel_ranges(x.size(), grain, [&](int64_t begin, int64_t end) {
     elementwise_kernels<T>().scale_and_shift(in + begin, factor, shift, out + begin, end - begin);
   });
   return y;
+}
+
+bool are_bf16(const Tensor& a, const Tensor& b) {
+  return a && b && a.dtype() == DType::bf16 && b.dtype() == DType::bf16;
 }
 
 enum class Saves { x, y };
@@ -159,6 +164,7 @@ Tensor subtract(const Tensor& a, const Tensor& b) {
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
+  if (are_bf16(a, b)) return by_way_of_f32(multiply, a, b);
   return for_both("multiply", a, b, [&](auto zero) {
     using T = decltype(zero);
     constexpr BinaryKernel<T> times = &ElementwiseKernels<T>::multiply;
@@ -173,6 +179,7 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 
 // y = a / b:  da = dy / b,  db = −dy y / b
 Tensor divide(const Tensor& a, const Tensor& b) {
+  if (are_bf16(a, b)) return by_way_of_f32(divide, a, b);
   return for_both("divide", a, b, [&](auto zero) {
     using T = decltype(zero);
     constexpr BinaryKernel<T> over = &ElementwiseKernels<T>::divide, times = &ElementwiseKernels<T>::multiply;
@@ -194,10 +201,11 @@ Tensor scale(const Tensor& x, double factor, double shift) {
   BERTIE_CHECK(static_cast<bool>(x), "scale", "x has no value");
   return dispatch("scale", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Array y = scaled<T>(x.array(), static_cast<T>(factor), static_cast<T>(shift),
+    using C = Compute<T>;
+    Array y = scaled<T>(x.array(), static_cast<C>(factor), static_cast<C>(shift),
                         Array::empty(x.shape(), x.dtype()));
     return record("scale", y, {x}, [factor](Array dy, const Needs&) -> Gradients {
-      return {scaled<T>(dy, static_cast<T>(factor), 0, writable(dy, dy.unique()))};
+      return {scaled<T>(dy, static_cast<C>(factor), 0, writable(dy, dy.unique()))};
     });
   });
 }
@@ -206,6 +214,7 @@ Tensor negate(const Tensor& x) { return scale(x, -1); }
 
 Tensor operator/(double dividend, const Tensor& x) {
   check_value("divide", x);
+  if (x.dtype() == DType::bf16) return by_way_of_f32([dividend](const Tensor& x) { return dividend / x; }, x);
   return divide(Array::full({}, dividend, x.dtype()), x);
 }
 
@@ -234,7 +243,7 @@ Tensor pow(const Tensor& x, double exponent) {
   check_value("pow", x);
   return dispatch("pow", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T p = static_cast<T>(exponent);
+    auto p = static_cast<Compute<T>>(exponent);
     return unary_in<T>(
         "pow", x, Saves::x, [p](const T* x, T* y, int64_t n) { elementwise_kernels<T>().pow(x, p, y, n); },
         [p](const T* x, const T* dy, T* dx, int64_t n) {
@@ -248,7 +257,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
   BERTIE_CHECK(low <= high, "clamp", "the lower bound must not be above the upper one: {} … {}", low, high);
   return dispatch("clamp", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T l = static_cast<T>(low), h = static_cast<T>(high);
+    auto l = static_cast<Compute<T>>(low), h = static_cast<Compute<T>>(high);
     return unary_in<T>(
         "clamp", x, Saves::x,
         [l, h](const T* x, T* y, int64_t n) { elementwise_kernels<T>().clamp(x, l, h, y, n); },
@@ -262,6 +271,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
 #define BERTIE_UNARY(function, saves)                                                      \
   Tensor function(const Tensor& x) {                                                       \
     BERTIE_CHECK(static_cast<bool>(x), #function, "x has no value");                       \
+    if (saves == Saves::y && x.dtype() == DType::bf16) return by_way_of_f32(function, x);  \
     return dispatch(#function, x.dtype(), [&](auto zero) {                                 \
       using T = decltype(zero);                                                            \
       return unary_in<T>(                                                                  \

@@ -19,8 +19,8 @@ void check_factor(const char* which, const Factor<T>& x, int64_t rows, int64_t c
   BERTIE_CHECK(x.data || rows == 0 || columns == 0, "gemm", "{} has no data", which);
 }
 
-template <class T>
-void check_product(const Product<T>& p) {
+template <class T, class R>
+void check_product(const Product<T, R>& p) {
   constexpr int64_t most = std::numeric_limits<int32_t>::max();  // the libraries count in 32 bits
   for (int64_t extent : {p.M, p.N, p.K})
     BERTIE_CHECK(extent >= 0 && extent <= most, "gemm", "extents must be 0 … {}: M = {}, N = {}, K = {}",
@@ -28,16 +28,19 @@ void check_product(const Product<T>& p) {
   BERTIE_CHECK(p.batch >= 0, "gemm", "a batch can't be negative, got {}", p.batch);
   check_factor("A", p.a, p.M, p.K);
   check_factor("B", p.b, p.K, p.N);
-  check_factor("C", Factor<T>{p.c, p.c_stride}, p.M, p.N);
+  check_factor("C", Factor<R>{p.c, p.c_stride}, p.M, p.N);
   BERTIE_CHECK(!p.bias || p.beta == 0, "gemm", "a product takes either a bias or beta, got beta = {}",
+               p.beta);
+  constexpr bool rounds = std::is_same_v<R, bfloat16>;
+  BERTIE_CHECK(!rounds || p.beta == 0, "gemm", "a product that is rounded can't be added to C, got beta = {}",
                p.beta);
 }
 
 // A rectangle of C, of one matrix of the batch, as a product of its own.
-template <class T>
-Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, int64_t column,
-                int64_t columns) {
-  Product<T> t = p;
+template <class T, class R>
+Product<T, R> part(const Product<T, R>& p, int64_t index, int64_t row, int64_t rows, int64_t column,
+                   int64_t columns) {
+  Product<T, R> t = p;
   t.M = std::min(rows, p.M - row);
   t.N = std::min(columns, p.N - column);
   t.a.data += index * p.a.batch_stride + row * (p.a.transposed ? 1 : p.a.stride);
@@ -47,8 +50,8 @@ Product<T> part(const Product<T>& p, int64_t index, int64_t row, int64_t rows, i
   return t;
 }
 
-template <class T>
-GemmBackend backend_for(const Product<T>& p) {
+template <class T, class R>
+GemmBackend backend_for(const Product<T, R>& p) {
   return gemm_backend(dtype_of<T>(), p.M, p.N, p.K, p.a.transposed ? p.a.stride : 1,
                       p.b.transposed ? 1 : p.b.stride);
 }
@@ -90,8 +93,8 @@ Tile tile_of(int64_t M, int64_t N, int64_t K, bool b_transposed) {
 
 }  // namespace
 
-template <class T>
-void gemm(const Product<T>& p) {
+template <class T, class R>
+void gemm(const Product<T, R>& p) {
   check_product(p);
   if (p.batch == 0 || p.M == 0 || p.N == 0) return;
   GemmBackend backend = backend_for(p);
@@ -108,5 +111,7 @@ void gemm(const Product<T>& p) {
 
 template void gemm(const Product<float>&);
 template void gemm(const Product<double>&);
+template void gemm(const Product<bfloat16>&);
+template void gemm(const Product<bfloat16, float>&);
 
 }  // namespace bertie

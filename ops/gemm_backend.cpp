@@ -101,6 +101,14 @@ int64_t most_rows(Isa isa, int64_t K) {
   return 96;
 }
 
+bool is_made_by_amd() {
+#ifdef __x86_64__
+  return __builtin_cpu_is("amd");
+#else
+  return false;
+#endif
+}
+
 bool uses_slow_kernels() {
   return libraries().core == Core::generic && available_isas().back() != Isa::baseline;
 }
@@ -127,6 +135,11 @@ const char* name(GemmBackend backend) {
 
 GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_step, int64_t b_step) {
   std::optional<GemmBackend> wanted = set_by_hand();
+  if (type == DType::bf16) {
+    bool has_instructions = bf16_instructions() != Bf16Instructions::none;
+    if (wanted && (has_instructions || *wanted != GemmBackend::onednn)) return *wanted;
+    return has_instructions ? GemmBackend::onednn : GemmBackend::openblas;
+  }
   if (type == DType::f64)
     return wanted == GemmBackend::plain || wanted == GemmBackend::few_rows ? *wanted : GemmBackend::openblas;
   if (wanted) return *wanted;
@@ -137,6 +150,41 @@ GemmBackend gemm_backend(DType type, int64_t M, int64_t N, int64_t K, int64_t a_
   if (static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K) <= small_work)
     return choice.small;
   return a_step % choice.a_multiple == 0 || b_step % choice.b_multiple == 0 ? blas : choice.large;
+}
+
+Bf16Instructions bf16_instructions() {
+  prepare_libraries();
+  switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_avx512_core_amx:
+      return Bf16Instructions::amx;
+    case dnnl_cpu_isa_avx512_core_bf16:
+      return Bf16Instructions::avx512_bf16;
+    default:
+      return Bf16Instructions::none;
+  }
+}
+
+const char* name(Bf16Instructions instructions) {
+  switch (instructions) {
+    case Bf16Instructions::none:
+      return "none";
+    case Bf16Instructions::avx512_bf16:
+      return "AVX512_BF16";
+    case Bf16Instructions::amx:
+      return "AMX";
+  }
+  return "?";
+}
+
+// GFLOP/s of one thread, tiles of BERT's shapes, f32 and bf16:
+//   AMX          Sapphire Rapids' successor   110 … 156   500 … 970
+//   AVX512_BF16  the same CPU without AMX     110 … 156    60 …  85
+//   AVX512_BF16  Zen 5                        261 … 285   493 … 566
+// Intel's CPUs take several cycles for each VDPBF16PS, AMD's one.
+bool bf16_products_gain() {
+  Bf16Instructions instructions = bf16_instructions();
+  return instructions == Bf16Instructions::amx ||
+         (instructions == Bf16Instructions::avx512_bf16 && is_made_by_amd());
 }
 
 void set_gemm_backend(std::optional<GemmBackend> backend) { set_by_hand() = backend; }

@@ -6,7 +6,15 @@
 
 #include <algorithm>
 
+#include "bertie/autograd/conversion_table.h"
 #include "bertie/ops/kernels/attention.h"
+
+// oneDNN's own, in no header (src/cpu/gemm/gemm.cpp): dnnl_sgemm for factors of bf16. It is what its
+// primitives for bf16 call, and, like dnnl_sgemm, has no shape to prepare for.
+extern "C" dnnl_status_t dnnl_gemm_bf16bf16f32(char transa, char transb, dnnl_dim_t M, dnnl_dim_t N,
+                                               dnnl_dim_t K, float alpha, const bertie::bfloat16* A,
+                                               dnnl_dim_t lda, const bertie::bfloat16* B, dnnl_dim_t ldb,
+                                               float beta, float* C, dnnl_dim_t ldc);
 
 namespace bertie {
 namespace {
@@ -36,16 +44,16 @@ class NoSignals {
 };
 
 // The textbook's loops.
-template <class T>
-void plain(const Product<T>& p) {
+template <class T, class R>
+void plain(const Product<T, R>& p) {
   int64_t a_row = p.a.transposed ? 1 : p.a.stride, a_column = p.a.transposed ? p.a.stride : 1;
   int64_t b_row = p.b.transposed ? 1 : p.b.stride, b_column = p.b.transposed ? p.b.stride : 1;
   for (int64_t m = 0; m < p.M; ++m) {
     for (int64_t n = 0; n < p.N; ++n) {
-      T sum = 0;
+      Compute<T> sum = 0;
       for (int64_t k = 0; k < p.K; ++k)
         sum += p.a.data[m * a_row + k * a_column] * p.b.data[k * b_row + n * b_column];
-      T& c = p.c[m * p.c_stride + n];
+      R& c = p.c[m * p.c_stride + n];
       c = p.beta == 0 ? p.alpha * sum : p.alpha * sum + p.beta * c;
     }
   }
@@ -63,16 +71,27 @@ void openblas(const Product<double>& p) {
               p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
 }
 
+void check_status(dnnl_status_t status, int64_t M, int64_t N, int64_t K) {
+  BERTIE_CHECK(status != dnnl_out_of_memory, "memory", "the system has none left for a matrix product");
+  BERTIE_CHECK(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
+               static_cast<int>(status), M, N, K);
+}
+
 // dnnl_sgemm generates code once per kind of transposition, never per shape. A matmul primitive is no faster,
 // and costs 0.2 … 4 ms for every new number of rows.
 void onednn(const Product<float>& p) {
   NoSignals guard;
-  dnnl_status_t status =
-      dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha, p.a.data,
-                 p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride);
-  BERTIE_CHECK(status != dnnl_out_of_memory, "memory", "the system has none left for a matrix product");
-  BERTIE_CHECK(status == dnnl_success, "gemm", "oneDNN failed with status {} at M = {}, N = {}, K = {}",
-               static_cast<int>(status), p.M, p.N, p.K);
+  check_status(dnnl_sgemm(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha,
+                          p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride),
+               p.M, p.N, p.K);
+}
+
+void onednn(const Product<bfloat16, float>& p) {
+  NoSignals guard;
+  check_status(
+      dnnl_gemm_bf16bf16f32(p.a.transposed ? 'T' : 'N', p.b.transposed ? 'T' : 'N', p.M, p.N, p.K, p.alpha,
+                            p.a.data, p.a.stride, p.b.data, p.b.stride, p.beta, p.c, p.c_stride),
+      p.M, p.N, p.K);
 }
 
 // Cᵀ = op(B)ᵀ op(A)ᵀ: the few rows of A, transposed, are what vectors hold, and B is read where it is, once.
@@ -108,33 +127,81 @@ void few_rows(const Product<T>& p) {
 }
 
 // C = beta · C, what remains of a product without terms.
-template <class T>
-void scale(const Product<T>& p) {
+template <class T, class R>
+void scale(const Product<T, R>& p) {
   for (int64_t m = 0; m < p.M; ++m)
-    for (T *c = p.c + m * p.c_stride, *end = c + p.N; c != end; ++c) *c = p.beta == 0 ? T(0) : p.beta * *c;
+    for (R *c = p.c + m * p.c_stride, *end = c + p.N; c != end; ++c) *c = p.beta == 0 ? 0 : p.beta * *c;
+}
+
+// Products of bf16 where no library has them: of the factors' numbers in f32.
+void widened(GemmBackend backend, const Product<bfloat16, float>& p) {
+  int64_t a_rows = p.a.transposed ? p.K : p.M, a_columns = p.a.transposed ? p.M : p.K;
+  int64_t b_rows = p.b.transposed ? p.N : p.K, b_columns = p.b.transposed ? p.K : p.N;
+  Array scratch = Array::empty({a_rows * a_columns + b_rows * b_columns}, DType::f32);
+  float *a = scratch.mutable_data<float>(), *b = a + a_rows * a_columns;
+  for (int64_t i = 0; i < a_rows; ++i)
+    conversion_kernels<bfloat16>().load(p.a.data + i * p.a.stride, a + i * a_columns, a_columns);
+  for (int64_t i = 0; i < b_rows; ++i)
+    conversion_kernels<bfloat16>().load(p.b.data + i * p.b.stride, b + i * b_columns, b_columns);
+  Product<float> wide{.M = p.M, .N = p.N, .K = p.K};
+  wide.a = {a, a_columns, p.a.transposed};
+  wide.b = {b, b_columns, p.b.transposed};
+  wide.c = p.c;
+  wide.c_stride = p.c_stride;
+  wide.alpha = p.alpha;
+  wide.beta = p.beta;
+  gemm_call(backend, wide);
+}
+
+// With sums in a scratch tile, which the next cache holds, and rounded from there.
+void rounded(GemmBackend backend, const Product<bfloat16>& p) {
+  Array scratch = Array::empty({p.M, p.N}, DType::f32);
+  float* sums = scratch.mutable_data<float>();
+  Product<bfloat16, float> product{.M = p.M, .N = p.N, .K = p.K, .a = p.a, .b = p.b};
+  product.c = sums;
+  product.c_stride = p.N;
+  product.alpha = p.alpha;
+  gemm_call(backend, product);
+  const ConversionKernels<bfloat16>& kernels = conversion_kernels<bfloat16>();
+  for (int64_t m = 0; m < p.M; ++m) {
+    bfloat16* row = p.c + m * p.c_stride;
+    if (p.bias)
+      kernels.store_sum(sums + m * p.N, p.bias, row, p.N);
+    else
+      kernels.store(sums + m * p.N, row, p.N);
+  }
 }
 
 }  // namespace
 
-template <class T>
-void gemm_call(GemmBackend backend, const Product<T>& product) {
-  Product<T> p = product;
-  if (p.bias) {
-    for (int64_t m = 0; m < p.M; ++m) std::copy_n(p.bias, p.N, p.c + m * p.c_stride);
-    p.beta = 1;
+template <class T, class R>
+void gemm_call(GemmBackend backend, const Product<T, R>& product) {
+  if constexpr (std::is_same_v<R, bfloat16>) {
+    rounded(backend, product);
+  } else {
+    Product<T, R> p = product;
+    if (p.bias) {
+      for (int64_t m = 0; m < p.M; ++m) std::copy_n(p.bias, p.N, p.c + m * p.c_stride);
+      p.beta = 1;
+    }
+    if (p.K == 0) return scale(p);
+    if (backend == GemmBackend::plain) return plain(p);
+    prepare_libraries();
+    OneThread guard;
+    if constexpr (!std::is_same_v<T, double>)
+      if (backend == GemmBackend::onednn) return onednn(p);
+    if constexpr (std::is_same_v<T, bfloat16>) {
+      widened(backend, p);
+    } else {
+      if (backend == GemmBackend::few_rows) return few_rows(p);
+      openblas(p);
+    }
   }
-  if (p.K == 0) return scale(p);
-  prepare_libraries();
-  OneThread guard;
-  if constexpr (std::is_same_v<T, float>) {
-    if (backend == GemmBackend::onednn) return onednn(p);
-  }
-  if (backend == GemmBackend::few_rows) return few_rows(p);
-  if (backend == GemmBackend::plain) return plain(p);
-  openblas(p);
 }
 
 template void gemm_call(GemmBackend, const Product<float>&);
 template void gemm_call(GemmBackend, const Product<double>&);
+template void gemm_call(GemmBackend, const Product<bfloat16>&);
+template void gemm_call(GemmBackend, const Product<bfloat16, float>&);
 
 }  // namespace bertie

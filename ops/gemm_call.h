@@ -28,7 +28,7 @@ class OneThread {
 void prepare_libraries();
 
 // Computes a checked product with M, N > 0, of which it ignores the batch, on the calling thread alone.
-template <class T>
-void gemm_call(GemmBackend backend, const Product<T>& product);
+template <class T, class R>
+void gemm_call(GemmBackend backend, const Product<T, R>& product);
 
 }  // namespace bertie

@@ -19,32 +19,37 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                "needs at least one element per row, got {}", x ? x.shape().str() : "no value");
   int64_t n = x.shape()[-1], rows = x.array().size() / n;
   for (const Tensor& parameter : {weight, bias})
-    BERTIE_CHECK(parameter && parameter.shape() == Shape{n} && parameter.dtype() == x.dtype(), "layer_norm",
-                 "weight and bias must be {} [{}], like the rows of x: got {} {}", name(x.dtype()), n,
-                 name(parameter.dtype()), parameter.shape());
+    BERTIE_CHECK(parameter && parameter.shape() == Shape{n} && parameter.dtype() == compute_type(x.dtype()),
+                 "layer_norm", "weight and bias must be {} [{}], like the rows of {} x: got {} {}",
+                 name(compute_type(x.dtype())), n, name(x.dtype()), name(parameter.dtype()),
+                 parameter.shape());
   BERTIE_CHECK(epsilon >= 0, "layer_norm", "epsilon can't be negative: {}", epsilon);
   return dispatch("layer_norm", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using C = Compute<T>;
     int64_t grain = 1 + (1 << 14) / n;
     Array y = Array::empty(x.shape(), x.dtype());
-    std::vector<LayerNormRow<T>> statistics(rows);
-    const T *px = x.array().data<T>(), *pw = weight.array().data<T>(), *pb = bias.array().data<T>();
+    std::vector<LayerNormRow<C>> statistics(rows);
+    const T* px = x.array().data<T>();
+    const C *pw = weight.array().data<C>(), *pb = bias.array().data<C>();
     T* py = y.mutable_data<T>();
     parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
-      layer_norm_kernels<T>().forward(px + begin * n, pw, pb, static_cast<T>(epsilon), py + begin * n,
+      layer_norm_kernels<T>().forward(px + begin * n, pw, pb, static_cast<C>(epsilon), py + begin * n,
                                       statistics.data() + begin, end - begin, n);
     });
     return record("layer_norm", y, {x, weight, bias},
                   [x = x.array(), weight = weight.array(), statistics = std::move(statistics), n, rows](
                       Array dy, const Needs& needs) -> Gradients {
                     int64_t block_rows = rows_per_block(rows), blocks = (rows + block_rows - 1) / block_rows;
-                    Array sums = Array::zeros({blocks, 2 * n}, x.dtype());
+                    Array sums = Array::zeros({blocks, 2 * n}, weight.dtype());
                     Array dx = dy.unique() ? dy : Array::empty(dy.shape(), dy.dtype());
-                    const T *px = x.template data<T>(), *pw = weight.template data<T>(), *pdy = dy.data<T>();
-                    T *ps = sums.mutable_data<T>(), *out = dx.mutable_data<T>();
+                    const T *px = x.template data<T>(), *pdy = dy.data<T>();
+                    const C* pw = weight.template data<C>();
+                    C* ps = sums.mutable_data<C>();
+                    T* out = dx.mutable_data<T>();
                     parallel_tasks(blocks, [&](int64_t block) {
                       int64_t begin = block * block_rows, at = begin * n;
-                      T* own = ps + block * 2 * n;
+                      C* own = ps + block * 2 * n;
                       layer_norm_kernels<T>().backward(px + at, statistics.data() + begin, pw, pdy + at,
                                                        out + at, own, own + n,
                                                        std::min(block_rows, rows - begin), n);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "bertie/autograd/accumulate_table.h"
+#include "bertie/autograd/conversion_table.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/ops/kernels/elementwise.h"
 #include "bertie/ops/kernels/softmax.h"
@@ -49,8 +50,9 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
 
   return dispatch("cross_entropy", logits.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using C = Compute<T>;
     int64_t rows = logits.shape()[0], classes = logits.shape()[1];
-    std::vector<LogSum<T>> log_sums(rows);
+    std::vector<LogSum<C>> log_sums(rows);
     std::vector<double> losses(rows, 0.0);
     const T* z = logits.array().data<T>();
     const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
@@ -60,7 +62,7 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
         if (targets[t] == ignored) continue;
         const T* row = z + t * classes;
         auto [largest, rest] = log_sums[t] = softmax.log_sum_exp(row, classes);
-        double below = static_cast<double>(row[targets[t]]) - largest;
+        double below = static_cast<double>(C(row[targets[t]])) - largest;
         if (smoothing > 0) {
           double mean = softmax.sum_shifted(row, largest, classes) / static_cast<double>(classes);
           below = smoothing * mean + (1 - smoothing) * below;
@@ -70,29 +72,31 @@ Tensor cross_entropy(const Tensor& logits, const Array& labels, const CrossEntro
     });
     double sum = 0;
     for (double loss : losses) sum += loss;
-    return record("cross_entropy", Array::full({}, sum / denominator, logits.dtype()), {logits},
-                  [z = logits.array(), log_sums, targets, denominator, smoothing, grain, rows, classes](
-                      Array dy, const Needs&) mutable -> Gradients {
-                    const T* in = z.data<T>();
-                    Array dz = z.unique() ? z.take_memory() : Array::empty(z.shape(), z.dtype());
-                    T factor = static_cast<T>(dy.item() / denominator);
-                    T share = static_cast<T>(smoothing / static_cast<double>(classes));
-                    T* out = dz.mutable_data<T>();
-                    const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
-                    parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
-                      for (int64_t t = begin; t < end; ++t) {
-                        T* row = out + t * classes;
-                        if (targets[t] == ignored) {
-                          std::fill(row, row + classes, T(0));
-                          continue;
-                        }
-                        softmax.cross_entropy_gradient(in + t * classes, log_sums[t], share, factor, row,
-                                                       classes);
-                        row[targets[t]] -= static_cast<T>(1 - smoothing) * factor;
-                      }
-                    });
-                    return {dz};
-                  });
+    return record(
+        "cross_entropy", Array::full({}, sum / denominator, dtype_of<C>()), {logits},
+        [z = logits.array(), log_sums, targets, denominator, smoothing, grain, rows, classes](
+            Array dy, const Needs&) mutable -> Gradients {
+          const T* in = z.data<T>();
+          Array dz = z.unique() ? z.take_memory() : Array::empty(z.shape(), z.dtype());
+          C factor = static_cast<C>(dy.item() / denominator);
+          C share = static_cast<C>(smoothing / static_cast<double>(classes));
+          T* out = dz.mutable_data<T>();
+          const SoftmaxKernels<T>& softmax = softmax_kernels<T>();
+          parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+            for (int64_t t = begin; t < end; ++t) {
+              T* row = out + t * classes;
+              if (targets[t] == ignored) {
+                std::fill(row, row + classes, T(0));
+                continue;
+              }
+              C own = in[t * classes + targets[t]];  // in dz's memory perhaps
+              softmax.cross_entropy_gradient(in + t * classes, log_sums[t], share, factor, row, classes);
+              softmax_kernels<C>().cross_entropy_gradient(&own, log_sums[t], share, factor, &own, 1);
+              row[targets[t]] = own - static_cast<C>(1 - smoothing) * factor;
+            }
+          });
+          return {dz};
+        });
   });
 }
 
@@ -106,33 +110,37 @@ Tensor mean_squared_error(const Tensor& x, const Tensor& target) {
   BERTIE_CHECK(n > 0, "mean_squared_error", "there is nothing to average in shape {}", x.shape());
   return dispatch("mean_squared_error", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
+    using C = Compute<T>;
     constexpr int64_t chunk = 1 << 13;
-    const ElementwiseKernels<T>& kernels = elementwise_kernels<T>();
-    const T *a = x.array().data<T>(), *b = target.array().data<T>();
+    // x − target, of elements begin … end-1
+    auto differences = [](const Array& x, const Array& target, int64_t begin, int64_t end) {
+      std::vector<C> d(end - begin), b(end - begin);
+      conversion_kernels<T>().load(x.data<T>() + begin, d.data(), end - begin);
+      conversion_kernels<T>().load(target.data<T>() + begin, b.data(), end - begin);
+      elementwise_kernels<C>().subtract(d.data(), 1, b.data(), 1, d.data(), end - begin);
+      return d;
+    };
     std::vector<double> partial((n + chunk - 1) / chunk);
     parallel_ranges(n, chunk, [&](int64_t begin, int64_t end) {
-      std::vector<T> difference(end - begin);
-      kernels.subtract(a + begin, 1, b + begin, 1, difference.data(), end - begin);
-      partial[begin / chunk] = accumulate_kernels<T>().sum_of_squares(difference.data(), end - begin);
+      std::vector<C> d = differences(x.array(), target.array(), begin, end);
+      partial[begin / chunk] = accumulate_kernels<C>().sum_of_squares(d.data(), end - begin);
     });
     double sum = 0;
     for (double part : partial) sum += part;
     return record(
-        "mean_squared_error", Array::full({}, sum / static_cast<double>(n), x.dtype()), {x, target},
-        [x = x.array(), target = target.array(), n, &kernels](Array dy, const Needs& needs) -> Gradients {
+        "mean_squared_error", Array::full({}, sum / static_cast<double>(n), dtype_of<C>()), {x, target},
+        [x = x.array(), target = target.array(), n, differences](Array dy, const Needs& needs) -> Gradients {
           // d/dx = 2 (x − target) / n, and its negative for the target
-          T factor = static_cast<T>(2 * dy.item() / static_cast<double>(n));
+          C factor = static_cast<C>(2 * dy.item() / static_cast<double>(n));
           Array dx = save_if(needs[0], Array::empty(x.shape(), x.dtype()));
           Array dtarget = save_if(needs[1], Array::empty(x.shape(), x.dtype()));
-          const T *a = x.template data<T>(), *b = target.template data<T>();
           T* to_x = dx ? dx.mutable_data<T>() : nullptr;
           T* to_target = dtarget ? dtarget.mutable_data<T>() : nullptr;
           parallel_ranges(n, chunk, [&](int64_t begin, int64_t end) {
-            std::vector<T> difference(end - begin);
-            T* d = difference.data();
-            kernels.subtract(a + begin, 1, b + begin, 1, d, end - begin);
-            if (to_x) kernels.scale_and_shift(d, factor, 0, to_x + begin, end - begin);
-            if (to_target) kernels.scale_and_shift(d, -factor, 0, to_target + begin, end - begin);
+            std::vector<C> d = differences(x, target, begin, end);
+            const ConversionKernels<T>& kernels = conversion_kernels<T>();
+            if (to_x) kernels.store_scaled(d.data(), factor, to_x + begin, end - begin);
+            if (to_target) kernels.store_scaled(d.data(), -factor, to_target + begin, end - begin);
           });
           return {dx, dtarget};
         });

@@ -17,32 +17,54 @@ struct Operand {
   bool transposed;
 };
 
-// op(x) · op(y) for each matrix of the batch → [batch, M, N], or into `place`; or, with `add_up`, their sum
-// in order → [1, M, N].
-Array product(const Operand& x, const Operand& y, bool add_up = false, const Array& place = {}) {
+// op(x) · op(y) for each matrix of the batch → [batch, M, N], in `type` or into `place`; or, with `add_up`,
+// their sum in order → [1, M, N].
+struct Wanted {
+  DType type;  // the factors', or what they are computed in
+  bool add_up = false;
+  Array place = {};
+};
+
+template <class T, class R>
+void multiply(const Operand& x, const Operand& y, bool add_up, Array& result) {
   const Shape &X = x.array.shape(), &Y = y.array.shape();
+  auto factor = [](const Operand& operand) {
+    const Shape& shape = operand.array.shape();
+    return Factor<T>{operand.array.data<T>(), shape[2], operand.transposed,
+                     shape[0] == 1 ? 0 : shape[1] * shape[2]};
+  };
+  Product<T, R> p{.M = result.shape()[1], .N = result.shape()[2], .K = X[x.transposed ? 1 : 2]};
+  p.a = factor(x);
+  p.b = factor(y);
+  p.c = result.mutable_data<R>();
+  p.c_stride = p.N;
+  p.c_batch_stride = p.M * p.N;
   int64_t batch = X[0] == 1 ? Y[0] : X[0];
-  int64_t M = X[x.transposed ? 2 : 1], K = X[x.transposed ? 1 : 2], N = Y[y.transposed ? 1 : 2];
-  Array result = add_up  ? Array::zeros({1, M, N}, x.array.dtype())
-                 : place ? place.reshape({batch, M, N})
-                         : Array::empty({batch, M, N}, x.array.dtype());
-  dispatch("matmul", result.dtype(), [&](auto zero) {
+  if (!add_up) {
+    p.batch = batch;
+    return gemm(p);
+  }
+  p.beta = 1;
+  for (int64_t i = 0; i < batch; ++i, p.a.data += p.a.batch_stride, p.b.data += p.b.batch_stride) gemm(p);
+}
+
+Array product(const Operand& x, const Operand& y, const Wanted& wanted) {
+  const Shape &X = x.array.shape(), &Y = y.array.shape();
+  int64_t M = X[x.transposed ? 2 : 1], N = Y[y.transposed ? 1 : 2];
+  if (wanted.add_up) {
+    Array sum = Array::zeros({1, M, N}, compute_type(wanted.type));
+    dispatch("matmul", x.array.dtype(),
+             [&](auto zero) { multiply<decltype(zero), Compute<decltype(zero)>>(x, y, true, sum); });
+    return sum.dtype() == wanted.type ? sum : sum.cast(wanted.type);
+  }
+  Shape shape{X[0] == 1 ? Y[0] : X[0], M, N};
+  Array result = wanted.place ? wanted.place.reshape(shape) : Array::empty(shape, wanted.type);
+  dispatch("matmul", x.array.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    auto factor = [](const Operand& operand) {
-      const Shape& shape = operand.array.shape();
-      return Factor<T>{operand.array.data<T>(), shape[2], operand.transposed,
-                       shape[0] == 1 ? 0 : shape[1] * shape[2]};
-    };
-    Product<T> p{.M = M, .N = N, .K = K, .a = factor(x), .b = factor(y)};
-    p.c = result.mutable_data<T>();
-    p.c_stride = N;
-    p.c_batch_stride = M * N;
-    if (!add_up) {
-      p.batch = batch;
-      return gemm(p);
-    }
-    p.beta = 1;
-    for (int64_t i = 0; i < batch; ++i, p.a.data += p.a.batch_stride, p.b.data += p.b.batch_stride) gemm(p);
+    if (result.dtype() == x.array.dtype())
+      multiply<T, T>(x, y, false, result);
+    else
+      multiply<T, Compute<T>>(x, y, false, result);
   });
   return result;
 }
@@ -110,26 +132,28 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
     return tall ? x.reshape({1, leading(s, 1), s[-1]}) : x.reshape({leading(s, 2), s[-2], s[-1]});
   };
   Array x = flat(a.array()), y = b.array().reshape({leading(B, 2), B[-2], B[-1]});
-  Array result = product({x, ta}, {y, tb}).reshape(shape);
+  Array result = product({x, ta}, {y, tb}, {x.dtype()}).reshape(shape);
   // da = dy op(b)ᵀ or, of a transposed a, its transpose; db = op(a)ᵀ dy likewise.
   return record(
       "matmul", result, {a, b},
       [=, A = A, B = B, x = save_if(b.requires_grad(), x), y = save_if(a.requires_grad(), y)](
           Array dy, const Needs& needs) -> Gradients {
         Array da, db, d = flat(dy);
-        if (needs[0]) da = (ta ? product({y, tb}, {d, true}) : product({d, false}, {y, !tb})).reshape(A);
-        bool add_up = shared && !tall;
+        Wanted each{d.dtype()}, total{d.dtype(), shared && !tall};
+        if (needs[0])
+          da = (ta ? product({y, tb}, {d, true}, each) : product({d, false}, {y, !tb}, each)).reshape(A);
         if (needs[1])
-          db = (tb ? product({d, true}, {x, ta}, add_up) : product({x, !ta}, {d, false}, add_up)).reshape(B);
+          db = (tb ? product({d, true}, {x, ta}, total) : product({x, !ta}, {d, false}, total)).reshape(B);
         return {da, db};
       });
 }
 
 Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f) {
   BERTIE_CHECK(x && W, "linear", "needs an input and a weight with values");
-  BERTIE_CHECK(x.dtype() == W.dtype() && (!b || b.dtype() == W.dtype()), "linear",
-               "element types must agree: x is {}, W is {}, b is {}", name(x.dtype()), name(W.dtype()),
-               b ? name(b.dtype()) : "none");
+  DType type = x.dtype(), parameters = compute_type(type);
+  BERTIE_CHECK(W.dtype() == parameters && (!b || b.dtype() == parameters), "linear",
+               "W and b must be {} where x is {}: W is {}, b is {}", name(parameters), name(type),
+               name(W.dtype()), b ? name(b.dtype()) : "none");
   BERTIE_CHECK(W.shape().rank() == 2, "linear", "W must be [out, in], got {}", W.shape());
   BERTIE_CHECK(x.shape().rank() >= 1 && x.shape()[-1] == W.shape()[1], "linear",
                "x must be [..., in]: x is {}, W is {}", x.shape(), W.shape());
@@ -137,19 +161,20 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
                b ? b.shape() : Shape(), W.shape());
   int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
   Shape shape = x.shape().with(-1, out);
-  Array y = Array::empty(shape, x.dtype()), fx = value_of(f, x.array());
-  dispatch("linear", x.dtype(), [&](auto zero) {
+  Array y = Array::empty(shape, type), fx = value_of(f, x.array()),
+        w = type == parameters ? W.array() : W.rounded();
+  dispatch("linear", type, [&](auto zero) {
     using Number = decltype(zero);
     Product<Number> p{.M = T, .N = out, .K = in};
     p.a = {fx.data<Number>(), in};
-    p.b = {W.array().data<Number>(), in, true};
+    p.b = {w.data<Number>(), in, true};
     p.c = y.mutable_data<Number>();
     p.c_stride = out;
-    if (b) p.bias = b.array().data<Number>();
+    if (b) p.bias = b.array().data<Compute<Number>>();
     gemm(p);
   });
 
-  Array weight = W.array().reshape({1, out, in});
+  Array weight = w.reshape({1, out, in});
   std::vector<Tensor> inputs{x, W};
   if (b) inputs.push_back(b);
   bool keep_x = W.requires_grad() || (f != InputFunction::identity && x.requires_grad());
@@ -160,7 +185,7 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
        weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) mutable -> Gradients {
         Array d = dy.reshape({1, T, out});
         Gradients gradients(has_bias ? 3 : 2);
-        if (needs[0]) gradients[0] = product({d, false}, {weight, false}).reshape(X);
+        if (needs[0]) gradients[0] = product({d, false}, {weight, false}, {type}).reshape(X);
         Array fx;
         if (f != InputFunction::identity && needs[0])
           fx = value_and_gradient(f, std::move(x), gradients[0].values);
@@ -168,7 +193,8 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
           fx = value_of(f, x);
         if (needs[1]) {
           Array rows = fx.reshape({1, T, in});
-          gradients[1] = product({d, true}, {rows, false}, false, needs.place(1)).reshape({out, in});
+          gradients[1] =
+              product({d, true}, {rows, false}, {parameters, false, needs.place(1)}).reshape({out, in});
         }
         if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
         return gradients;

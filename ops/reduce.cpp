@@ -39,7 +39,7 @@ Reduction reduction(const char* op, const Shape& shape, const ReduceOptions& opt
 
 // out[…] = small[…] repeated along the axes where `small` has extent 1; times `factor`.
 template <class T>
-void repeat(const Array& small, Array& out, T factor) {
+void repeat(const Array& small, Array& out, Compute<T> factor) {
   const Shape &from = small.shape(), &to = out.shape();
   const T* x = small.data<T>();
   T* y = out.mutable_data<T>();
@@ -71,29 +71,31 @@ Tensor scaled_sum(const char* op, const Tensor& x, const ReduceOptions& options,
   }
   return dispatch(op, x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Array y = sum_to_shape(x.array(), r.kept);
+    using C = Compute<T>;
+    Array y = sum_to_shape(x.array(), r.kept, dtype_of<C>());
     if (divide) {
       if (!y.unique()) y = y.clone();
-      T* p = y.mutable_data<T>();
-      for (int64_t i = 0; i < y.size(); ++i) p[i] *= static_cast<T>(factor);
-      if (!std::all_of(p, p + y.size(), [](T value) { return std::isfinite(value); })) {
+      C* p = y.mutable_data<C>();
+      for (int64_t i = 0; i < y.size(); ++i) p[i] *= static_cast<C>(factor);
+      if (!std::all_of(p, p + y.size(), [](C value) { return std::isfinite(value); })) {
         // A sum overflows where the mean may not: then each part is divided first.
         Array parts = Array::empty(x.shape(), x.dtype());
-        repeat(x.array(), parts, static_cast<T>(factor));
-        y = sum_to_shape(parts, r.kept);
+        repeat<T>(x.array(), parts, static_cast<C>(factor));
+        y = sum_to_shape(parts, r.kept, dtype_of<C>());
       }
     }
+    if (y.dtype() != x.dtype()) y = y.cast(x.dtype());
     return record(op, y.reshape(r.result), {x},
                   [kept = r.kept, shape = x.shape(), factor](Array dy, const Needs&) -> Gradients {
                     Array dx = Array::empty(shape, dy.dtype());
-                    repeat(dy.reshape(kept), dx, static_cast<T>(factor));
+                    repeat<T>(dy.reshape(kept), dx, static_cast<C>(factor));
                     return {dx};
                   });
   });
 }
 
-template <class T>
-bool larger(T a, T b) {
+template <class C>
+bool larger(C a, C b) {
   return a > b || (std::isnan(a) && !std::isnan(b));
 }
 
@@ -123,7 +125,7 @@ std::vector<int64_t> positions_of_maxima(const Array& x, const Shape& kept) {
       int64_t best = 0;
       for (int64_t run : runs)
         for (int64_t k = run; k < run + length; ++k)
-          if (larger(first[k], first[best])) best = k;
+          if (larger<Compute<T>>(first[k], first[best])) best = k;
       groups[i] += best;
     }
   });
@@ -168,7 +170,7 @@ Tensor log_sum_exp(const Tensor& x, const ReduceOptions& options) {
   return dispatch("log_sum_exp", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     Array y = Array::empty(r.result, x.dtype());
-    std::vector<LogSum<T>> sums(y.size());
+    std::vector<LogSum<Compute<T>>> sums(y.size());
     const T* in = rows.array().data<T>();
     T* out = y.mutable_data<T>();
     parallel_ranges(y.size(), grain, [&](int64_t begin, int64_t end) {
@@ -186,8 +188,8 @@ Tensor log_sum_exp(const Tensor& x, const ReduceOptions& options) {
                     T* out = dx.mutable_data<T>();
                     parallel_ranges(dy.size(), grain, [&](int64_t begin, int64_t end) {
                       for (int64_t i = begin; i < end; ++i)
-                        softmax_kernels<T>().cross_entropy_gradient(in + i * n, sums[i], T(0), d[i],
-                                                                    out + i * n, n);
+                        softmax_kernels<T>().cross_entropy_gradient(in + i * n, sums[i], 0, d[i], out + i * n,
+                                                                    n);
                     });
                     return {dx};
                   });
@@ -209,7 +211,7 @@ Array argmax(const Array& x, int axis) {
         const T* first = p + i / inner * r.count * inner + i % inner;
         int64_t best = 0;
         for (int64_t k = 1; k < r.count; ++k)
-          if (larger(first[k * inner], first[best * inner])) best = k;
+          if (larger<Compute<T>>(first[k * inner], first[best * inner])) best = k;
         out[i] = best;
       }
     });

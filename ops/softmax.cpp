@@ -1,6 +1,7 @@
 #include "bertie/ops/softmax.h"
 
 #include "bertie/autograd/threads.h"
+#include "bertie/ops/cast.h"
 #include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
@@ -41,6 +42,7 @@ void check_rows(const char* op, const Tensor& x) {
 
 Tensor softmax(const Tensor& x) {
   check_rows("softmax", x);
+  if (x.dtype() == DType::bf16) return by_way_of_f32(softmax, x);
   return dispatch("softmax", x.dtype(), [&](auto zero) {
     using Kernels = SoftmaxKernels<decltype(zero)>;
     return over_rows<decltype(zero)>("softmax", x, &Kernels::softmax, &Kernels::softmax_backward);
@@ -49,6 +51,7 @@ Tensor softmax(const Tensor& x) {
 
 Tensor log_softmax(const Tensor& x) {
   check_rows("log_softmax", x);
+  if (x.dtype() == DType::bf16) return by_way_of_f32(log_softmax, x);
   return dispatch("log_softmax", x.dtype(), [&](auto zero) {
     using Kernels = SoftmaxKernels<decltype(zero)>;
     return over_rows<decltype(zero)>("log_softmax", x, &Kernels::log_softmax, &Kernels::log_softmax_backward);

@@ -168,14 +168,14 @@ std::vector<LanguageScores::Judgment> LanguageScores::judge(const MaskedBatch& b
   });
   parse(segments);
   std::vector<Judgment> judgments(static_cast<size_t>(batch.labels.size()) + pairs.size());
-  dispatch("language", log_p.dtype(), [&](auto zero) {
+  dispatch_compute("language", log_p.dtype(), [&](auto zero) {
     using T = decltype(zero);
     parallel_tasks(static_cast<int64_t>(segments.size()), [&](int64_t s) {
       if (!segments[s].scored.empty()) judge(segments[s], log_p.data<T>(), judgments.data());
     });
   });
   if (pairs.empty()) return judgments;
-  dispatch("language", next_sentence_log_p.dtype(), [&](auto zero) {
+  dispatch_compute("language", next_sentence_log_p.dtype(), [&](auto zero) {
     for (int64_t n = 0; n < sequences; ++n) {
       const auto* guess = next_sentence_log_p.data<decltype(zero)>() + 2 * n;
       const double p[] = {pairs[n]->neighbors(), 1 - pairs[n]->neighbors()};

@@ -43,7 +43,8 @@ struct AttentionKernels {
   ScoreSum<T> (*softmax_row)(T* x, int64_t n, T scale, const uint32_t* words, uint32_t threshold);
   // p = exp((x − largest) · scale) / sum, m = `kept` where words ≥ threshold, else 0:
   //   dx = p (m dx − delta) scale,   x = m p
-  void (*softmax_backward_row)(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta,
+  // where delta, if null, is Σ p m dx.
+  void (*softmax_backward_row)(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, const T* delta,
                                const uint32_t* words, uint32_t threshold, T kept);
 };
 

@@ -195,9 +195,21 @@ ScoreSum<T> softmax_row(T* x, int64_t n, T scale, const uint32_t* words, uint32_
 }
 
 template <class T, bool drops>
-void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta, const uint32_t* words,
-                          uint32_t threshold, T kept) {
+T delta_of(const T* x, const T* dx, int64_t n, T scale, ScoreSum<T> sum, const uint32_t* words,
+           uint32_t threshold, T kept) {
+  return sum_over<T>(n,
+                     [=](int64_t i) {
+                       T e = exponential_or_zero((x[i] - sum.largest) * scale);
+                       return !drops || words[i] >= threshold ? e * dx[i] : T(0);
+                     }) *
+         (drops ? kept : T(1)) / sum.sum;
+}
+
+template <class T, bool drops>
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, const T* given,
+                          const uint32_t* words, uint32_t threshold, T kept) {
   T largest = sum.largest, share = T(1) / sum.sum;
+  T delta = given ? *given : delta_of<T, drops>(x, dx, n, scale, sum, words, threshold, kept);
   for (int64_t i = 0; i < n; i += chunk)
     for (int lane = 0; lane < chunk; ++lane) {
       T p = exponential_or_zero((x[i + lane] - largest) * scale) * share;
@@ -208,8 +220,8 @@ void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T de
 }
 
 template <class T>
-void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, T delta, const uint32_t* words,
-                          uint32_t threshold, T kept) {
+void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, const T* delta,
+                          const uint32_t* words, uint32_t threshold, T kept) {
   (words ? softmax_backward_row<T, true> : softmax_backward_row<T, false>)(x, dx, n, scale, sum, delta, words,
                                                                            threshold, kept);
 }

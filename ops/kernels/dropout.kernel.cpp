@@ -80,13 +80,14 @@ static_assert(block == 4 * side_by_side);
 
 template <class T>
 void dropout_row(const T* x, T* y, int64_t n, uint64_t key, uint32_t c1, uint32_t c2, uint32_t c3,
-                 uint32_t threshold, T scale) {
+                 uint32_t threshold, Compute<T> scale) {
   uint32_t words[block];
   for (int64_t begin = 0; begin < n; begin += block) {
     prefetch(x + begin + 256, block);  // the CPU doesn't fetch ahead of loads so far apart in time
     philox_block(key, static_cast<uint32_t>(begin / 4), 1, c1, c2, c3, words, 0);
     int64_t count = n - begin < block ? n - begin : block;
-    for (int64_t i = 0; i < count; ++i) y[begin + i] = words[i] >= threshold ? x[begin + i] * scale : T(0);
+    for (int64_t i = 0; i < count; ++i)
+      y[begin + i] = words[i] >= threshold ? x[begin + i] * scale : Compute<T>(0);
   }
 }
 
@@ -105,7 +106,9 @@ constexpr DropoutKernels<T> table() {
 
 extern const DropoutKernels<float> dropout_f32;
 extern const DropoutKernels<double> dropout_f64;
+extern const DropoutKernels<bfloat16> dropout_bf16;
 const DropoutKernels<float> dropout_f32 = table<float>();
 const DropoutKernels<double> dropout_f64 = table<double>();
+const DropoutKernels<bfloat16> dropout_bf16 = table<bfloat16>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "bertie/autograd/bfloat16.h"
+
 namespace bertie {
 
 // y[i] = a[i] ∘ b[i], where a step of 0 instead of 1 repeats the first element.
@@ -26,22 +28,22 @@ struct ElementwiseKernels {
   GradientLoop<T> log_gradient, gelu_gradient, gelu_tanh_gradient;                              // of x
   ValueAndGradientLoop<T> gelu_and_gradient, gelu_tanh_and_gradient;
   // y = x · factor + shift; y may be x.
-  void (*scale_and_shift)(const T* x, T factor, T shift, T* y, int64_t n);
+  void (*scale_and_shift)(const T* x, Compute<T> factor, Compute<T> shift, T* y, int64_t n);
 
   UnaryLoop<T> abs, softplus, silu;
   GradientLoop<T> abs_gradient, softplus_gradient, silu_gradient;  // of x
   // y = x^exponent, dx = dy · exponent · x^(exponent − 1)
-  void (*pow)(const T* x, T exponent, T* y, int64_t n);
-  void (*pow_gradient)(const T* x, const T* dy, T exponent, T* dx, int64_t n);
+  void (*pow)(const T* x, Compute<T> exponent, T* y, int64_t n);
+  void (*pow_gradient)(const T* x, const T* dy, Compute<T> exponent, T* dx, int64_t n);
   // y = max(low, min(x, high)), dx = dy where low ≤ x ≤ high, else 0
-  void (*clamp)(const T* x, T low, T high, T* y, int64_t n);
-  void (*clamp_gradient)(const T* x, const T* dy, T low, T high, T* dx, int64_t n);
+  void (*clamp)(const T* x, Compute<T> low, Compute<T> high, T* y, int64_t n);
+  void (*clamp_gradient)(const T* x, const T* dy, Compute<T> low, Compute<T> high, T* dx, int64_t n);
   // y = c != 0 ? a : b, with steps as BinaryLoop has them
   void (*select)(const uint8_t* c, int64_t c_step, const T* a, int64_t a_step, const T* b, int64_t b_step,
                  T* y, int64_t n);
 };
 
-// The table for the instruction set in use. T: float, double.
+// The table for the instruction set in use. T: float, double or bfloat16.
 template <class T>
 const ElementwiseKernels<T>& elementwise_kernels();
 

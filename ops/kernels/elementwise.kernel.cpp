@@ -32,18 +32,18 @@ struct Divide {
 };
 
 // One loop per kind of step, so that each vectorizes.
-template <class Op, class T>
+template <class Op, class T, class C = Compute<T>>
 void binary(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_t n) {
   if (a_step == 1 && b_step == 1) {
-    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], b[i]);
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::template apply<C>(a[i], b[i]);
   } else if (a_step == 1) {
-    T repeated = n > 0 ? b[0] : T(0);
-    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(a[i], repeated);
+    C repeated = n > 0 ? b[0] : T(0);
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::template apply<C>(a[i], repeated);
   } else if (b_step == 1) {
-    T repeated = n > 0 ? a[0] : T(0);
-    for (int64_t i = 0; i < n; ++i) y[i] = Op::apply(repeated, b[i]);
+    C repeated = n > 0 ? a[0] : T(0);
+    for (int64_t i = 0; i < n; ++i) y[i] = Op::template apply<C>(repeated, b[i]);
   } else {
-    T both = n > 0 ? Op::apply(a[0], b[0]) : T(0);
+    C both = n > 0 ? Op::template apply<C>(a[0], b[0]) : C(0);
     for (int64_t i = 0; i < n; ++i) y[i] = both;
   }
 }
@@ -185,22 +185,22 @@ struct GeluTanh {
 
 template <class F, class T>
 void unary(const T* x, T* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = F::value(x[i]);
+  for (int64_t i = 0; i < n; ++i) y[i] = F::template value<Compute<T>>(x[i]);
 }
 template <class F, class T>
 void gradient(const T* saved, const T* dy, T* dx, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * F::derivative(saved[i]);
+  for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * F::template derivative<Compute<T>>(saved[i]);
 }
 template <class F, class T>
 void value_and_gradient(const T* x, const T* dy, T* y, T* dx, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    T at = x[i];
+    Compute<T> at = x[i];
     dx[i] = dy[i] * F::derivative(at);
     y[i] = F::value(at);
   }
 }
 template <class T>
-void scale_and_shift(const T* x, T factor, T shift, T* y, int64_t n) {
+void scale_and_shift(const T* x, Compute<T> factor, Compute<T> shift, T* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] * factor + shift;
 }
 
@@ -208,33 +208,35 @@ inline float power(float x, float exponent) { return ::powf(x, exponent); }
 inline double power(double x, double exponent) { return ::pow(x, exponent); }
 
 template <class T>
-void pow(const T* x, T exponent, T* y, int64_t n) {
-  if (exponent == T(2)) {
+void pow(const T* x, Compute<T> exponent, T* y, int64_t n) {
+  using C = Compute<T>;
+  if (exponent == C(2)) {
     for (int64_t i = 0; i < n; ++i) y[i] = x[i] * x[i];
   } else {
-    for (int64_t i = 0; i < n; ++i) y[i] = power(x[i], exponent);
+    for (int64_t i = 0; i < n; ++i) y[i] = power(C(x[i]), exponent);
   }
 }
 template <class T>
-void pow_gradient(const T* x, const T* dy, T exponent, T* dx, int64_t n) {
-  if (exponent == T(2)) {
-    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * T(2) * x[i];
-  } else if (exponent == T(0)) {  // also where x^−1 is infinite
-    for (int64_t i = 0; i < n; ++i) dx[i] = T(0);
+void pow_gradient(const T* x, const T* dy, Compute<T> exponent, T* dx, int64_t n) {
+  using C = Compute<T>;
+  if (exponent == C(2)) {
+    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * C(2) * x[i];
+  } else if (exponent == C(0)) {  // also where x^−1 is infinite
+    for (int64_t i = 0; i < n; ++i) dx[i] = C(0);
   } else {
-    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * (exponent * power(x[i], exponent - T(1)));
+    for (int64_t i = 0; i < n; ++i) dx[i] = dy[i] * (exponent * power(C(x[i]), exponent - C(1)));
   }
 }
 
 template <class T>
-void clamp(const T* x, T low, T high, T* y, int64_t n) {
+void clamp(const T* x, Compute<T> low, Compute<T> high, T* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    T above = x[i] < low ? low : x[i];  // NaN stays
+    Compute<T> at = x[i], above = at < low ? low : at;  // NaN stays
     y[i] = above > high ? high : above;
   }
 }
 template <class T>
-void clamp_gradient(const T* x, const T* dy, T low, T high, T* dx, int64_t n) {
+void clamp_gradient(const T* x, const T* dy, Compute<T> low, Compute<T> high, T* dx, int64_t n) {
   for (int64_t i = 0; i < n; ++i) dx[i] = x[i] < low || x[i] > high ? T(0) : dy[i];
 }
 
@@ -297,7 +299,9 @@ constexpr ElementwiseKernels<T> table() {
 
 extern const ElementwiseKernels<float> elementwise_f32;
 extern const ElementwiseKernels<double> elementwise_f64;
+extern const ElementwiseKernels<bfloat16> elementwise_bf16;
 const ElementwiseKernels<float> elementwise_f32 = table<float>();
 const ElementwiseKernels<double> elementwise_f64 = table<double>();
+const ElementwiseKernels<bfloat16> elementwise_bf16 = table<bfloat16>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

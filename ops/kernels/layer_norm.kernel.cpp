@@ -37,55 +37,55 @@ Means<T> means(int64_t n, First first, Second second) {
 // Twice "shifted data" (Chan, Golub & LeVeque, 1983): the first shift, an element, makes the mean of a
 // constant row that element exactly, and its variance 0; the second, that mean, leaves the rounding of a
 // large mean in the rest.
-template <class T>
-LayerNormRow<T> statistics_of(const T* x, T epsilon, int64_t n) {
-  T first = x[0], m = first + sum_over<T>(n, [=](int64_t i) { return x[i] - first; }) / T(n);
-  Means<T> moments = means<T>(
+template <class T, class C>
+LayerNormRow<C> statistics_of(const T* x, C epsilon, int64_t n) {
+  C first = x[0], m = first + sum_over<C>(n, [=](int64_t i) { return x[i] - first; }) / C(n);
+  Means<C> moments = means<C>(
       n, [=](int64_t i) { return x[i] - m; }, [=](int64_t i) { return (x[i] - m) * (x[i] - m); });
-  T rest = moments.first, variance = moments.second - rest * rest;
-  variance = variance < T(0) ? T(0) : variance;  // NaN stays
-  T rstd = T(1) / square_root(variance + epsilon);
-  rstd = variance < T(__builtin_inf()) ? rstd : T(__builtin_nan(""));
+  C rest = moments.first, variance = moments.second - rest * rest;
+  variance = variance < C(0) ? C(0) : variance;  // NaN stays
+  C rstd = C(1) / square_root(variance + epsilon);
+  rstd = variance < C(__builtin_inf()) ? rstd : C(__builtin_nan(""));
   return {m, rstd, -rest * rstd};
 }
 
-template <class T>
-void forward(const T* x, const T* weight, const T* bias, T epsilon, T* y, LayerNormRow<T>* statistics,
+template <class T, class C = Compute<T>>
+void forward(const T* x, const C* weight, const C* bias, C epsilon, T* y, LayerNormRow<C>* statistics,
              int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, y += n) {
     if (row + 2 < rows) prefetch(x + 2 * n, n);
-    LayerNormRow<T> of = statistics[row] = statistics_of(x, epsilon, n);
-    for (int64_t i = 0; i < n; ++i) y[i] = standardized(x[i], of) * weight[i] + bias[i];
+    LayerNormRow<C> of = statistics[row] = statistics_of(x, epsilon, n);
+    for (int64_t i = 0; i < n; ++i) y[i] = standardized<C>(x[i], of) * weight[i] + bias[i];
   }
 }
 
-template <class T>
-void add_parameter_gradients(const T* x, LayerNormRow<T> row, const T* dy, T* __restrict dweight,
-                             T* __restrict dbias, int64_t n) {
+template <class T, class C>
+void add_parameter_gradients(const T* x, LayerNormRow<C> row, const T* dy, C* __restrict dweight,
+                             C* __restrict dbias, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    dweight[i] += dy[i] * standardized(x[i], row);
+    dweight[i] += dy[i] * standardized<C>(x[i], row);
     dbias[i] += dy[i];
   }
 }
 
 // dx = rstd (g − mean(g) − x̂ · mean(g · x̂)), with g = dy · weight
-template <class T>
-void input_gradient(const T* x, LayerNormRow<T> row, const T* weight, const T* dy, Means<T> mean, T* dx,
+template <class T, class C>
+void input_gradient(const T* x, LayerNormRow<C> row, const C* weight, const T* dy, Means<C> mean, T* dx,
                     int64_t n) {
   for (int64_t i = 0; i < n; ++i)
-    dx[i] = row.rstd * (dy[i] * weight[i] - mean.first - standardized(x[i], row) * mean.second);
+    dx[i] = row.rstd * (dy[i] * weight[i] - mean.first - standardized<C>(x[i], row) * mean.second);
 }
 
 // dx may be dy: it comes last. The row after the next is fetched in two parts.
-template <class T>
-void backward(const T* x, const LayerNormRow<T>* statistics, const T* weight, const T* dy, T* dx, T* dweight,
-              T* dbias, int64_t rows, int64_t n) {
+template <class T, class C = Compute<T>>
+void backward(const T* x, const LayerNormRow<C>* statistics, const C* weight, const T* dy, T* dx, C* dweight,
+              C* dbias, int64_t rows, int64_t n) {
   for (int64_t row = 0; row < rows; ++row, x += n, dy += n, dx += n) {
-    LayerNormRow<T> of = statistics[row];
+    LayerNormRow<C> of = statistics[row];
     if (row + 2 < rows) prefetch(x + 2 * n, n);
-    Means<T> mean = means<T>(
+    Means<C> mean = means<C>(
         n, [=](int64_t i) { return dy[i] * weight[i]; },
-        [=](int64_t i) { return dy[i] * weight[i] * standardized(x[i], of); });
+        [=](int64_t i) { return dy[i] * weight[i] * standardized<C>(x[i], of); });
     if (row + 2 < rows) prefetch(dy + 2 * n, n);
     add_parameter_gradients(x, of, dy, dweight, dbias, n);
     input_gradient(x, of, weight, dy, mean, dx, n);
@@ -101,7 +101,9 @@ constexpr LayerNormKernels<T> table() {
 
 extern const LayerNormKernels<float> layer_norm_f32;
 extern const LayerNormKernels<double> layer_norm_f64;
+extern const LayerNormKernels<bfloat16> layer_norm_bf16;
 const LayerNormKernels<float> layer_norm_f32 = table<float>();
 const LayerNormKernels<double> layer_norm_f64 = table<double>();
+const LayerNormKernels<bfloat16> layer_norm_bf16 = table<bfloat16>();
 
 }  // namespace bertie::BERTIE_ISA_NAMESPACE

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "bertie/autograd/bfloat16.h"
+
 namespace bertie {
 
 struct AdamStep {
@@ -14,9 +16,10 @@ struct OptimizerKernels {
   // θ [n], g [n] and, where momentum isn't 0, v [n]
   void (*sgd)(T* parameter, const T* gradient, T* velocity, int64_t n, double learning_rate,
               double gradient_scale, double momentum);
-  // θ, g, m, v [n]. Where g² overflows, θ becomes NaN.
-  void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, int64_t n,
-               const AdamStep& step);
+  // θ, g, m, v [n] and, where it isn't null, `rounded` [n], which gets the new θ. Where g² overflows, θ
+  // becomes NaN.
+  void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, bfloat16* rounded,
+               int64_t n, const AdamStep& step);
 };
 
 // The table for the instruction set in use. T: float, double.

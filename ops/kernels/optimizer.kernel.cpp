@@ -21,9 +21,9 @@ void sgd(T* parameter, const T* gradient, T* velocity, int64_t n, double learnin
   }
 }
 
-template <class T>
+template <class T, bool rounds>
 void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict first_moment,
-          T* __restrict second_moment, int64_t n, const AdamStep& step) {
+          T* __restrict second_moment, bfloat16* __restrict rounded, int64_t n, const AdamStep& step) {
   T scale = static_cast<T>(step.gradient_scale),
     decay = static_cast<T>(1 - step.learning_rate * step.weight_decay);
   T beta1 = static_cast<T>(step.beta1), rest1 = static_cast<T>(1 - step.beta1);
@@ -37,8 +37,17 @@ void adam(T* __restrict parameter, const T* __restrict gradient, T* __restrict f
     first_moment[i] = m;
     second_moment[i] = v;
     // v − v is 0, but NaN where v overflowed: a step of m / ∞ = 0 would end this parameter's training unseen.
-    parameter[i] = parameter[i] * decay - (rate * m / (square_root(v) * root + epsilon) + (v - v));
+    T value = parameter[i] * decay - (rate * m / (square_root(v) * root + epsilon) + (v - v));
+    parameter[i] = value;
+    if constexpr (rounds) rounded[i] = static_cast<float>(value);
   }
+}
+
+template <class T>
+void adam(T* parameter, const T* gradient, T* first_moment, T* second_moment, bfloat16* rounded, int64_t n,
+          const AdamStep& step) {
+  (rounded ? adam<T, true> : adam<T, false>)(parameter, gradient, first_moment, second_moment, rounded, n,
+                                             step);
 }
 
 template <class T>

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "bertie/autograd/bfloat16.h"
+
 namespace bertie {
 
 // ln Σ exp(x) = largest + rest. Apart, because in their sum a large first number swallows the second: of four
@@ -14,15 +16,16 @@ struct LogSum {
 
 template <class T>
 struct SoftmaxKernels {
-  LogSum<T> (*log_sum_exp)(const T* x, int64_t n);
+  LogSum<Compute<T>> (*log_sum_exp)(const T* x, int64_t n);
   // dx = (exp(x − log_sum) − share) · factor, with the log_sum of x; dx may be x
-  void (*cross_entropy_gradient)(const T* x, LogSum<T> log_sum, T share, T factor, T* dx, int64_t n);
+  void (*cross_entropy_gradient)(const T* x, LogSum<Compute<T>> log_sum, Compute<T> share, Compute<T> factor,
+                                 T* dx, int64_t n);
   // Σ (x − shift)
-  T (*sum_shifted)(const T* x, T shift, int64_t n);
+  Compute<T> (*sum_shifted)(const T* x, Compute<T> shift, int64_t n);
   // y = y · factor
-  void (*scale)(T* y, T factor, int64_t n);
+  void (*scale)(T* y, Compute<T> factor, int64_t n);
   // Σ a · b
-  T (*dot)(const T* a, const T* b, int64_t n);
+  Compute<T> (*dot)(const T* a, const T* b, int64_t n);
 
   // Whole rows: x, y, dy, dx [rows, n]; y may be x, dx may be dy.
   void (*softmax)(const T* x, T* y, int64_t rows, int64_t n);
@@ -31,7 +34,7 @@ struct SoftmaxKernels {
   void (*log_softmax_backward)(const T* y, const T* dy, T* dx, int64_t rows, int64_t n);
 };
 
-// The table for the instruction set in use. T: float, double.
+// The table for the instruction set in use. T: float, double or bfloat16.
 template <class T>
 const SoftmaxKernels<T>& softmax_kernels();
 

@@ -8,11 +8,11 @@
 
 namespace bertie {
 
-BERTIE_DEFINE_KERNELS(AttentionKernels, attention)
+BERTIE_DEFINE_COMPUTE_KERNELS(AttentionKernels, attention)
 BERTIE_DEFINE_KERNELS(DropoutKernels, dropout)
 BERTIE_DEFINE_KERNELS(ElementwiseKernels, elementwise)
 BERTIE_DEFINE_KERNELS(LayerNormKernels, layer_norm)
-BERTIE_DEFINE_KERNELS(OptimizerKernels, optimizer)
+BERTIE_DEFINE_COMPUTE_KERNELS(OptimizerKernels, optimizer)
 BERTIE_DEFINE_KERNELS(SoftmaxKernels, softmax)
 
 }  // namespace bertie

@@ -58,7 +58,7 @@ void add_squareplus_cases(std::vector<OpCase>& table) {
     return y;
   });
   c.errors = {{"integers", [] { squareplus(Array::zeros({2}, DType::i32)); },
-               "[squareplus] computes in f32 or f64, got i32"}};
+               "[squareplus] takes f32, f64 or bf16, got i32"}};
   c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0]); };
   c.backward_bytes = [](const Sizes& s) { return 16.0 * static_cast<double>(s[0]); };
   table.push_back(c);

@@ -28,7 +28,7 @@ OpCase unary(const std::string& name, Tensor (*op)(const Tensor&), double low, d
   c.bytes = [](const Sizes& s) { return 12.0 * static_cast<double>(s[0] * s[1]); };
   // x or y, and dy
   c.backward_bytes = [](const Sizes& s) { return 16.0 * static_cast<double>(s[0] * s[1]); };
-  c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "computes in f32 or f64, got i32"},
+  c.errors = {{"integers", [op] { op(Array::zeros({2}, DType::i32)); }, "takes f32, f64 or bf16, got i32"},
               {"no value", [op] { op(Tensor()); }, "x has no value"}};
   return c;
 }
@@ -225,7 +225,7 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
        {std::tuple{"pow, 2", 2.0, -2.0}, {"pow, 3", 3.0, -2.0}, {"pow, -1.5", -1.5, 0.3}}) {
     OpCase p = unary(name, negate, low, 2, [p = exponent](auto x) { return std::pow(x, decltype(x)(p)); });
     p.op = [p = exponent](const std::vector<Tensor>& in, const Sizes&) { return pow(in[0], p); };
-    p.errors = {{"integers", [] { pow(Array::zeros({2}, DType::i32), 2); }, "[pow] computes in f32 or f64"},
+    p.errors = {{"integers", [] { pow(Array::zeros({2}, DType::i32), 2); }, "[pow] takes f32, f64 or bf16"},
                 {"no value", [] { pow(Tensor(), 2); }, "[pow] needs a tensor with a value"}};
     table.push_back(p);
   }
@@ -245,7 +245,7 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
         {"bounds", [] { clamp(Array::zeros({2}, DType::f32), 1, 0); },
          "[clamp] the lower bound must not be above the upper one: 1 … 0"},
         {"no bound", [] { clamp(Array::zeros({2}, DType::f32), NAN, 0); }, "[clamp] the lower bound"},
-        {"integers", [] { clamp(Array::zeros({2}, DType::i32), 0, 1); }, "[clamp] computes in f32 or f64"},
+        {"integers", [] { clamp(Array::zeros({2}, DType::i32), 0, 1); }, "[clamp] takes f32, f64 or bf16"},
         {"no value", [] { clamp(Tensor(), 0, 1); }, "[clamp] needs a tensor with a value"}};
     table.push_back(c);
   }
@@ -255,6 +255,7 @@ void add_elementwise_cases(std::vector<OpCase>& table) {
   });
   n.large_sizes = {{263, 257}};  // the engine adds gradients, in larger tasks
   n.bench_sizes = {};            // several operations
+  n.rounded_between = 4;         // the result of each
   n.op = [](const std::vector<Tensor>& in, const Sizes&) {
     const Tensor& x = in[0];
     return 2 / (5 + x) + (1 - x) * (3 * -x);

@@ -20,7 +20,7 @@ void add_embedding_cases(std::vector<OpCase>& table) {
   e.check_sizes = {{5, 3, 7}, {1, 1, 3}, {4, 2, 1}, {4, 2, 0}, {4, 0, 3}};
   e.large_sizes = {{50, 129, 40}, {53, 257, 200}};
   e.bench_sizes = {{30522, 768, 16384}};
-  e.inputs = [](const Sizes& s) { return std::vector<Input>{{{s[0], s[1]}}}; };
+  e.inputs = [](const Sizes& s) { return std::vector<Input>{{.shape = {s[0], s[1]}, .is_parameter = true}}; };
   e.op = [](const std::vector<Tensor>& in, const Sizes& s) { return embedding(in[0], Array::from(ids(s))); };
   e.loops([]<class T>(const Values<T>& in, const Sizes& s) {
     std::vector<T> y;

@@ -18,7 +18,9 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
   c.large_sizes = {{3, 33}, {130, 100}, {2, 768}, {4161, 129}};
   c.bench_sizes = {{16384, 768}};
   c.inputs = [](const Sizes& s) {
-    return std::vector<Input>{{{s[0], s[1]}, -1, 3}, {{s[1]}, 0.5, 1.5}, {{s[1]}}};
+    return std::vector<Input>{{{s[0], s[1]}, -1, 3},
+                              {.shape = {s[1]}, .low = 0.5, .high = 1.5, .is_parameter = true},
+                              {.shape = {s[1]}, .is_parameter = true}};
   };
   c.op = [](const std::vector<Tensor>& in, const Sizes&) { return layer_norm(in[0], in[1], in[2], 1e-3); };
   c.loops([]<class T>(const Values<T>& in, const Sizes& s) {

@@ -90,7 +90,7 @@ void add_matmul_cases(std::vector<OpCase>& table) {
                    [] {
                      matmul(zeros({1, 1}, DType::i32), zeros({1, 1}, DType::i32));
                    },
-                   "[matmul] computes in f32 or f64, got i32"},
+                   "[matmul] takes f32, f64 or bf16, got i32"},
                   {"no value",
                    [] {
                      matmul(zeros({1, 1}), Tensor());
@@ -122,7 +122,9 @@ void add_matmul_cases(std::vector<OpCase>& table) {
                    {1024, 3072, 768, 0},
                    {154, 768, 30522, 0}};
   e.inputs = [](const Sizes& s) {
-    return std::vector<Input>{{batched(s[3], s[0], s[1], false)}, {{s[2], s[1]}}, {{s[2]}}};
+    return std::vector<Input>{{batched(s[3], s[0], s[1], false)},
+                              {.shape = {s[2], s[1]}, .is_parameter = true},
+                              {.shape = {s[2]}, .is_parameter = true}};
   };
   e.op = [](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1], in[2]); };
   e.loops([]<class T>(const Values<T>& in, const Sizes& s) {
@@ -175,7 +177,8 @@ void add_matmul_cases(std::vector<OpCase>& table) {
   without.bench_sizes = {};
   without.errors = {};
   without.inputs = [](const Sizes& s) {
-    return std::vector<Input>{{batched(s[3], s[0], s[1], false)}, {{s[2], s[1]}}};
+    return std::vector<Input>{{batched(s[3], s[0], s[1], false)},
+                              {.shape = {s[2], s[1]}, .is_parameter = true}};
   };
   without.op = [](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1]); };
   table.push_back(without);
@@ -185,6 +188,7 @@ void add_matmul_cases(std::vector<OpCase>& table) {
     of.name = f == InputFunction::gelu ? "linear of gelu" : "linear of gelu_tanh";
     of.bench_sizes = {};
     of.errors = {};
+    of.rounded_between = 1;  // f(x), which the product takes, and dy W, before f'(x) multiplies it
     of.op = [f](const std::vector<Tensor>& in, const Sizes&) { return linear(in[0], in[1], in[2], f); };
     of.loops([f, linear = e]<class T>(Values<T> in, const Sizes& s) {
       for (T& x : in[0])

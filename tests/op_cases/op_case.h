@@ -23,6 +23,7 @@ struct Input {
   double away_from_zero = 0;
   bool needs_gradient = true;
   bool spaced = false;
+  bool is_parameter = false;  // in a run in bf16 it stays f32
 };
 constexpr double direction_step = 5e-4;
 
@@ -63,6 +64,9 @@ struct OpCase {
   std::function<bool(int64_t element, const Sizes&)> stays_ordinary;
   // Kinds of such inputs of which only the values are compared; the entry says why.
   std::vector<std::string> values_alone;
+  // Numbers between input and result that a run in bf16 rounds, where that isn't the result alone: each may
+  // move any result by as much as rounding the largest one; the entry says which they are.
+  int rounded_between = 0;
   bool calls_library = true;  // for its products, so that the benchmark tries both libraries
   bool one_task = false;      // a loop of it has but one task at any size, as where one number is the result
 

@@ -77,7 +77,7 @@ void add_reduce_cases(std::vector<OpCase>& table) {
              sum(Array::zeros({2, 3}, DType::f32), {{0, -2}});
            },
            "[sum] axis -2 is given twice"},
-          {"integers", [] { sum(Array::zeros({2}, DType::i32)); }, "[sum] computes in f32 or f64, got i32"}};
+          {"integers", [] { sum(Array::zeros({2}, DType::i32)); }, "[sum] takes f32, f64 or bf16, got i32"}};
     }
     if (counted == std::vector<int>{0, 2}) e.bench_sizes = bench_sizes;
     table.push_back(e);
@@ -121,7 +121,7 @@ void add_reduce_cases(std::vector<OpCase>& table) {
                    },
                    "[log_sum_exp] axis -1 is given twice"},
                   {"integers", [] { log_sum_exp(Array::zeros({2}, DType::i32)); },
-                   "[log_sum_exp] computes in f32 or f64, got i32"}};
+                   "[log_sum_exp] takes f32, f64 or bf16, got i32"}};
     }
     table.push_back(e);
 

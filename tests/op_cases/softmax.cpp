@@ -41,7 +41,7 @@ OpCase rows(const std::string& name, Tensor (*op)(const Tensor&)) {
        },
        "[" + name + "] needs at least one element per row, got [3, 0]"},
       {"scalar", [op] { op(Array::zeros({}, DType::f32)); }, "needs at least one element per row, got []"},
-      {"integers", [op] { op(Array::zeros({3}, DType::i64)); }, "[" + name + "] computes in f32 or f64"}};
+      {"integers", [op] { op(Array::zeros({3}, DType::i64)); }, "[" + name + "] takes f32, f64 or bf16"}};
   return c;
 }
 

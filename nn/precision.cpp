@@ -1,0 +1,31 @@
+#include "bertie/nn/precision.h"
+
+#include "bertie/autograd/error.h"
+#include "bertie/ops/gemm.h"
+
+namespace bertie {
+
+const char* name(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
+
+PrecisionChoice choose_precision(const std::string& asked) {
+  BERTIE_CHECK(asked == "f32" || asked == "bf16" || asked == "auto", "precision",
+               "must be f32, bf16 or auto, got '{}'", asked);
+  if (asked == "f32") return {};
+  Bf16Instructions instructions = bf16_instructions();
+  if (asked == "bf16") {
+    BERTIE_CHECK(instructions != Bf16Instructions::none, "precision",
+                 "bf16 needs a CPU with the instructions AVX512_BF16 or AMX-BF16, which this one lacks (or "
+                 "BERTIE_ISA or ONEDNN_MAX_CPU_ISA hides); f32 works, and auto takes what is faster");
+    return {Precision::bf16, ""};
+  }
+  if (instructions == Bf16Instructions::none)
+    return {Precision::of_parameters, "this CPU has no instructions for products of bf16"};
+  if (!bf16_products_gain())
+    return {Precision::of_parameters,
+            fmt::format("this CPU's products of bf16 ({}) take no less time than those of f32",
+                        name(instructions))};
+  return {Precision::bf16, fmt::format("this CPU's products of bf16 ({}) take less time than those of f32",
+                                       name(instructions))};
+}
+
+}  // namespace bertie
