@@ -74,8 +74,9 @@ std::string title(const std::string& variant) {
 template <class Task>
 class Finetuning {
  public:
-  Finetuning(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given)
-      : processes_(processes), app_(app), o_(o), given_(given), task_(o) {
+  Finetuning(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given,
+             Precision precision)
+      : processes_(processes), app_(app), o_(o), given_(given), precision_(precision), task_(o) {
     BertConfig config = read_bert_config(o.model + "/config.json");
     keeps_head_ = config.architecture == Task::Model::architecture;
     if (keeps_head_) task_.take_labels(config);
@@ -94,6 +95,7 @@ class Finetuning {
   const CLI::App& app_;
   const Options& o_;
   const FactTable& given_;
+  Precision precision_;
   Task task_;
   bool keeps_head_, encoded_ = false;
   std::string starting_weights_;
@@ -149,6 +151,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
       encoded_ = true;
     }
     model.train();
+    model.set_precision(precision_);
     for (const Parameter& parameter : model.parameters()) all_parameters += parameter.tensor.array().size();
     if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
     parameters.emplace(model);
@@ -326,8 +329,9 @@ void finetune(Processes& processes, const CLI::App& app, const Options& o) {
     check_checkpoints(o);
   });
   FactTable given = given_options(app);
+  Precision precision = agreed_precision(processes, o);
   std::optional<Finetuning<Task>> finetuning;
-  processes.let_each([&] { finetuning.emplace(processes, app, o, given); });
+  processes.let_each([&] { finetuning.emplace(processes, app, o, given, precision); });
   if (several) return train_all(processes, o, given, *finetuning, folder);
   Variant only{"", o};
   finetuning->train(only, folder ? &*folder : nullptr);

@@ -138,8 +138,9 @@ Beginning<Model> load(const Options& o) {
 
 template <class Model>
 void train_model(Processes& processes, const CLI::App& app, const Options& o, const FactTable& given,
-                 ModelFolder* folder, const Beginning<Model>& beginning) {
+                 ModelFolder* folder, const Beginning<Model>& beginning, Precision precision) {
   Model& model = *beginning.model;
+  model.set_precision(precision);
   const Tokenizer& tokenizer = beginning.tokenizer;
   const PretrainingText& text = beginning.text;
   const BertConfig& config = model.config();
@@ -164,7 +165,7 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
                                   Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0));
     options = training_options(o, defaults, batch_tokens, *training);
     sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
-    plan.emplace(o, config, text, options.steps, batch_tokens);
+    plan.emplace(o, config, text, options.steps, batch_tokens, precision);
     if (!o.parts && !continued) parts_needed = plan->fewest_parts();
   });
   int64_t parts = agreed_parts(processes, o, continued, parts_needed);
@@ -232,6 +233,7 @@ void pretrain(Processes& processes, const CLI::App& app, const Options& o, const
     folder.emplace(o.output, o.overwrite, resumes(o));
     check_checkpoints(o);
   });
+  Precision precision = agreed_precision(processes, o);
   std::optional<PretrainingTextReader> reader;
   BertConfig config;
   processes.let_each([&] {
@@ -257,7 +259,7 @@ void pretrain(Processes& processes, const CLI::App& app, const Options& o, const
           std::make_unique<Model>(config, Initializer::normal(config.initializer_range, o.seed));
     });
   }
-  train_model(processes, app, o, given, folder ? &*folder : nullptr, *beginning);
+  train_model(processes, app, o, given, folder ? &*folder : nullptr, *beginning, precision);
 }
 
 }  // namespace

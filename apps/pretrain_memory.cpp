@@ -69,9 +69,10 @@ struct RunInParts {
   bool next_sentence;
   const RunBatches& batches;
   int64_t besides;
+  Precision precision;
 
   PretrainMemory in(int64_t parts) const {
-    return pretrain_memory(config, next_sentence, batches, parts, besides);
+    return pretrain_memory(config, next_sentence, batches, parts, besides, precision);
   }
   int64_t most() const {
     return std::max<int64_t>(
@@ -120,15 +121,18 @@ BatchSize RunBatches::largest(int64_t tokens) const {
 }
 
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides) {
+                               int64_t parts, int64_t besides, Precision precision) {
   BatchSize step = batches.largest(batches.step_tokens), part = step;
   if (parts > 1)  // see plan_parts() of data/batches/batching.h
     part =
         batches.largest(std::min(step.tokens, (batches.step_tokens + parts - 1) / parts + batches.longest));
-  std::vector<MemoryMoment> moments = training_moments(
-      config, part, {.next_sentence = next_sentence, .in_parts = parts > 1, .threads = thread_count()});
+  std::vector<MemoryMoment> moments = training_moments(config, part,
+                                                       {.next_sentence = next_sentence,
+                                                        .in_parts = parts > 1,
+                                                        .threads = thread_count(),
+                                                        .precision = precision});
   auto evaluation = [&](int64_t tokens) {
-    return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count()));
+    return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count(), precision));
   };
   int64_t evaluated = largest_number(batches.longest, batches.evaluation_tokens, [&](int64_t tokens) {
     return evaluation(tokens).bytes <= peak_of(moments).bytes;
@@ -140,7 +144,7 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
   return {.parts = parts,
           .part_tokens = part.tokens,
           .evaluation_tokens = evaluated,
-          .weights = 4 * parameters,
+          .weights = (precision == Precision::bf16 ? 6 : 4) * parameters,
           .gradients = 4 * parameters * places_for(parts),
           .moments = 8 * parameters,
           .activations = peak.bytes + batches_there * batch_bytes(step, next_sentence),
@@ -149,8 +153,8 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
 }
 
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
-                                      const RunBatches& batches, int64_t besides) {
-  RunInParts run{config, next_sentence, batches, besides};
+                                      const RunBatches& batches, int64_t besides, Precision precision) {
+  RunInParts run{config, next_sentence, batches, besides, precision};
   if (std::optional<PretrainMemory> fits = run.fewest_within(limit)) return *fits;
   fail("memory-limit", "{} isn't enough: {}", memory_text(limit), run.help(limit));
 }
@@ -196,20 +200,22 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
 }
 
 MemoryPlan::MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
-                       int64_t steps, int64_t batch_tokens)
+                       int64_t steps, int64_t batch_tokens, Precision precision)
     : options_(options),
       config_(config),
       batches_(run_batches(options, text, steps, batch_tokens)),
-      besides_(memory_besides(text)) {}
+      besides_(memory_besides(text)),
+      precision_(precision) {}
 
 int64_t MemoryPlan::fewest_parts() const {
   if (!options_.memory_limit) return 1;
-  return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_)
+  return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_,
+                                precision_)
       .parts;
 }
 
 PretrainMemory MemoryPlan::in(int64_t parts, bool is_continued) const {
-  RunInParts run{config_, options_.next_sentence, batches_, besides_};
+  RunInParts run{config_, options_.next_sentence, batches_, besides_, precision_};
   PretrainMemory memory = run.in(parts);
   auto help = [&](int64_t limit) {
     return is_continued ? fmt::format("the parts of the run that is continued, {}, can't change", parts)

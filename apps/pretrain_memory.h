@@ -47,12 +47,14 @@ struct PretrainMemory {
 
 // Of steps in so many parts.
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides);
+                               int64_t parts, int64_t besides,
+                               Precision precision = Precision::of_parameters);
 
 // With the fewest parts that keep a limit of resident memory. Throws, as an error of --memory-limit, where no
 // number does, and says what the run needs at least.
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
-                                      const RunBatches& batches, int64_t besides);
+                                      const RunBatches& batches, int64_t besides,
+                                      Precision precision = Precision::of_parameters);
 
 // The batches of a run on this text; of `steps` 0, as many as one by the clock may come to.
 RunBatches run_batches(const PretrainOptions& options, const PretrainingText& text, int64_t steps,
@@ -67,7 +69,7 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& options
 class MemoryPlan {
  public:
   MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
-             int64_t steps, int64_t batch_tokens);
+             int64_t steps, int64_t batch_tokens, Precision precision);
 
   // The fewest parts of a step that keep --memory-limit, 1 where there is none. Throws as
   // pretrain_memory_within() does.
@@ -81,6 +83,7 @@ class MemoryPlan {
   const BertConfig& config_;
   RunBatches batches_;
   int64_t besides_;
+  Precision precision_;
 };
 
 }  // namespace bertie

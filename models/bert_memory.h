@@ -1,5 +1,5 @@
 // Where the memory of pre-training goes: the bytes of arrays that a BERT has alive at a training step's peak,
-// known before the first step from the sizes alone. A step in f32 with AdamW holds, in numbers of 4 bytes,
+// known before the first step from the sizes alone. A step with AdamW holds, in numbers of 4 bytes,
 //
 //   P          weights, in one block (nn/parameter_block.h)
 //   P          their gradients; of a step in several logical parts as many such blocks as places_for() of
@@ -18,6 +18,9 @@
 //   M (4 H + V + 2)                        the head's: its rows, before the activation, behind it, behind
 //                                          LayerNorm; the logits, in whose place their gradient is written
 //
+// In bf16 what is saved takes 2 bytes a number, but for the sums of the embeddings and of attention's rows,
+// and the weights 2 P bytes more.
+//
 // Dropout saves nothing, since its masks are drawn again. So for base, a batch of 8,192 tokens takes 12 ·
 // 8192 · (8 · 768 + 24 + 3072) · 4 bytes = 3.6 GB, weights and the like 1.8 GB, 1,229 rows of logits 0.15 GB.
 #pragma once
@@ -26,6 +29,7 @@
 #include <vector>
 
 #include "bertie/models/bert_config.h"
+#include "bertie/nn/precision.h"
 
 namespace bertie {
 
@@ -41,7 +45,8 @@ struct BertMemoryOptions {
   bool next_sentence = false;  // BertForPreTraining, else BertForMaskedLM
   // One of several parts of a step, which makes each weight's gradient beside that of a part before.
   bool in_parts = false;
-  int threads = 1;  // each has rows of attention's scores of its own
+  int threads = 1;                                 // each has rows of attention's scores of its own
+  Precision precision = Precision::of_parameters;  // f32, or bf16
 };
 
 // A moment at which the most may be alive.
@@ -58,7 +63,8 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
                                            const BertMemoryOptions& options);
 // The same of a forward pass that records nothing, and the words' log-probabilities of it: what an evaluation
 // takes.
-std::vector<MemoryMoment> evaluation_moments(const BertConfig& config, const BatchSize& batch, int threads);
+std::vector<MemoryMoment> evaluation_moments(const BertConfig& config, const BatchSize& batch, int threads,
+                                             Precision precision = Precision::of_parameters);
 
 // The largest; the first of equal ones. There must be one.
 const MemoryMoment& peak_of(const std::vector<MemoryMoment>& moments);

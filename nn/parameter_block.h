@@ -31,6 +31,7 @@ class ParameterBlock {
   // [size] bf16, where the model's precision was that: what products take for the values. Who changes values
   // may write it as well and say so; else parameters are rounded again where they are used.
   Array& rounded() { return rounded_; }
+  const Array& rounded() const { return rounded_; }
   void rounded_is_current();
   const std::vector<Segment>& segments() const { return segments_; }
 

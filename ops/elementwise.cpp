@@ -118,7 +118,7 @@ bool are_bf16(const Tensor& a, const Tensor& b) {
   return a && b && a.dtype() == DType::bf16 && b.dtype() == DType::bf16;
 }
 
-enum class Saves { x, y };
+enum class Saves { x, y, sign_of_y };
 
 // y = f(x), by loop(x, y, n), and dx by gradient(saved, dy, dx, n).
 template <class T, class Loop, class GradientLoop>
@@ -287,7 +287,7 @@ BERTIE_UNARY(log, Saves::x)
 BERTIE_UNARY(sqrt, Saves::y)
 BERTIE_UNARY(tanh, Saves::y)
 BERTIE_UNARY(sigmoid, Saves::y)
-BERTIE_UNARY(relu, Saves::y)
+BERTIE_UNARY(relu, Saves::sign_of_y)
 BERTIE_UNARY(abs, Saves::x)
 BERTIE_UNARY(softplus, Saves::x)
 BERTIE_UNARY(silu, Saves::x)

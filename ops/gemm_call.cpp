@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "bertie/autograd/conversion_table.h"
 #include "bertie/ops/kernels/attention.h"
@@ -133,12 +134,18 @@ void scale(const Product<T, R>& p) {
     for (R *c = p.c + m * p.c_stride, *end = c + p.N; c != end; ++c) *c = p.beta == 0 ? 0 : p.beta * *c;
 }
 
+// This thread's, for as long as it lives: a tile's sums are wanted again and again.
+float* room_for(std::vector<float>& room, int64_t numbers) {
+  if (std::ssize(room) < numbers) room.resize(numbers);
+  return room.data();
+}
+
 // Products of bf16 where no library has them: of the factors' numbers in f32.
 void widened(GemmBackend backend, const Product<bfloat16, float>& p) {
   int64_t a_rows = p.a.transposed ? p.K : p.M, a_columns = p.a.transposed ? p.M : p.K;
   int64_t b_rows = p.b.transposed ? p.N : p.K, b_columns = p.b.transposed ? p.K : p.N;
-  Array scratch = Array::empty({a_rows * a_columns + b_rows * b_columns}, DType::f32);
-  float *a = scratch.mutable_data<float>(), *b = a + a_rows * a_columns;
+  thread_local std::vector<float> room;
+  float *a = room_for(room, a_rows * a_columns + b_rows * b_columns), *b = a + a_rows * a_columns;
   for (int64_t i = 0; i < a_rows; ++i)
     conversion_kernels<bfloat16>().load(p.a.data + i * p.a.stride, a + i * a_columns, a_columns);
   for (int64_t i = 0; i < b_rows; ++i)
@@ -155,8 +162,8 @@ void widened(GemmBackend backend, const Product<bfloat16, float>& p) {
 
 // With sums in a scratch tile, which the next cache holds, and rounded from there.
 void rounded(GemmBackend backend, const Product<bfloat16>& p) {
-  Array scratch = Array::empty({p.M, p.N}, DType::f32);
-  float* sums = scratch.mutable_data<float>();
+  thread_local std::vector<float> room;
+  float* sums = room_for(room, p.M * p.N);
   Product<bfloat16, float> product{.M = p.M, .N = p.N, .K = p.K, .a = p.a, .b = p.b};
   product.c = sums;
   product.c_stride = p.N;

@@ -67,7 +67,8 @@ FactTable training_facts(const TrainingOptions& options, const std::string& batc
            {"Clipping at", fmt::format("gradient norm {:g}", options.max_gradient_norm)}}};
 }
 
-FactTable machine_facts(double sgemm_gflops) {
+FactTable machine_facts(double sgemm_gflops, Precision precision) {
+  DType type = precision == Precision::bf16 ? DType::bf16 : DType::f32;
   double bytes = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   return {"Machine",
           {{"CPU", value_in("/proc/cpuinfo", "model name")},
@@ -75,7 +76,8 @@ FactTable machine_facts(double sgemm_gflops) {
            {"Threads used", std::to_string(thread_count())},
            {"Instruction set", name(isa())},
            {"f32 products (sgemm)", fmt::format("{:.0f} GFLOP/s, measured at the start", sgemm_gflops)},
-           {"Large products by", name(gemm_backend(DType::f32, 1024, 1024, 1024))},
+           {"Large products",
+            fmt::format("of {} by {}", name(precision), name(gemm_backend(type, 1024, 1024, 1024)))},
            {"Memory", fmt::format("{:.1f} GiB", bytes / (1 << 30))}}};
 }
 
@@ -83,6 +85,7 @@ std::vector<std::pair<std::string, std::string>> computing_facts() {
   return {{"CPU", value_in("/proc/cpuinfo", "model name")},
           {"instruction set", name(isa())},
           {"large products by", name(gemm_backend(DType::f32, 1024, 1024, 1024))},
+          {"products of bf16 by", name(bf16_instructions())},
           {"libraries", gemm_libraries()},
           {"MPI", mpi_version()}};
 }

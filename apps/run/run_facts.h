@@ -6,6 +6,7 @@
 
 #include "apps/run/training_report.h"
 #include "bertie/models/bert_config.h"
+#include "bertie/nn/precision.h"
 #include "bertie/nn/training.h"
 
 namespace CLI {
@@ -22,8 +23,8 @@ FactTable model_facts(const BertConfig& config, int64_t parameters);
 // The length of the run, batches ("Tokens per step", so many), schedule, clipping.
 FactTable training_facts(const TrainingOptions& options, const std::string& batch_unit, int64_t batch);
 
-// CPU, threads, instruction set, the rate of f32 products as measured, memory.
-FactTable machine_facts(double sgemm_gflops);
+// CPU, threads, instruction set, the rate of f32 products as measured, what products take, memory.
+FactTable machine_facts(double sgemm_gflops, Precision precision);
 
 // What the bits of a result depend on beside the data: the CPU's type, the instruction set, the libraries.
 std::vector<std::pair<std::string, std::string>> computing_facts();

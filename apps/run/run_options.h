@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "bertie/nn/precision.h"
 #include "bertie/nn/processes.h"
 
 namespace CLI {
@@ -15,7 +16,8 @@ namespace bertie {
 struct RunOptions {
   std::string output = "bertie-model";
   bool overwrite = false, resume = false, tensorboard = false;
-  std::optional<int64_t> parts;  // that each step's batch is cut into
+  std::optional<int64_t> parts;   // that each step's batch is cut into
+  std::string precision = "f32";  // or bf16, or auto
   std::optional<int64_t> evaluate_steps;
   int64_t checkpoint_steps = 0;
   double checkpoint_minutes = 10;
@@ -27,7 +29,8 @@ struct RunOptions {
   int64_t seed = 1;
 };
 
-// "--parts", "--output" and what follows, and "--peer-timeout"; `evaluations`: when they are made by default.
+// "--precision", "--parts", "--output" and what follows, and "--peer-timeout"; `evaluations`: when they are
+// made by default.
 void declare_run_options(CLI::App& app, RunOptions& options, const std::string& evaluations);
 
 // How the weights are changed: "--learning-rate", "--weight-decay", "--max-gradient-norm", "--dropout",
@@ -53,6 +56,9 @@ std::optional<int64_t> parts_to_resume(Processes& processes, const RunOptions& o
 // more processes.
 int64_t agreed_parts(Processes& processes, const RunOptions& options, std::optional<int64_t> continued,
                      int64_t needs);
+// Everyone's, and the same for all, which is said where it isn't f32: where one process's "auto" is f32, that
+// of all is. Throws where the precision asked for isn't to be had.
+Precision agreed_precision(Processes& processes, const RunOptions& options);
 // Before anything is read: the checkpoints of another run are only replaced where that was asked for.
 void check_checkpoints(const RunOptions& options);
 

@@ -24,6 +24,8 @@ class WatchedRun {
   bool after_step(const StepReport& step);
   bool is_evaluation_due(const StepReport& step);
   bool is_training_record_due(const StepReport& step);
+  Precision precision() const;
+  Record training_record();
   void record();
   void log(const Record& record);
   void evaluate();
@@ -94,6 +96,12 @@ void WatchedRun::take_up() {
     training_.start = checkpoints_.restore(*checkpoint, run_.parameters, run_.optimizer, run_.objective);
     kept_ = run_.folder->metrics_before(training_.start.steps);
     message("Continuing after step {}, from {}", training_.start.steps, checkpoint->file.path);
+    for (auto record = kept_.rbegin(); record != kept_.rend(); ++record) {
+      if (!record->contains("precision")) continue;
+      if (std::string before = (*record)["precision"]; before != name(precision()))
+        message("Note: till there the run was in {}, and goes on in {}", before, name(precision()));
+      break;
+    }
     found = true;
   });
   if (processes_.of_first(found))
@@ -116,8 +124,18 @@ bool WatchedRun::is_training_record_due(const StepReport& step) {
   return due;
 }
 
+Precision WatchedRun::precision() const {
+  return run_.parameters.rounded() ? Precision::bf16 : Precision::of_parameters;
+}
+
+Record WatchedRun::training_record() {
+  Record record = meter_->record();
+  record["precision"] = name(precision());
+  return record;
+}
+
 void WatchedRun::record() {
-  if (meter_ && !meter_->empty()) log(meter_->record());
+  if (meter_ && !meter_->empty()) log(training_record());
   run_.folder->sync_metrics();
 }
 
@@ -160,7 +178,7 @@ bool WatchedRun::after_step(const StepReport& step) {
   if (timed())
     planned_ = static_cast<int64_t>(static_cast<double>(done_) * training_.seconds / step.seconds) + 1;
   meter_->add(progress_->worked(), run_.metered(step));
-  if (is_training_record_due(step)) log(meter_->record());
+  if (is_training_record_due(step)) log(training_record());
   progress_->update(timed() ? static_cast<int64_t>(step.seconds) : done_, [&] { return meter_->progress(); });
   // Where the best weights are kept, a run that is interrupted and resumed must not miss one.
   if (is_evaluation_due(step) && (run_.keep_best || !processes_.any(interrupted()))) evaluate();
@@ -182,7 +200,7 @@ void WatchedRun::begin(const std::optional<Record>& untrained) {
     if (run_.options.overwrite) checkpoints_.remove_all();
     RunFacts facts = run_.facts;
     facts.planned_steps = training_.steps;
-    facts.tables.push_back(machine_facts(run_.sgemm_gflops));
+    facts.tables.push_back(machine_facts(run_.sgemm_gflops, precision()));
     log_.emplace(*run_.folder, std::move(facts), run_.options.tensorboard, kept_, done_);
     if (untrained) log(*untrained);
   });
@@ -227,7 +245,7 @@ bool WatchedRun::train_and_save() {
   progress_.reset();
   message("{} steps in {} ({:.1f} s)", done_ - training_.start.steps, duration(seconds), seconds);
   message("{}", measured_memory());
-  if (!meter_->empty()) log(meter_->record());
+  if (!meter_->empty()) log(training_record());
   if ((timed() || stopped_early_) && !processes_.any(interrupted())) planned_ = done_;
   if (stopped_early_) message("The last {} evaluations weren't better: the run ends", run_.patience);
   int64_t weights_of = run_.keep_best && done_ == planned_ ? restore_best() : done_;
