@@ -5,7 +5,7 @@ In each round each program runs steps for a second (at least one); the round's f
 round the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with
 their smallest and largest; a ratio is taken within each round first, of the time per token. "whole head" is
 transformers as it is, which computes the scores of all positions; "scored rows" gives PyTorch the same saving that
-bertie has. Beside a ragged batch of 1,291 tokens bertie also runs 13 sequences of 100.
+bertie has. With --precision bf16 PyTorch runs under torch.autocast, and bertie in f32 as well. Beside a ragged batch of 1,291 tokens bertie also runs 13 sequences of 100.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import sys
 from turns import (Spread, add_case_options, add_options, case_name, parse, print_results, ratios, run_json,
                    step_options, take_turns)
 
-BERTIE, EVEN, WHOLE, SCORED = "bertie", "bertie, 13 × 100", "PyTorch, whole head", "PyTorch, scored rows"
+BERTIE, IN_F32, EVEN = "bertie", "bertie, f32", "bertie, 13 × 100"
+WHOLE, SCORED = "PyTorch, whole head", "PyTorch, scored rows"
 CASES = ["base:32x128", "base:8x128", "base:ragged", "tiny:8x32", "mini:8x32", "small:32x128"]
 
 
@@ -24,10 +25,12 @@ def compare(options, case):
     preset, shape = case
     ours = [os.path.join(options.programs, "train_step")]
     peer = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer_train_step.py")]
-    arguments = step_options(case, options.threads)
+    arguments = step_options(case, options.threads, options.precision)
     commands = {BERTIE: ours + arguments}
+    if options.precision != "f32":
+        commands[IN_F32] = ours + step_options(case, options.threads)
     if shape is None:
-        commands[EVEN] = ours + step_options((preset, (13, 100)), options.threads)
+        commands[EVEN] = ours + step_options((preset, (13, 100)), options.threads, options.precision)
     commands[WHOLE] = peer + arguments
     commands[SCORED] = peer + arguments + ["--masked-rows-only"]
     rates = [os.path.join(options.programs, "machine_rates"), "--json", "--threads", str(options.threads)]
@@ -79,6 +82,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_case_options(parser, CASES)
     add_options(parser)
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     options = parse(parser)
     print_results(options, lambda case: compare(options, case), show)
 

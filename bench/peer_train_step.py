@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times a training step of BertForMaskedLM in PyTorch and transformers, to stand beside bench/train_step.
 
-Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), f32; attention
+Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), in f32, or with
+--precision bf16 under torch.autocast("cpu", torch.bfloat16); attention
 as transformers chooses it (PyTorch's scaled_dot_product_attention). A step is forward, backward, clipping and
 update. Two warm-up steps, then --rounds timed ones; seconds_per_step is their median. tokens_per_second counts
 real tokens, never padding. peak_rss_bytes is the whole process, the interpreter included.
@@ -63,6 +64,7 @@ class TrainStep:
         self.inputs = model_inputs(batch)
         if not options.ragged:
             del self.inputs["attention_mask"]  # nothing is padded, and without a mask it is no slower
+        self.precision = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
         self.scored = None
         if options.masked_rows_only:
             rows, columns = token_positions(batch["offsets"])
@@ -80,7 +82,9 @@ class TrainStep:
         """One step; its seconds."""
         start = time.perf_counter()
         self.optimizer.zero_grad()
-        self.loss().backward()
+        with self.precision:
+            loss = self.loss()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         return time.perf_counter() - start
@@ -109,6 +113,7 @@ def parse_options():
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--ragged", action="store_true", help="32 sequences of 9 to 100 tokens, 1,291 in all")
     parser.add_argument("--masked-rows-only", action="store_true", help="MLM head on scored rows only")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="timed steps (without --serve)")
     parser.add_argument("--serve", action="store_true", help="a step for each line \"go\" on standard input")

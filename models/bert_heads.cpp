@@ -100,7 +100,7 @@ BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings
 // decoder_, where tied, is the very tensor of the word embeddings. Its gradient is the sum of what comes from
 // here and what comes from the lookup; accumulate_parameter() in autograd/backward.cpp adds them.
 Tensor BertMlmHead::forward(const Tensor& hidden) const {
-  return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_);
+  return unrounded(linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_));
 }
 
 BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)

@@ -27,7 +27,7 @@ struct Sizes {
     // These find their gradient from their result, which LayerNorm saves anyway.
     bool one_saved = config.hidden_act == "relu" || config.hidden_act == "tanh";
     unsaved = one_saved ? active * M * H : 0;
-    head = M * (active * (4 * H + V) + number * 2) - unsaved + number * 2 * N * H;
+    head = M * (active * 4 * H + number * (V + 2)) - unsaved + number * 2 * N * H;
     D = config.hidden_dropout_prob > 0 ? 1 : 0;
     if (rounds && (config.hidden_act == "tanh" || config.hidden_act == "sigmoid")) {
       layers += number * L * T * I;  // by way of f32, with that result saved
@@ -50,8 +50,8 @@ int64_t bias_sums(int64_t rows, int64_t columns) {
   return number * columns * (rows > 64 ? 1 + (rows + 63) / 64 : 1);
 }
 
-// That of all threads in attention: GroupTask in ops/attention.cpp. (What products of few rows need,
-// few_rows() in ops/gemm_call.cpp, isn't counted: at most 1.5 MB a thread.)
+// That of all threads in attention: GroupTask in ops/attention.cpp; forward without dropout. (What products
+// of few rows need, few_rows() in ops/gemm_call.cpp, isn't counted: at most 1.5 MB a thread.)
 int64_t attention_scratch(const BertConfig& config, const BatchSize& batch, int threads, bool rounds,
                           bool backward) {
   auto chunks = [](int64_t n) { return (n + attention_chunk - 1) / attention_chunk * attention_chunk; };
@@ -59,7 +59,7 @@ int64_t attention_scratch(const BertConfig& config, const BatchSize& batch, int 
   int64_t tasks = batch.sequences * (S > 256 ? A : (A + 3) / 4);
   int64_t rows = std::min<int64_t>(S, 64), width = chunks(D);
   int64_t stride = (chunks(S) / attention_chunk | 1) * attention_chunk;
-  int64_t words = config.attention_probs_dropout_prob > 0 ? rows * (chunks(S) + 64) : 0;
+  int64_t words = backward && config.attention_probs_dropout_prob > 0 ? rows * (chunks(S) + 64) : 0;
   int64_t own = backward ? 2 * (D + rows) * stride + 3 * S * width : (D + rows) * stride + S * width;
   if (rounds) own += backward ? 4 * S * width : (2 * S + rows) * width;
   return number * std::min<int64_t>(threads, tasks) * (own + words);
@@ -78,6 +78,7 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   const Sizes s(config, batch, options.next_sentence, options.precision);
   int64_t TH = s.active * s.T * s.H, TI = s.active * s.T * s.I, MH = s.active * s.M * s.H;
   int64_t all = s.layers + s.head;
+  int64_t rounded = s.rounds ? s.active * s.M * s.V : 0;  // logits, or their gradient
   // A weight's gradient beside that of a part before. That of the decoder, where the word embeddings are its
   // weight, waits for theirs until the end.
   auto weight = [&](int64_t size) { return options.in_parts ? number * size : 0; };
@@ -90,10 +91,13 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
       {"the last layer's feed-forward part", s.layers + TH + TI},
       {"the last layer's end", s.layers + (3 + s.D) * TH},
       // Behind the last layer the hidden states are there until the head has computed its logits.
-      {"the head", all + TH + s.unsaved},
-      // The gradient of the head's input, and where the pooler was first, that of all hidden states.
-      {"backward through the decoder",
-       all + MH + weight(s.V * s.H) + bias_sums(s.M, s.V) + (options.next_sentence ? TH : 0)},
+      {"the head", all + TH + s.unsaved + rounded},
+      {"backward through the logits", all + rounded + (options.next_sentence ? TH : 0)},
+      // The gradient of the head's input, and where the pooler was first, that of all hidden states. That of
+      // the logits, where it is rounded, has replaced them.
+      {"backward through the decoder", all - (s.rounds ? number * s.M * s.V - rounded : 0) + MH +
+                                           weight(s.V * s.H) + bias_sums(s.M, s.V) +
+                                           (options.next_sentence ? TH : 0)},
       {"backward into the last layer", s.layers + TH + MH + waits},
       // s₂, before LayerNorm, has been used: −TH. Its gradient goes on beside the feed-forward part and,
       // through dropout, into it, where each of the I inner channels gets one.
@@ -122,8 +126,8 @@ std::vector<MemoryMoment> evaluation_moments(const BertConfig& config, const Bat
       {"attention", first + 5 * TH + number * 2 * s.T * s.A + scratch},
       {"the feed-forward part", first + 4 * TH + 2 * s.active * s.T * s.I},
       {"a layer's end", first + 6 * TH},
-      {"the head", TH + s.active * (s.M * 4 * s.H + MV)},
-      {"the words' log-probabilities", (s.rounds ? s.active : 0) * MV + number * 2 * MV},
+      {"the head", TH + s.active * s.M * 4 * s.H + (s.rounds ? s.active : 0) * MV + number * MV},
+      {"the words' log-probabilities", number * 2 * MV},
   };
 }
 

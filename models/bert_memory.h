@@ -18,8 +18,8 @@
 //   M (4 H + V + 2)                        the head's: its rows, before the activation, behind it, behind
 //                                          LayerNorm; the logits, in whose place their gradient is written
 //
-// In bf16 what is saved takes 2 bytes a number, but for the sums of the embeddings and of attention's rows,
-// and the weights 2 P bytes more.
+// In bf16 what is saved takes 2 bytes a number, but for the logits and the sums of the embeddings and of
+// attention's rows, and the weights 2 P bytes more.
 //
 // Dropout saves nothing, since its masks are drawn again. So for base, a batch of 8,192 tokens takes 12 ·
 // 8192 · (8 · 768 + 24 + 3072) · 4 bytes = 3.6 GB, weights and the like 1.8 GB, 1,229 rows of logits 0.15 GB.

@@ -5,7 +5,6 @@
 #include <unordered_map>
 
 #include "bertie/nn/shared_work.h"
-#include "bertie/ops/cast.h"
 #include "bertie/ops/softmax.h"
 
 namespace bertie {
@@ -93,7 +92,7 @@ PretrainingScore score_of(std::span<const MaskedBatch> batches, int32_t mask_id,
 Array log_probabilities(const BertForMaskedLM& model, const MaskedBatch& batch) {
   BERTIE_CHECK(!model.training(), "evaluate", "the model must be in eval mode");
   NoGrad no_grad;
-  return log_softmax(unrounded(model.logits(bert_input(batch.tokens), batch.scored_rows))).array();
+  return log_softmax(model.logits(bert_input(batch.tokens), batch.scored_rows)).array();
 }
 
 MlmScore evaluate(const BertForMaskedLM& model, std::span<const MaskedBatch> batches, int32_t mask_id,
@@ -117,7 +116,7 @@ PretrainingScore evaluate(const BertForPreTraining& model, std::span<const Maske
   auto say = [&](const MaskedBatch& batch) {
     std::vector<Said> said;
     auto logits = model.logits(bert_input(batch.tokens), batch.scored_rows);
-    add_said(said, log_softmax(unrounded(logits.prediction_logits)).array(), batch.labels);
+    add_said(said, log_softmax(logits.prediction_logits).array(), batch.labels);
     add_said(said, log_softmax(logits.seq_relationship_logits).array(), batch.next_sentence_labels);
     return said;
   };
