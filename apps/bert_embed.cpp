@@ -7,12 +7,14 @@
 #include <tuple>
 
 #include "apps/console/options.h"
+#include "apps/console/precision.h"
 #include "apps/console/program.h"
 #include "apps/encoded_text.h"
 #include "bertie/data/files/embedding_file.h"
 #include "bertie/models/bert.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/models/sentence_modules.h"
+#include "bertie/ops/cast.h"
 #include "bertie/ops/elementwise.h"
 #include "bertie/ops/layout.h"
 #include "bertie/ops/reduce.h"
@@ -28,6 +30,7 @@ struct Layers {
 
   Tensor hidden(const BertModel& model, const BertInput& input) const {
     std::vector<Tensor> states = model.hidden_states(input, first, last);
+    for (Tensor& state : states) state = unrounded(state);
     if (combine == "concatenate") return concatenate(states, 1);
     Tensor sum = states[0];
     for (size_t i = 1; i < states.size(); ++i) sum = sum + states[i];
@@ -131,7 +134,7 @@ int main(int argc, char** argv) {
       "  bert_embed --model my_bert --input lines.txt --pool cls --json\n"
       "  bert_embed --model all-MiniLM-L6-v2 --input lines.txt --output lines.npy\n",
       "bert_embed"};
-  std::string directory, output;
+  std::string directory, output, precision = "f32";
   TextOptions text;
   PretrainedOptions load;
   std::string pool, layer = "-1", combine = "mean";
@@ -159,6 +162,7 @@ int main(int argc, char** argv) {
   app.add_option("--max-length", max_length, "Cut texts to this many tokens (default: what the model takes)")
       ->transform(integer_in(1, 1'000'000));
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
+  declare_precision(app, precision);
   auto* json_flag = app.add_flag("--json", json, "One JSON object per text");
   app.add_option("--output", output, "Write the embeddings to a .npy or .safetensors file")
       ->check(check_file_name)
@@ -170,6 +174,7 @@ int main(int argc, char** argv) {
         load_pretrained<BertModel>(modules ? modules->transformer : directory, load, pool == "pooler");
     if (modules) notes.insert(notes.end(), modules->notes.begin(), modules->notes.end());
     for (const LoadNote& note : notes) message("Note: {}", note.str());
+    model->set_precision(chosen_precision(precision));
     int64_t last = model->config().num_hidden_layers;
     Layers layers{0, 0, combine};
     std::tie(layers.first, layers.last) = parse_layers(layer, last);

@@ -39,6 +39,7 @@ struct Options {
   int64_t batch = 1;
   int threads = thread_count();
   std::string save;
+  std::string precision = "f32";
   bool json = false;
   bool serve = false;
 };
@@ -50,6 +51,7 @@ class Inference {
         init_(Initializer::normal(config_.initializer_range, 0)),
         model_(config_, init_, false) {
     model_.eval();
+    model_.set_precision(choose_precision(options.precision).precision);
     Random random(0);
     std::span<const int64_t> lengths = options.lengths;
     while (!lengths.empty()) {
@@ -69,7 +71,8 @@ class Inference {
 
   // The library that serves the largest products of a layer.
   GemmBackend gemm_backend(size_t batch) const {
-    return bertie::gemm_backend(DType::f32, packing(batch).tokens(), config_.intermediate_size,
+    DType type = model_.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
+    return bertie::gemm_backend(type, packing(batch).tokens(), config_.intermediate_size,
                                 config_.hidden_size);
   }
 
@@ -104,7 +107,7 @@ class Inference {
     for (const BertInput& input : inputs_) {
       int64_t end = at + input.ids.size();
       ids.rows(at, end).copy_from(input.ids);
-      hidden.rows(at, end).copy_from(model_.last_hidden_state(input).array());
+      hidden.rows(at, end).convert_from(model_.last_hidden_state(input).array());
       at = end;
     }
     write_safetensors(folder + "/texts.safetensors",
@@ -209,6 +212,8 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch, "Texts of a batch")->check(CLI::Range(1, 100'000));
+  app.add_option("--precision", options.precision, "What products take: f32, bf16, or auto: the faster one")
+      ->check(CLI::IsMember({"f32", "bf16", "auto"}));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();
   app.add_option("--save", options.save,

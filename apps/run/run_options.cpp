@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "apps/console/options.h"
-#include "apps/console/progress.h"
+#include "apps/console/precision.h"
 #include "apps/run/metrics.h"
 #include "apps/run/model_folder.h"
 #include "bertie/autograd/error.h"
@@ -28,11 +28,7 @@ std::string resuming_command(int argc, char** argv) {
 
 void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evaluations) {
   constexpr int64_t many = int64_t{1} << 40;
-  app.add_option("--precision", o.precision,
-                 "What products take and activations are stored as: f32, bf16 for half of the memory and, on "
-                 "CPUs with instructions for it, less time, or auto: bf16 where that takes less time")
-      ->check(CLI::IsMember({"f32", "bf16", "auto"}))
-      ->capture_default_str();
+  declare_precision(app, o.precision);
   app.add_option(
          "--parts", o.parts,
          "Parts of a step's batch, computed one after the other for less memory; their gradients are "
@@ -130,10 +126,7 @@ Precision agreed_precision(Processes& processes, const RunOptions& options) {
   for (const std::string& of_one : processes.gather(name(choice.precision)))
     if (of_one != name(choice.precision))
       choice = {Precision::of_parameters, "not all machines' products of bf16 take less time"};
-  if (!choice.reason.empty())
-    message("Precision: {}, as {}", name(choice.precision), choice.reason);
-  else if (choice.precision == Precision::bf16)
-    message("Precision: bf16");
+  tell_precision(choice);
   return choice.precision;
 }
 

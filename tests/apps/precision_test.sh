@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# --precision of all programs: refused where the CPU lacks the instructions, chosen by auto, the same bits on any number
+# of threads and in a run that was killed, changed on resuming, and results that are near those of f32.
+#   tests/apps/precision_test.sh build/release
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
+source "$root/tests/apps/program_checks.sh"
+
+small_documents >corpus.txt
+small_model >small.json
+run=(bert_pretrain --corpus corpus.txt --config small.json --vocab-size 100 --batch-tokens 200 --parts 2 --dropout 0.1
+  --objective mlm+nsp --steps 40 --checkpoint-steps 10 --evaluate-steps 20 --cache cache)
+expect 0 "${run[@]}" --output f32
+grep --quiet "^Precision" err && wrong "of f32 nothing should be said"
+
+# --- a CPU without the instructions
+BERTIE_ISA=avx2 refused 1 "[precision] AVX512_BF16 AMX" "${run[@]}" --precision bf16 --output refused
+BERTIE_ISA=avx2 refused 1 "[precision] AVX512_BF16 AMX" bert_fill_mask --model f32 --precision bf16 --text "the [MASK]"
+BERTIE_ISA=avx2 expect 0 "${run[@]}" --precision auto --output auto
+grep --quiet "^Precision: f32, as this CPU has no instructions" err || wrong "what auto chose, and why, should be said"
+BERTIE_ISA=avx2 expect 0 "${run[@]}" --output avx2
+cmp --silent auto/model.safetensors avx2/model.safetensors || wrong "auto should be f32 where there is nothing else"
+refused 2 "--precision" "${run[@]}" --precision f16 --output refused
+
+# --- this CPU
+"${run[@]/#40/1}" --precision bf16 --output probe >out 2>err </dev/null || {
+  grep --quiet "AVX512_BF16" err || wrong "bf16 should be refused for lack of instructions alone"
+  report
+  exit
+}
+expect 0 "${run[@]}" --precision bf16 --threads 2 --output whole
+grep --quiet "^Precision: bf16$" err || wrong "bf16 should be told"
+grep --quiet '"kind":"training".*"precision":"bf16"' whole/metrics.jsonl || wrong "the metrics should have the precision"
+grep --quiet "bf16 by onednn" whole/report.html || wrong "the report should tell what products take"
+cmp --silent f32/model.safetensors whole/model.safetensors && wrong "bf16 should differ from f32"
+expect 0 "${run[@]}" --precision bf16 --threads 1 --output one
+same_as whole one
+kill_at_checkpoint killed "${run[@]}" --precision bf16 --output killed
+expect 0 "${run[@]}" --precision bf16 --output killed --resume
+grep --quiet "^Note: till there" err && wrong "a run that goes on as it was should say nothing"
+cmp --silent whole/model.safetensors killed/model.safetensors || wrong "a resumed run should be the undisturbed one"
+loss() { sed -n -E 's/.*"held_out":\{"loss":([0-9.]+).*/\1/p' "$1/metrics.jsonl" | tail -n 1; }
+awk -v a="$(loss f32)" -v b="$(loss whole)" 'BEGIN { exit !(a > 0 && (a - b) ^ 2 < 0.05 ^ 2) }' ||
+  wrong "held-out losses should be near: $(loss f32), in bf16 $(loss whole)"
+
+# --- another precision on resuming, which is said
+long=("${run[@]/#40/400}")
+kill_at_checkpoint changed "${long[@]}" --precision bf16 --output changed
+expect 0 "${long[@]}" --output changed --resume
+grep --quiet "^Note: till there the run was in bf16, and goes on in f32$" err || wrong "the change should be told"
+[[ -z $(tail -n 1 changed/metrics.jsonl | grep bf16) ]] || wrong "the metrics should tell the new precision"
+
+# --- results near those of f32
+near() { awk '{ getline other < "f32.txt"; n = split($0, a, /[ ,:\[\]{}"]+/); split(other, b, /[ ,:\[\]{}"]+/)
+  for (i = 1; i <= n; ++i) if (a[i] ~ /^-?[0-9.]+(e-?[0-9]+)?$/) { ++numbers; if ((a[i] - b[i]) ^ 2 > 0.03 ^ 2) exit 1 } }
+  END { if (numbers < 10) exit 1 }' out; }
+embed=(bert_embed --model f32 --text "the cat sat on the mat" --pool mean --json)
+expect 0 "${embed[@]}"
+cp out f32.txt
+expect 0 "${embed[@]}" --precision bf16
+near || wrong "embeddings in bf16 should be near those in f32"
+cmp --silent out f32.txt && wrong "embeddings should be computed in bf16"
+fill=(bert_fill_mask --model f32 --text "the cat [MASK] on the mat" --targets sat,ran,flew,the,cat --json)
+expect 0 "${fill[@]}"
+cp out f32.txt
+expect 0 "${fill[@]}" --precision auto
+printf 'text\tlabel\n' >train.tsv
+for i in {1..20}; do printf 'the cat sat on %s\tgood\nthe dog ran under %s\tbad\n' "tree $i" "house $i"; done >>train.tsv
+tune=(bert_finetune --task classify --model f32 --train train.tsv --dev train.tsv --epochs 2 --learning-rate 1e-3)
+expect 0 "${tune[@]}" --precision bf16 --output tuned
+grep --quiet "^Precision: bf16$" err || wrong "fine-tuning should tell its precision"
+expect 0 bert_predict --model tuned --text "the cat sat on tree 3" --json
+cp out f32.txt
+expect 0 bert_predict --model tuned --text "the cat sat on tree 3" --json --precision bf16
+cmp --silent <(sed 's/[0-9.]*//g' out) <(sed 's/[0-9.]*//g' f32.txt) || wrong "the label should be the same in bf16"
+report
