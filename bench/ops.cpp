@@ -2,7 +2,8 @@
 // backward, in f32, and the optimizer's step. Each is shown as a share of its limit, named beside it:
 //   sgemm       for an entry that tells its flops (2MNK of its products): this machine's rate, as
 //               bench/machine.h has it. Runs once per library of matrix products; the backward pass counts
-//               twice the forward's.
+//               twice the forward's. Where this CPU has products of bf16, the forward pass runs with
+//               these, too.
 //   memory      the bytes that must move at least, as the table tells them, at the bandwidth that
 //               bench/bandwidth.h measures again after every 50 ms of the operation itself. Sizes are larger
 //               than caches.
@@ -44,12 +45,15 @@ double seconds_of(Work work) {
 // One pass of one entry.
 class Work {
  public:
-  Work(const OpCase& op, const Sizes& sizes, Direction direction)
+  // In bf16 forward alone: what isn't a parameter is a constant there.
+  Work(const OpCase& op, const Sizes& sizes, Direction direction, DType type = DType::f32)
       : op_(op), sizes_(sizes), direction_(direction) {
     std::vector<Input> inputs = op.inputs(sizes);
     std::vector<Array> arrays = make_inputs(op, sizes, DType::f32, 1);
-    for (size_t i = 0; i < arrays.size(); ++i)
-      inputs_.push_back(inputs[i].needs_gradient ? Tensor::parameter(arrays[i]) : Tensor(arrays[i]));
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      bool is_leaf = type == DType::f32 ? inputs[i].needs_gradient : inputs[i].is_parameter;
+      inputs_.push_back(is_leaf ? Tensor::parameter(arrays[i]) : Tensor(arrays[i].cast(type)));
+    }
     dy_ = Array::full(forward().shape(), 0.5, DType::f32);
   }
 
@@ -164,8 +168,8 @@ void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const Mac
             Bandwidth& bandwidth) {
   std::string id =
       op.name + "/" + title(sizes) + (direction == Direction::forward ? "/forward" : "/backward");
-  auto run = [&op, &sizes, &bandwidth, direction](benchmark::State& state) {
-    Work work(op, sizes, direction);
+  auto run = [&op, &sizes, &bandwidth, direction](benchmark::State& state, DType type = DType::f32) {
+    Work work(op, sizes, direction, type);
     return measure(
         state, bandwidth, [&] { work.prepare(); }, [&] { work.run(); });
   };
@@ -178,12 +182,16 @@ void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const Mac
     });
     return;
   }
-  auto measure_products = [&op, &sizes, &machine, direction, run](benchmark::State& state) {
-    double rate = 1e-9 * (direction == Direction::forward ? 1 : 2) * op.flops(sizes) / run(state).seconds;
+  auto measure_products = [&op, &sizes, &machine, direction, run](benchmark::State& state,
+                                                                  DType type = DType::f32) {
+    double rate =
+        1e-9 * (direction == Direction::forward ? 1 : 2) * op.flops(sizes) / run(state, type).seconds;
     state.counters["GFLOP/s"] = rate;
     state.counters["% of limit"] = 100 * rate / machine.sgemm_gflops;
     state.SetLabel("sgemm");
   };
+  if (direction == Direction::forward && bf16_instructions() != Bf16Instructions::none)
+    add(id + "/bf16", [measure_products](benchmark::State& state) { measure_products(state, DType::bf16); });
   if (!op.calls_library) return add(id, measure_products);
   for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn})
     add(id + "/" + name(backend), [measure_products, backend](benchmark::State& state) {

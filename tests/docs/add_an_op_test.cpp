@@ -15,7 +15,8 @@
 namespace bertie {
 namespace {
 
-// y = (x + √(x² + 4)) / 2, a smooth relu (Barron, 2021)    x [...] → y [...]. Throws unless x is f32 or f64.
+// y = (x + √(x² + 4)) / 2, a smooth relu (Barron, 2021)    x [...] → y [...]. Throws unless x is f32, f64 or
+// bf16.
 Tensor squareplus(const Tensor& x);
 
 constexpr int64_t grain = 1 << 14;  // elements per task
