@@ -50,6 +50,10 @@ expect 0 "${pretrain[@]}" --parts 3 --output parts_alone
 same_as parts_alone parts
 expect 0 "$mpirun" -n 3 "${pretrain[@]}" --memory-limit 4G --output limited
 same_as parts_alone limited
+expect 0 "${run[@]}" --precision auto --output auto_alone  # bf16 where this CPU gains by it
+expect 0 "$mpirun" -n 2 "${run[@]}" --precision auto --output auto
+[[ $(grep -c "^Precision: " err) -eq 1 ]] || wrong "the precision should be told once"
+same_as auto_alone auto
 
 # --- one is killed, then continued by fewer, and by more
 "$mpirun" -n 4 "${long[@]}" --output killed_of_four >out 2>err </dev/null &
