@@ -5,7 +5,8 @@ In each round each program runs steps for a second (at least one); the round's f
 round the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with
 their smallest and largest; a ratio is taken within each round first, of the time per token. "whole head" is
 transformers as it is, which computes the scores of all positions; "scored rows" gives PyTorch the same saving that
-bertie has. With --precision bf16 PyTorch runs under torch.autocast, and bertie in f32 as well. Beside a ragged batch of 1,291 tokens bertie also runs 13 sequences of 100.
+bertie has. With --precision bf16 PyTorch runs under torch.autocast, and bertie in f32 as well. Beside a ragged batch
+of 1,291 tokens bertie also runs 13 sequences of 100.
 """
 
 import argparse
@@ -58,6 +59,9 @@ def figures(options, case, seconds, summaries, machine):
         "gflops": Spread(achieved),
         "sgemm_gflops": Spread(sgemm),
         "share_of_sgemm": ratios(achieved, sgemm),
+        **({"bf16_gflops": Spread([rates["bf16_gflops"] for rates in machine]),
+            "share_of_bf16": ratios(achieved, [rates["bf16_gflops"] for rates in machine])}
+           if options.precision == "bf16" else {}),
         "bandwidth_gbs": Spread([rates["bandwidth_gbs"] for rates in machine]),
         **{key: ours[key] for key in ("minor_faults_per_step", "system_requests_per_step", "isa", "gemm_backend")},
     }
@@ -74,6 +78,9 @@ def show(result):
     print(f"bertie's step: {result['gflops'].text(1)} GFLOP/s, {result['share_of_sgemm'].text(2)} of sgemm, "
           f"{result['minor_faults_per_step']:.1f} minor faults, "
           f"{result['system_requests_per_step']:.1f} requests for memory")
+    if "share_of_bf16" in result:
+        print(f"               {result['share_of_bf16'].text(2)} of the machine's rate in bf16, "
+              f"{result['bf16_gflops'].text(0)} GFLOP/s")
     print(f"the machine:   sgemm {result['sgemm_gflops'].text(1)} GFLOP/s, bandwidth {result['bandwidth_gbs'].text(1)} "
           "GB/s\n", flush=True)
 

@@ -28,7 +28,8 @@ MachineRates measure_machine(int threads) {
   int status = pclose(pipe);
   nlohmann::json rates = nlohmann::json::parse(output, nullptr, false);
   BERTIE_CHECK(status == 0 && rates.is_object(), "machine", "{} failed", program);
-  return {rates.at("sgemm_gflops"), rates.at("sgemm_library"), rates.at("bandwidth_gbs")};
+  return {rates.at("sgemm_gflops"), rates.at("sgemm_library"), rates.at("bf16_gflops"),
+          rates.at("bandwidth_gbs")};
 }
 
 }  // namespace bertie

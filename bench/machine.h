@@ -7,6 +7,7 @@ namespace bertie {
 struct MachineRates {
   double sgemm_gflops;        // GFLOP/s of one f32 product of 2048³ by the better of OpenBLAS and oneDNN
   std::string sgemm_library;  // which one that was
+  double bf16_gflops;         // the same of bf16 by oneDNN; 0 where the CPU has no instructions for it
   double bandwidth_gbs;       // GB/s, (bytes read + bytes written) / time of scaling 1 GiB of f32 in place
 };
 

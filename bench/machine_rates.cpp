@@ -1,10 +1,13 @@
-// machine_rates: this machine's rate of f32 matrix products and its memory bandwidth.
+// machine_rates: this machine's rates of matrix products and its memory bandwidth.
 //   sgemm      one call on 2048³ by each of OpenBLAS and oneDNN, with its own threads; the better
+//   bf16       where the CPU has instructions for it, factors of bf16 and sums of f32, 2048³: oneDNN's
+//              primitive with its own threads and B as it likes it, or bertie's tiles; the better
 //   bandwidth  (bytes read + bytes written) / time of scaling 1 GiB of f32 in place, by bertie's threads
 // With --independent instead: sgemm on one thread, and the sum of as many such sgemms as there are threads,
 // each on matrices of its own, all at the same time. Their ratio is what threads can bring here.
 // All are medians of five runs after one that isn't counted.
 #include <cblas.h>
+#include <omp.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +23,7 @@
 #include "bertie/autograd/array.h"
 #include "bertie/autograd/isa.h"
 #include "bertie/autograd/threads.h"
+#include "bertie/ops/gemm.h"
 
 namespace {
 
@@ -87,6 +91,36 @@ nlohmann::ordered_json sgemm_rates(int threads) {
           {"onednn_gflops", onednn}};
 }
 
+// Of 2048³ in bf16; 0 where the CPU has no instructions for it.
+double bf16_rate(int threads) {
+  if (bf16_instructions() == Bf16Instructions::none) return 0;
+  using dnnl::memory;
+  constexpr int64_t n = Sgemm::n;
+  omp_set_num_threads(threads);  // bertie's tiles are calls of one thread
+  Sgemm numbers;
+  std::vector<bertie::bfloat16> a(numbers.a.begin(), numbers.a.end()), b(numbers.b.begin(), numbers.b.end());
+  Product<bertie::bfloat16, float> tiles{.M = n, .N = n, .K = n, .a = {a.data(), n}, .b = {b.data(), n}};
+  tiles.c = numbers.c.data();
+  tiles.c_stride = n;
+  double best = median_seconds([&] { gemm(tiles); });
+
+  dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  memory::desc plain({n, n}, memory::data_type::bf16, memory::format_tag::ab),
+      any({n, n}, memory::data_type::bf16, memory::format_tag::any),
+      sums({n, n}, memory::data_type::f32, memory::format_tag::ab);
+  dnnl::matmul::primitive_desc description(dnnl::matmul::desc(plain, any, sums), engine);
+  memory A(plain, engine, a.data()), plain_b(plain, engine, b.data()), B(description.weights_desc(), engine),
+      C(sums, engine, numbers.c.data());
+  dnnl::reorder(plain_b, B).execute(stream, plain_b, B);
+  dnnl::matmul matmul(description);
+  best = std::min(best, median_seconds([&] {
+                    matmul.execute(stream, {{DNNL_ARG_SRC, A}, {DNNL_ARG_WEIGHTS, B}, {DNNL_ARG_DST, C}});
+                    stream.wait();
+                  }));
+  return Sgemm::gflop / best;
+}
+
 // By the better library. OpenMP lets each thread have a task.
 nlohmann::ordered_json independent_rates(int threads) {
   std::vector<Sgemm> sgemms(threads);
@@ -111,7 +145,7 @@ nlohmann::ordered_json independent_rates(int threads) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures this machine's rate of f32 matrix products and its memory bandwidth.");
+  CLI::App app("Measures this machine's rates of matrix products and its memory bandwidth.");
   int threads = thread_count();
   bool independent = false, json = false;
   app.add_flag("--independent", independent, "Instead: one product on one thread, and one on each at once");
@@ -119,6 +153,7 @@ int main(int argc, char** argv) {
   return run_benchmark(app, threads, argc, argv, [&] {
     use_right_openblas_core(argv);
     nlohmann::ordered_json rates = independent ? independent_rates(threads) : sgemm_rates(threads);
+    if (!independent) rates["bf16_gflops"] = bf16_rate(threads);
     if (!independent)
       rates["bandwidth_gbs"] = median([bandwidth = Bandwidth()]() mutable { return bandwidth.gbs(); });
     rates["threads"] = threads;
@@ -133,9 +168,11 @@ int main(int argc, char** argv) {
                  number("one_sgemm_gflops"), threads, number("independent_sgemms_gflops"),
                  number("independent_over_one"));
     else
-      fmt::print("sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\nbandwidth {:.1f} GB/s\n",
-                 number("sgemm_gflops"), rates["sgemm_library"].get<std::string>(), openblas_get_corename(),
-                 number("openblas_gflops"), number("onednn_gflops"), number("bandwidth_gbs"));
+      fmt::print(
+          "sgemm {:.1f} GFLOP/s ({}; OpenBLAS for {} {:.1f}, oneDNN {:.1f})\n"
+          "bf16 {:.1f} GFLOP/s\nbandwidth {:.1f} GB/s\n",
+          number("sgemm_gflops"), rates["sgemm_library"].get<std::string>(), openblas_get_corename(),
+          number("openblas_gflops"), number("onednn_gflops"), number("bf16_gflops"), number("bandwidth_gbs"));
     fmt::print("{} threads, {}\n", threads, name(isa()));
   });
 }

@@ -164,6 +164,9 @@ void print(const Options& options, const Json& summary) {
       "{:.1f} GFLOP/s, {:.0f} % of this machine's sgemm ({:.1f} GFLOP/s by {}); its bandwidth: {:.1f} GB/s\n",
       number("gflops"), 100 * number("share_of_sgemm"), number("sgemm_gflops"), word("sgemm_library"),
       number("bandwidth_gbs"));
+  if (summary.contains("bf16_gflops"))
+    fmt::print("{:.0f} % of its rate in bf16 ({:.1f} GFLOP/s)\n", 100 * number("share_of_bf16"),
+               number("bf16_gflops"));
   double products = number("gflop_per_step") / number("sgemm_gflops");
   double update = 32e-9 * number("parameters") / number("bandwidth_gbs");
   auto phase = [&](const char* key, const char* title, double least, const char* what) {
@@ -197,6 +200,10 @@ void report(const Options& options, Rounds& rounds, std::unique_ptr<Processes> p
   summary["sgemm_gflops"] = machine.sgemm_gflops;
   summary["sgemm_library"] = machine.sgemm_library;
   summary["share_of_sgemm"] = summary.at("gflops").get<double>() / machine.sgemm_gflops;
+  if (summary.at("precision") == "bf16") {
+    summary["bf16_gflops"] = machine.bf16_gflops;
+    summary["share_of_bf16"] = summary.at("gflops").get<double>() / machine.bf16_gflops;
+  }
   summary["bandwidth_gbs"] = machine.bandwidth_gbs;
   options.json ? say(summary) : print(options, summary);
 }
