@@ -8,7 +8,7 @@
 namespace bertie {
 namespace {
 
-const std::string reference = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/finetuning";
+const std::string finetuning_data = std::string(BERTIE_SOURCE_DIR) + "/tests/models/reference/finetuning";
 
 const Array& of(const Safetensors& file, const std::string& name) {
   const Array* found = file.find(name);
@@ -18,7 +18,7 @@ const Array& of(const Safetensors& file, const std::string& name) {
 
 // What transformers trained on are the data and the batches of today.
 TEST(FinetuningReference, TheBatchesAreThoseOfTheReference) {
-  Safetensors file = read_safetensors(reference + "/data.safetensors");
+  Safetensors file = read_safetensors(finetuning_data + "/data.safetensors");
   auto same = [&](const std::string& name, const Array& array) {
     const Array& exact = of(file, name);
     ASSERT_EQ(array.dtype(), exact.dtype()) << name;
@@ -42,10 +42,10 @@ TEST(FinetuningReference, TheBatchesAreThoseOfTheReference) {
 }
 
 TEST(FinetuningReference, TrainsAsTransformersDoes) {
-  Safetensors file = read_safetensors(reference + "/losses.safetensors");
+  Safetensors file = read_safetensors(finetuning_data + "/losses.safetensors");
   for (const std::string& task : FinetuningRun::tasks()) {
     for (DType type : {DType::f64, DType::f32}) {
-      std::vector<double> losses = FinetuningRun::losses(reference, task, type);
+      std::vector<double> losses = FinetuningRun::losses(finetuning_data, task, type);
       std::vector<double> exact =
           of(file, fmt::format("{}.{}", task, name(type))).cast(DType::f64).to_vector<double>();
       ASSERT_EQ(losses.size(), 30u);

@@ -17,7 +17,7 @@
 namespace bertie {
 namespace {
 
-const Vocabulary& vocabulary() {
+const Vocabulary& word_list() {
   static const Vocabulary instance = [] {
     std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     for (int i = 0; i < 60; ++i) tokens.push_back("w" + std::to_string(i));
@@ -37,14 +37,14 @@ struct Text {
     }
     lines = TokenizedLines(std::move(vectors));
   }
-  PairBatches pairs() const { return PairBatches(lines, vocabulary(), masking, {.max_length = 64}, 300, 3); }
-  MlmBatches mlm() const { return MlmBatches(lines, vocabulary(), masking, 150, 3); }
+  PairBatches pairs() const { return PairBatches(lines, word_list(), masking, {.max_length = 64}, 300, 3); }
+  MlmBatches mlm() const { return MlmBatches(lines, word_list(), masking, 150, 3); }
   TokenizedLines lines;
-  Masking masking{ordinary_tokens(vocabulary()), vocabulary().mask_id(), 3};
+  Masking masking{ordinary_tokens(word_list()), word_list().mask_id(), 3};
 };
 
 BertConfig config() {
-  BertConfig config = small_config(vocabulary().size());
+  BertConfig config = small_config(word_list().size());
   config.max_position_embeddings = 64;
   EXPECT_GT(config.hidden_dropout_prob, 0);
   EXPECT_GT(config.attention_probs_dropout_prob, 0);
@@ -116,9 +116,9 @@ TEST(PretrainingObjective, PartsEqualTheWholeBatch) {
 }
 
 // One batch by hand, again and again.
-class OneBatch : public BatchSource {
+class SameBatch : public BatchSource {
  public:
-  explicit OneBatch(MaskedBatch batch) : batch_(std::move(batch)) {}
+  explicit SameBatch(MaskedBatch batch) : batch_(std::move(batch)) {}
   int64_t begin_pass(int64_t) override { return 1; }
   MaskedBatch batch(int64_t) const override { return batch_; }
 
@@ -126,7 +126,7 @@ class OneBatch : public BatchSource {
   MaskedBatch batch_;
 };
 
-MaskedBatch batch_by_hand(const std::vector<std::vector<int32_t>>& sequences, std::vector<int64_t> rows,
+MaskedBatch pairs_by_hand(const std::vector<std::vector<int32_t>>& sequences, std::vector<int64_t> rows,
                           std::vector<int32_t> labels, std::vector<int32_t> next) {
   MaskedBatch batch;
   std::vector<int32_t> ids;
@@ -148,7 +148,7 @@ TEST(PretrainingObjective, PartsAndStepsWithoutScoredTokens) {
   for (DType type : {DType::f64, DType::f32}) {
     BertForPreTraining model(config(), Initializer::normal(0.2, 5, type));
     ParameterBlock parameters(model);
-    OneBatch some(batch_by_hand({{2, 4, 3, 9, 3}, {2, 1, 3, 1, 3}}, {1}, {7}, {0, 1}));
+    SameBatch some(pairs_by_hand({{2, 4, 3, 9, 3}, {2, 1, 3, 1, 3}}, {1}, {7}, {0, 1}));
     PretrainingObjective objective(model, some, {.seed = 1, .parts = 2});
     ASSERT_EQ(objective.begin_step(0), 2);
     EXPECT_GT(objective.loss(0).item(), 0);
@@ -161,7 +161,7 @@ TEST(PretrainingObjective, PartsAndStepsWithoutScoredTokens) {
     EXPECT_EQ(objective.sums().pairs, 2);
     EXPECT_EQ(objective.sums().loss(), mlm + objective.sums().nsp_loss / 2);
 
-    OneBatch none(batch_by_hand({{2, 1, 3, 1, 3}}, {}, {}, {1}));
+    SameBatch none(pairs_by_hand({{2, 1, 3, 1, 3}}, {}, {}, {1}));
     PretrainingObjective nsp_alone(model, none, {});
     for (double gradient : gradients_of(parameters, nsp_alone, 0)) ASSERT_TRUE(std::isfinite(gradient));
     EXPECT_GT(parameters.gradient_norm(), 0);
@@ -250,7 +250,7 @@ TEST(PretrainingObjective, NamesItsData) {
   Text text;
   BertForMaskedLM model(config(), Initializer::normal(0.2, 5));
   std::vector<int32_t> sequence{2, 4, 3};
-  OneBatch source(batch_by_hand(std::vector(9, sequence), {1}, {7}, {}));
+  SameBatch source(pairs_by_hand(std::vector(9, sequence), {1}, {7}, {}));
   PretrainingObjective objective(model, source, {.parts = 2});
   ASSERT_EQ(objective.begin_step(0), 2);
   EXPECT_EQ(objective.data_of(1), "batch 0 of pass 0, sequences 4, 5, 6, 7, …: 5 in all");
