@@ -59,6 +59,15 @@ double value_at(DType type, const void* data, int64_t index) {
   return 0;
 }
 
+// By way of a float whose last bit is 1 where it isn't exact (rounded to odd): the nearest float may be the
+// middle of two numbers of bf16 where the value lies beside it.
+bfloat16 nearest_bfloat16(double value) {
+  float x = static_cast<float>(value);
+  if (x == value || !std::isfinite(x)) return x;
+  if (std::abs(x) > std::abs(value)) x = std::nextafter(x, 0.0f);
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(x) | 1);
+}
+
 void set_value(DType type, void* data, int64_t index, double value) {
   auto store = [&](auto typed) {
     std::memcpy(static_cast<char*>(data) + index * static_cast<int64_t>(sizeof(typed)), &typed,
@@ -85,7 +94,7 @@ void set_value(DType type, void* data, int64_t index, double value) {
     case DType::i8:
       return store_integer(int8_t{});
     case DType::bf16:
-      return store(bfloat16(static_cast<float>(value)));
+      return store(nearest_bfloat16(value));
     case DType::f16:
       fail("array", "{} can be read from files but not written", name(type));
   }
