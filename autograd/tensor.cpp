@@ -102,6 +102,7 @@ void Tensor::replace(Array value) {
   BERTIE_CHECK(value && value.shape() == node.shape && value.dtype() == node.dtype, "replace",
                "the new value must be {} {}, like the parameter", name(node.dtype), node.shape);
   node.value = std::move(value);
+  node.rounded_from = {};  // the new one may lie in the same storage
 }
 
 void Tensor::bind(Array value, Array grad) {
