@@ -164,7 +164,7 @@ void add_matmul_cases(std::vector<OpCase>& table) {
                [] {
                  linear(zeros({4, 3}), zeros({5, 3}), zeros({5}, DType::f64));
                },
-               "[linear] element types must agree: x is f32, W is f32, b is f64"},
+               "[linear] W and b must be f32 where x is f32: W is f32, b is f64"},
               {"no value",
                [] {
                  linear(Tensor(), zeros({5, 3}));
