@@ -43,7 +43,7 @@ void add_layer_norm_cases(std::vector<OpCase>& table) {
                [] {
                  layer_norm(zeros({2, 3}), zeros({2}), zeros({3}), 1e-5);
                },
-               "[layer_norm] weight and bias must be f32 [3], like the rows of x: got f32 [2]"},
+               "[layer_norm] weight and bias must be f32 [3], like the rows of f32 x: got f32 [2]"},
               {"bias",
                [] {
                  layer_norm(zeros({2, 3}), zeros({3}), zeros({3}, DType::f64), 1e-5);
