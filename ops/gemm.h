@@ -33,8 +33,8 @@ struct Product {
   R* c = nullptr;
   int64_t c_stride = 0;
   Compute<T> alpha = 1, beta = 0;
-  const Compute<T>* bias =
-      nullptr;        // [N], optional: added to every row of alpha · op(A) · op(B); beta must be 0
+  // [N], optional: added to every row of alpha · op(A) · op(B); beta must be 0.
+  const Compute<T>* bias = nullptr;
   int64_t batch = 1;  // this many products, alike but for the matrices' addresses
   int64_t c_batch_stride = 0;
 };

@@ -176,11 +176,11 @@ const char* name(Bf16Instructions instructions) {
   return "?";
 }
 
-// GFLOP/s of one thread, tiles of BERT's shapes, f32 and bf16:
-//   AMX          Sapphire Rapids' successor   110 … 156   500 … 970
-//   AVX512_BF16  the same CPU without AMX     110 … 156    60 …  85
-//   AVX512_BF16  Zen 5                        261 … 285   493 … 566
-// Intel's CPUs take several cycles for each VDPBF16PS, AMD's one.
+// GFLOP/s of one thread, BERT's shapes, f32 and bf16:
+//   AMX          Emerald Rapids              110 … 156   200 … 970   the same tiles, as its neighbors let it
+//   AVX512_BF16  the same CPU without AMX    110 … 156    60 …  85
+//   AVX512_BF16  Zen 5                       261 … 285   493 … 566
+// Others are taken to be like their maker's.
 bool bf16_products_gain() {
   Bf16Instructions instructions = bf16_instructions();
   return instructions == Bf16Instructions::amx ||

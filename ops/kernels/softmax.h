@@ -1,4 +1,4 @@
-// The inner loops of softmax, for rows in memory: cross-entropy uses them, too, and attention two.
+// The inner loops of softmax, for rows in memory: cross-entropy uses them, too, and attention one.
 #pragma once
 #include <cstdint>
 
@@ -22,8 +22,6 @@ struct SoftmaxKernels {
                                  T* dx, int64_t n);
   // Σ (x − shift)
   Compute<T> (*sum_shifted)(const T* x, Compute<T> shift, int64_t n);
-  // y = y · factor
-  void (*scale)(T* y, Compute<T> factor, int64_t n);
   // Σ a · b
   Compute<T> (*dot)(const T* a, const T* b, int64_t n);
 

@@ -121,7 +121,6 @@ constexpr SoftmaxKernels<T> table() {
   return {.log_sum_exp = log_sum_exp<T>,
           .cross_entropy_gradient = cross_entropy_gradient<T>,
           .sum_shifted = sum_shifted<T>,
-          .scale = scale<T>,
           .dot = dot<T>,
           .softmax = softmax<T>,
           .softmax_backward = softmax_backward<T>,
