@@ -134,7 +134,8 @@ int main(int argc, char** argv) {
       "  bert_embed --model my_bert --input lines.txt --pool cls --json\n"
       "  bert_embed --model all-MiniLM-L6-v2 --input lines.txt --output lines.npy\n",
       "bert_embed"};
-  std::string directory, output, precision = "f32";
+  std::string directory, output;
+  InferencePrecision precision;
   TextOptions text;
   PretrainedOptions load;
   std::string pool, layer = "-1", combine = "mean";
@@ -162,7 +163,7 @@ int main(int argc, char** argv) {
   app.add_option("--max-length", max_length, "Cut texts to this many tokens (default: what the model takes)")
       ->transform(integer_in(1, 1'000'000));
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
-  declare_precision(app, precision);
+  declare_inference_precision(app, precision);
   auto* json_flag = app.add_flag("--json", json, "One JSON object per text");
   app.add_option("--output", output, "Write the embeddings to a .npy or .safetensors file")
       ->check(check_file_name)
@@ -174,7 +175,7 @@ int main(int argc, char** argv) {
         load_pretrained<BertModel>(modules ? modules->transformer : directory, load, pool == "pooler");
     if (modules) notes.insert(notes.end(), modules->notes.begin(), modules->notes.end());
     for (const LoadNote& note : notes) message("Note: {}", note.str());
-    model->set_precision(chosen_precision(precision));
+    set_precision(*model, *model, precision);
     int64_t last = model->config().num_hidden_layers;
     Layers layers{0, 0, combine};
     std::tie(layers.first, layers.last) = parse_layers(layer, last);

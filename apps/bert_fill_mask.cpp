@@ -84,7 +84,8 @@ int main(int argc, char** argv) {
   std::string directory;
   TextOptions text;
   PretrainedOptions load;
-  std::string targets, precision = "f32";
+  std::string targets;
+  InferencePrecision precision;
   int64_t top_k = 5;
   bool json = false;
   app.add_option("--model", directory, "Model directory, as bert_pretrain or transformers writes it")
@@ -98,13 +99,13 @@ int main(int argc, char** argv) {
       ->transform(integer_in(1, 1'000'000))
       ->capture_default_str();
   app.add_flag("--allow-new-head", load.allow_new_head, "A head that the weights lack starts at random");
-  declare_precision(app, precision);
+  declare_inference_precision(app, precision);
   app.add_flag("--json", json, "One JSON object per [MASK]");
 
   return run_program(app, argc, argv, [&] {
     auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
     for (const LoadNote& note : notes) message("Note: {}", note.str());
-    model->set_precision(chosen_precision(precision));
+    set_precision(*model, model->bert(), precision);
     const Vocabulary& vocabulary = tokenizer.vocabulary();
     std::vector<int32_t> choices;
     for (size_t begin = 0, end; !targets.empty() && begin <= targets.size(); begin = end + 1) {

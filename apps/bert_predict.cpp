@@ -22,7 +22,8 @@ namespace {
 constexpr int64_t most_lines = 1024;
 
 struct Options : TaskOptions {
-  std::string model, text, input, precision = "f32";
+  std::string model, text, input;
+  InferencePrecision precision;
   std::vector<std::string> report;
   bool json = false, null_answers = false;
 };
@@ -253,7 +254,7 @@ template <class Task>
 void run(Options o) {
   auto [model, tokenizer, longest, notes] = load_pretrained<typename Task::Model>(o.model);
   for (const LoadNote& note : notes) message("Note: {}", note.str());
-  model->set_precision(chosen_precision(o.precision));
+  set_precision(*model, model->bert(), o.precision);
   int64_t max_length = std::min(sequence_length(o, model->config()), longest);
   if (o.report.empty())
     predict(o, *model, tokenizer, max_length);
@@ -293,7 +294,7 @@ int main(int argc, char** argv) {
   group->require_option(1);
   declare_task_options(app, o);
   app.add_flag("--null-answers", o.null_answers, "Of questions: the context may have no answer");
-  declare_precision(app, o.precision);
+  declare_inference_precision(app, o.precision);
   app.add_flag("--json", o.json, "One JSON object per text");
   return run_program(app, argc, argv, [&] {
     size_t invalid = find_invalid_utf8(o.text);

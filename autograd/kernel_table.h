@@ -46,6 +46,30 @@
   template const Table<float>& name##_kernels();   \
   template const Table<double>& name##_kernels();
 
+// And for float alone: defines  const Table& name_kernels(),  where the kernel file defines name.
+#ifdef BERTIE_HAS_AVX
+#define BERTIE_DEFINE_F32_KERNELS(Table, name)        \
+  namespace baseline {                                \
+  extern const Table name;                            \
+  }                                                   \
+  namespace avx2 {                                    \
+  extern const Table name;                            \
+  }                                                   \
+  namespace avx512 {                                  \
+  extern const Table name;                            \
+  }                                                   \
+  const Table& name##_kernels() {                     \
+    if (isa() == Isa::avx512) return avx512::name;    \
+    return isa() == Isa::avx2 ? avx2::name : baseline::name; \
+  }
+#else
+#define BERTIE_DEFINE_F32_KERNELS(Table, name) \
+  namespace baseline {                         \
+  extern const Table name;                     \
+  }                                            \
+  const Table& name##_kernels() { return baseline::name; }
+#endif
+
 // And for bfloat16, where it defines name_bf16 as well.
 #define BERTIE_DEFINE_KERNELS(Table, name)   \
   BERTIE_DEFINE_COMPUTE_KERNELS(Table, name) \

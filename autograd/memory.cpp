@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -53,6 +54,19 @@ class Allocator {
   MemoryCounters counters() {
     std::lock_guard lock(mutex_);
     return counters_;
+  }
+
+  void give_back_free_memory() {
+#ifndef BERTIE_SANITIZE
+    std::lock_guard lock(mutex_);
+    static const uintptr_t page = sysconf(_SC_PAGESIZE);
+    for (auto [block, size] : by_address_) {
+      auto begin = reinterpret_cast<uintptr_t>(block), end = begin + size;
+      begin = (begin + page - 1) / page * page;
+      end = end / page * page;
+      if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+#endif
   }
 
   void reset_peak() {
@@ -169,6 +183,8 @@ Allocator& allocator() {
 }  // namespace
 
 MemoryCounters memory_counters() { return allocator().counters(); }
+
+void give_back_free_memory() { allocator().give_back_free_memory(); }
 
 void reset_peak() { allocator().reset_peak(); }
 

@@ -31,6 +31,10 @@ struct MemoryOptions {
 // To decline them: throws once there has been an array. The sanitize build reserves nothing in any case.
 void set_memory_options(const MemoryOptions& options);
 
+// What arrays have left becomes the system's again, until it is wanted. For after the loading of a model, of
+// which more was alive than what it keeps; a training step would get it back page by page.
+void give_back_free_memory();
+
 // 64-byte aligned; throws Error where the system refuses the address space.
 void* allocate(int64_t bytes);
 void release(void* block);  // nullptr is allowed

@@ -105,6 +105,13 @@ void Tensor::replace(Array value) {
   node.rounded_from = {};  // the new one may lie in the same storage
 }
 
+void Tensor::release() {
+  Node& node = parameter_node(node_);
+  BERTIE_CHECK(!node.grad_is_bound, "release", "this parameter's place is bound");
+  node.value = node.rounded = {};
+  node.rounded_from = {};
+}
+
 void Tensor::bind(Array value, Array grad) {
   Node& node = parameter_node(node_);
   BERTIE_CHECK(!node.grad_is_bound, "bind", "this parameter's place is bound already");

@@ -56,6 +56,9 @@ class Tensor {
   // Puts an array of the same shape and type in the value's place, one that can't be written to perhaps (a
   // mapped file's). Throws where bind() has tied the value to its place.
   void replace(Array value);
+  // Gives the value up, for who made something else of it: this tensor has none from then on. Throws where
+  // bind() has tied it to its place.
+  void release();
   // Moves value and gradient into views of larger blocks: `value` receives the present value, and gradients
   // are collected in `grad` from now on. Both have the parameter's shape and type. Throws where it is bound
   // already.

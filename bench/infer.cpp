@@ -1,7 +1,7 @@
 // infer: what running the encoder of a BERT costs, in time.
 //
 // Texts of random ids, of the given lengths, cut into batches in their order; BertModel without a pooler,
-// random weights, f32, nothing recorded for gradients. Each batch runs twice for warm-up, then for a second
+// random weights, nothing recorded for gradients. Each batch runs twice for warm-up, then for a second
 // and at least five times; its time is the median.
 //   gflops   2MNK of every matrix product, attention's included, per second
 //   share    of this machine's own rate of products, which a process of its own measures at the end
@@ -21,12 +21,14 @@
 #include "bench/machine.h"
 #include "bench/program.h"
 #include "bertie/autograd/isa.h"
+#include "bertie/autograd/memory.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/data/files/safetensors.h"
 #include "bertie/models/bert.h"
 #include "bertie/models/bert_flops.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/gemm.h"
+#include "bertie/ops/int8_instructions.h"
 
 namespace {
 
@@ -51,7 +53,13 @@ class Inference {
         init_(Initializer::normal(config_.initializer_range, 0)),
         model_(config_, init_, false) {
     model_.eval();
-    model_.set_precision(choose_precision(options.precision).precision);
+    precision_ = choose_precision(options.precision).precision;
+    if (precision_ == Precision::int8) {
+      model_.quantize();
+      give_back_free_memory();
+    } else {
+      model_.set_precision(precision_);
+    }
     Random random(0);
     std::span<const int64_t> lengths = options.lengths;
     while (!lengths.empty()) {
@@ -69,11 +77,12 @@ class Inference {
   const Packing& packing(size_t batch) const { return inputs_[batch].pass.packing; }
   double flops(size_t batch) const { return encoder_flops(config_, packing(batch).offsets); }
 
-  // The library that serves the largest products of a layer.
-  GemmBackend gemm_backend(size_t batch) const {
-    DType type = model_.precision() == Precision::bf16 ? DType::bf16 : DType::f32;
-    return bertie::gemm_backend(type, packing(batch).tokens(), config_.intermediate_size,
-                                config_.hidden_size);
+  // What serves the largest products of a layer: a library, or instructions.
+  const char* server(size_t batch) const {
+    if (precision_ == Precision::int8) return name(int8_instructions());
+    DType type = precision_ == Precision::bf16 ? DType::bf16 : DType::f32;
+    return name(
+        gemm_backend(type, packing(batch).tokens(), config_.intermediate_size, config_.hidden_size));
   }
 
   // Seconds of one forward pass.
@@ -116,6 +125,7 @@ class Inference {
 
  private:
   BertConfig config_;
+  Precision precision_;
   Initializer init_;
   BertModel model_;
   std::vector<BertInput> inputs_;
@@ -167,7 +177,7 @@ Json measure(const Options& options, const Inference& inference) {
     const Packing& packing = inference.packing(batch);
     batches.push_back(
         row(packing.sequences(), packing.tokens(), inference.flops(batch), seconds[batch], machine));
-    batches.back()["gemm_backend"] = name(inference.gemm_backend(batch));
+    batches.back()["gemm_backend"] = inference.server(batch);
     tokens += packing.tokens();
     flops += inference.flops(batch);
     sum += seconds[batch];
@@ -212,8 +222,8 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch, "Texts of a batch")->check(CLI::Range(1, 100'000));
-  app.add_option("--precision", options.precision, "What products take: f32, bf16, or auto: the faster one")
-      ->check(CLI::IsMember({"f32", "bf16", "auto"}));
+  app.add_option("--precision", options.precision, "What products take: f32, bf16, int8, or auto: bf16 where it gains")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();
   app.add_option("--save", options.save,

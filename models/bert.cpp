@@ -1,5 +1,8 @@
 #include "bertie/models/bert.h"
 
+#include <algorithm>
+#include <set>
+
 #include "bertie/ops/cast.h"
 #include "bertie/ops/elementwise.h"
 #include "bertie/ops/layout.h"
@@ -154,6 +157,30 @@ void BertModel::freeze_layers(int64_t layers) {
                "the model has {} layers, asked for {}", config_.num_hidden_layers, layers);
   embeddings_.freeze();
   for (int64_t i = 0; i < layers; ++i) encoder_.layer(i).freeze();
+}
+
+std::vector<std::string> BertModel::parts() {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
+    for (const BertLayer::Part& part : encoder_.layer(i).parts())
+      names.push_back(fmt::format("{}.{}", i, part.name));
+  return names;
+}
+
+void BertModel::quantize(const std::vector<std::string>& keep) {
+  std::set<std::string> kept;
+  for (const std::string& wanted : keep) {
+    auto is_meant = [&](const std::string& name) { return name == wanted || name.starts_with(wanted + "."); };
+    std::vector<std::string> names = parts();
+    BERTIE_CHECK(std::any_of(names.begin(), names.end(), is_meant), "quantize",
+                 "there are the layers 0 … {}, and of each the parts attention, intermediate and output, as "
+                 "0.output; got '{}'",
+                 config_.num_hidden_layers - 1, wanted);
+    std::copy_if(names.begin(), names.end(), std::inserter(kept, kept.end()), is_meant);
+  }
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
+    for (const BertLayer::Part& part : encoder_.layer(i).parts())
+      if (!kept.contains(fmt::format("{}.{}", i, part.name))) part.module->set_precision(Precision::int8);
 }
 
 Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {

@@ -38,6 +38,14 @@ class BertLayer : public Layer {
  public:
   BertLayer(const BertConfig& config, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
+  // What has weights of products, by the name that quantize() knows.
+  struct Part {
+    std::string name;  // "attention", "intermediate" or "output"
+    Module* module;
+  };
+  std::vector<Part> parts() {
+    return {{"attention", &attention_}, {"intermediate", &intermediate_}, {"output", &output_}};
+  }
 
  private:
   MultiHeadAttention attention_;
@@ -89,6 +97,13 @@ class BertModel : public Module {
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
   // Module::freeze() of the embeddings and the first so many layers. Throws on more layers than there are.
   void freeze_layers(int64_t layers);
+  // From now on the products of the layers' weights are in int8 (Precision::int8), but for those of `keep`: a
+  // layer, "11", or a part of one, "11.attention", "11.intermediate" (the first product of the feed-forward
+  // part) or "11.output" (its second). Embeddings, pooler and heads stay as they are. Throws on what names no
+  // layer, before anything changes.
+  void quantize(const std::vector<std::string>& keep = {});
+  // The layers' parts by those names, in their order.
+  std::vector<std::string> parts();
 
  private:
   BertConfig config_;

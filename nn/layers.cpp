@@ -9,15 +9,14 @@
 namespace bertie {
 
 Linear::Linear(int64_t in, int64_t out, Initializer& init, bool with_bias)
-    : weight_(add_parameter("weight", init.weight({out, in}, in))) {
-  if (with_bias) bias_ = add_parameter("bias", init.bias({out}, in));
-}
+    : projection_{add_parameter("weight", init.weight({out, in}, in)),  // braces: this before the bias
+                  with_bias ? add_parameter("bias", init.bias({out}, in)) : Tensor()} {}
 
-Tensor Linear::forward(const Tensor& x, const Pass&) const { return linear(x, weight_, bias_); }
+Tensor Linear::forward(const Tensor& x, const Pass&) const { return projection_.forward(x); }
 
 Tensor Linear::forward_of(const Activation& f, const Tensor& x) const {
   if (f.as_input_ == InputFunction::identity) return forward(f.forward(x));
-  return linear(x, weight_, bias_, f.as_input_);
+  return projection_.forward(x, f.as_input_);
 }
 
 Embedding::Embedding(int64_t rows, int64_t width, Initializer& init)

@@ -2,7 +2,7 @@
 #pragma once
 #include "bertie/nn/initializer.h"
 #include "bertie/nn/module.h"
-#include "bertie/ops/matmul.h"
+#include "bertie/nn/projection.h"
 
 namespace bertie {
 
@@ -26,11 +26,14 @@ class Linear : public Layer {
   Tensor forward(const Tensor& x, const Pass& pass = {}) const override;
   // y = f(x) Wᵀ + b. Takes less memory than forward(f.forward(x)) where f is a form of GELU.
   Tensor forward_of(const Activation& f, const Tensor& x) const;
-  const Tensor& weight() const { return weight_; }
-  const Tensor& bias() const { return bias_; }  // no value without one
+  const Tensor& weight() const { return projection_.weight(); }
+  const Tensor& bias() const { return projection_.bias(); }  // no value without one
+
+ protected:
+  void adopt(Precision precision) override { projection_.set_precision(precision); }
 
  private:
-  Tensor weight_, bias_;
+  Projection projection_;
 };
 
 // Row ids[t] of weight [V, H]    ids [T] → y [T, H].

@@ -9,6 +9,8 @@
 namespace bertie {
 
 Array Parameter::part(size_t i) const {
+  BERTIE_CHECK(tensor, "module", "{} has no value any more: what was made of it in int8 can't be saved",
+               names[i]);
   int64_t rows = tensor.shape()[0] / static_cast<int64_t>(names.size());
   if (names.size() == 1) return tensor.array();
   return tensor.array().rows(static_cast<int64_t>(i) * rows, static_cast<int64_t>(i + 1) * rows);
@@ -113,6 +115,7 @@ void Module::train(bool on) {
 }
 
 void Module::set_precision(Precision precision) {
+  adopt(precision);
   precision_ = precision;
   for (Entry& entry : entries_)
     if (entry.child) entry.child->set_precision(precision);

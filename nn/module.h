@@ -45,7 +45,8 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
   // As models are new it is of_parameters; modules within follow. The module that makes activations of what
-  // isn't any asks for it (BertEmbeddings); the others take what they get.
+  // isn't any asks for it (BertEmbeddings), and in int8 those that have weights to round (Projection); the
+  // others take what they get. Back from int8 there is no way: the rounded weights are what is left.
   void set_precision(Precision precision);
   Precision precision() const { return precision_; }
   // The parameters of this module and of those within are constants from now on, which aren't trained. Throws
@@ -69,6 +70,9 @@ class Module {
   // The child is a member of this module, or owned by one. Throws on a name that this module has already, on
   // a child that has a parent, and on one that this module is within.
   void add_module(std::string name, Module& child);
+
+  // What a module does where its precision is set.
+  virtual void adopt(Precision) {}
 
  private:
   struct Entry {

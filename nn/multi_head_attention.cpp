@@ -1,21 +1,32 @@
 #include "bertie/nn/multi_head_attention.h"
 
 #include "bertie/ops/attention.h"
-#include "bertie/ops/matmul.h"
 
 namespace bertie {
 
-MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init) : options_(options) {
-  int64_t hidden = options.hidden_size;
-  const Names& names = options.names;
-  BERTIE_CHECK(options.heads > 0 && hidden % options.heads == 0, "multi_head_attention",
-               "{} heads don't divide the hidden size {}", options.heads, hidden);
-  qkv_weight_ = add_parameter({names.query + ".weight", names.key + ".weight", names.value + ".weight"},
-                              init.weight({3 * hidden, hidden}, hidden));
-  qkv_bias_ = add_parameter({names.query + ".bias", names.key + ".bias", names.value + ".bias"},
-                            init.bias({3 * hidden}, hidden));
-  output_weight_ = add_parameter(names.output + ".weight", init.weight({hidden, hidden}, hidden));
-  output_bias_ = add_parameter(names.output + ".bias", init.bias({hidden}, hidden));
+MultiHeadAttention::MultiHeadAttention(const Options& options, Initializer& init)
+    : options_(options), qkv_(add_qkv(init)), output_(add_output(init)) {}
+
+Projection MultiHeadAttention::add_qkv(Initializer& init) {
+  int64_t hidden = options_.hidden_size;
+  const Names& names = options_.names;
+  BERTIE_CHECK(options_.heads > 0 && hidden % options_.heads == 0, "multi_head_attention",
+               "{} heads don't divide the hidden size {}", options_.heads, hidden);
+  Tensor weight = add_parameter({names.query + ".weight", names.key + ".weight", names.value + ".weight"},
+                                init.weight({3 * hidden, hidden}, hidden));
+  return {weight, add_parameter({names.query + ".bias", names.key + ".bias", names.value + ".bias"},
+                                init.bias({3 * hidden}, hidden))};
+}
+
+Projection MultiHeadAttention::add_output(Initializer& init) {
+  int64_t hidden = options_.hidden_size;
+  Tensor weight = add_parameter(options_.names.output + ".weight", init.weight({hidden, hidden}, hidden));
+  return {weight, add_parameter(options_.names.output + ".bias", init.bias({hidden}, hidden))};
+}
+
+void MultiHeadAttention::adopt(Precision precision) {
+  qkv_.set_precision(precision);
+  output_.set_precision(precision);
 }
 
 Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
@@ -23,8 +34,8 @@ Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
   if (training() && options_.dropout_rate > 0)
     attention_options.dropout = {options_.dropout_rate, pass.seed, pass.step, site()};
   Tensor context =
-      attention(linear(x, qkv_weight_, qkv_bias_), pass.packing, options_.heads, attention_options);
-  return linear(context, output_weight_, output_bias_);
+      attention(qkv_.forward(x), pass.packing, options_.heads, attention_options);
+  return output_.forward(context);
 }
 
 }  // namespace bertie

@@ -1,6 +1,7 @@
 #pragma once
 #include "bertie/nn/initializer.h"
 #include "bertie/nn/module.h"
+#include "bertie/nn/projection.h"
 
 namespace bertie {
 
@@ -23,9 +24,15 @@ class MultiHeadAttention : public Layer {
   MultiHeadAttention(const Options& options, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
 
+ protected:
+  void adopt(Precision precision) override;
+
  private:
+  Projection add_qkv(Initializer& init);
+  Projection add_output(Initializer& init);
+
   Options options_;
-  Tensor qkv_weight_, qkv_bias_, output_weight_, output_bias_;
+  Projection qkv_, output_;
 };
 
 }  // namespace bertie

@@ -2,15 +2,33 @@
 
 #include "bertie/autograd/error.h"
 #include "bertie/ops/gemm.h"
+#include "bertie/ops/int8_instructions.h"
 
 namespace bertie {
 
-const char* name(Precision precision) { return precision == Precision::bf16 ? "bf16" : "f32"; }
+const char* name(Precision precision) {
+  switch (precision) {
+    case Precision::of_parameters:
+      return "f32";
+    case Precision::bf16:
+      return "bf16";
+    case Precision::int8:
+      return "int8";
+  }
+  return "?";
+}
 
 PrecisionChoice choose_precision(const std::string& asked) {
-  BERTIE_CHECK(asked == "f32" || asked == "bf16" || asked == "auto", "precision",
-               "must be f32, bf16 or auto, got '{}'", asked);
+  BERTIE_CHECK(asked == "f32" || asked == "bf16" || asked == "int8" || asked == "auto", "precision",
+               "must be f32, bf16, int8 or auto, got '{}'", asked);
   if (asked == "f32") return {};
+  if (asked == "int8") {
+    if (int8_products_gain())
+      return {Precision::int8,
+              fmt::format("with this CPU's instructions for it ({})", name(int8_instructions()))};
+    return {Precision::int8,
+            "which saves memory but no time: this CPU has no instructions for it (AVX_VNNI, AVX512_VNNI, AMX)"};
+  }
   Bf16Instructions instructions = bf16_instructions();
   if (asked == "bf16") {
     BERTIE_CHECK(instructions != Bf16Instructions::none, "precision",
@@ -19,12 +37,12 @@ PrecisionChoice choose_precision(const std::string& asked) {
     return {Precision::bf16, ""};
   }
   if (instructions == Bf16Instructions::none)
-    return {Precision::of_parameters, "this CPU has no instructions for products of bf16"};
+    return {Precision::of_parameters, "as this CPU has no instructions for products of bf16"};
   if (!bf16_products_gain())
     return {Precision::of_parameters,
-            fmt::format("this CPU's products of bf16 ({}) take no less time than those of f32",
+            fmt::format("as this CPU's products of bf16 ({}) take no less time than those of f32",
                         name(instructions))};
-  return {Precision::bf16, fmt::format("this CPU's products of bf16 ({}) take less time than those of f32",
+  return {Precision::bf16, fmt::format("as this CPU's products of bf16 ({}) take less time than those of f32",
                                        name(instructions))};
 }
 

@@ -7,16 +7,21 @@ namespace bertie {
 // What a model stores its activations as and what its products take: the type of its parameters, which is f32
 // but in proofs, or bf16, to which parameters are rounded for them. Parameters, their gradients, an
 // optimizer's moments and losses keep their type. docs/precision.md tells what this costs and gains.
-enum class Precision { of_parameters, bf16 };
-const char* name(Precision precision);  // "f32" or "bf16"
+//
+// int8 is for inference: the weights of products are rounded once, and their f32 is given up; each product
+// rounds the rows that it takes. Activations stay f32, and so does what is no product of a weight.
+enum class Precision { of_parameters, bf16, int8 };
+const char* name(Precision precision);  // "f32", "bf16" or "int8"
 
 struct PrecisionChoice {
   Precision precision = Precision::of_parameters;
-  std::string reason;  // of "auto": "this CPU's products of bf16 (AMX) take less time than those of f32"
+  // What a user may want to know: of "auto" why ("as this CPU's products of bf16 (AMX) take less time than those
+  // of f32"), of "int8" which instructions serve, or that there are none.
+  std::string reason;
 };
 
-// What was asked for: "f32", "bf16", or "auto", which is bf16 where its products take less time. Throws on
-// bf16 where this CPU has no instructions for it, and on another word.
+// What was asked for: "f32", "bf16", "int8", or "auto", which is bf16 where its products take less time.
+// Throws on bf16 where this CPU has no instructions for it, and on another word.
 PrecisionChoice choose_precision(const std::string& asked);
 
 }  // namespace bertie

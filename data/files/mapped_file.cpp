@@ -1,9 +1,11 @@
 #include "bertie/data/files/mapped_file.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 #include "bertie/autograd/error.h"
 #include "bertie/data/files/input_file.h"
@@ -45,6 +47,16 @@ MappedFile map_file(const std::string& path) {
   MappedFile result{std::move(owner), std::string_view(static_cast<const char*>(data), bytes)};
   refuse_git_lfs_pointer(path, result.bytes);
   return result;
+}
+
+std::shared_ptr<const void> owner_of(const MappedFile& file, std::string_view bytes) {
+  return {bytes.data(), [whole = file.owner, size = bytes.size()](const void* data) {
+            static const uintptr_t page = sysconf(_SC_PAGESIZE);
+            auto begin = reinterpret_cast<uintptr_t>(data), end = begin + size;
+            begin = (begin + page - 1) / page * page;
+            end = end / page * page;
+            if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+          }};
 }
 
 std::string read_file(const std::string& path) {

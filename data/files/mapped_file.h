@@ -13,6 +13,10 @@ struct MappedFile {
   std::string_view bytes;
 };
 
+// An owner for some of a file's bytes: when its last copy goes, the memory that they take is the system's
+// again, which reads them anew where somebody else touches them.
+std::shared_ptr<const void> owner_of(const MappedFile& file, std::string_view bytes);
+
 // Regular files. Both throw an Error that names the file and the reason: missing, a folder, a pipe, a device,
 // not readable, a pointer of Git LFS, larger than the machine's memory (where it is copied).
 MappedFile map_file(const std::string& path);

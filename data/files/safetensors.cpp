@@ -172,7 +172,7 @@ class HeaderReader {
   std::map<std::string, std::string> metadata_;
 };
 
-Array wrap(const Entry& entry, DType type, const char* data, const std::shared_ptr<const void>& owner,
+Array wrap(const Entry& entry, DType type, const char* data, const MappedFile& file,
            const std::string& path) {
   if (type == DType::boolean) {
     // Any other byte would be undefined behavior in a bool.
@@ -182,7 +182,8 @@ Array wrap(const Entry& entry, DType type, const char* data, const std::shared_p
   }
   bool aligned = reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(element_size(type)) == 0;
   if (aligned && entry.end > entry.begin) {
-    return Array::wrap(static_cast<const void*>(data), entry.shape, type, owner);
+    size_t bytes = entry.end - entry.begin;
+    return Array::wrap(static_cast<const void*>(data), entry.shape, type, owner_of(file, {data, bytes}));
   }
   Array copy = Array::empty(entry.shape, type);
   if (copy.bytes() > 0) std::memcpy(copy.mutable_bytes(), data, static_cast<size_t>(copy.bytes()));
@@ -219,7 +220,7 @@ Safetensors read_safetensors(const std::string& path) {
   Safetensors result{path, {}, {}};
   for (const Entry& entry : reader.read(rest.substr(0, header_bytes), data.size())) {
     if (std::optional<DType> type = entry.format->type)
-      result.tensors.push_back({entry.name, wrap(entry, *type, data.data() + entry.begin, file.owner, path)});
+      result.tensors.push_back({entry.name, wrap(entry, *type, data.data() + entry.begin, file, path)});
     else
       result.unsupported.push_back(entry.name);
   }

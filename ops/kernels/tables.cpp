@@ -4,6 +4,7 @@
 #include "bertie/ops/kernels/elementwise.h"
 #include "bertie/ops/kernels/layer_norm.h"
 #include "bertie/ops/kernels/optimizer.h"
+#include "bertie/ops/kernels/quantization.h"
 #include "bertie/ops/kernels/softmax.h"
 
 namespace bertie {
@@ -14,5 +15,6 @@ BERTIE_DEFINE_KERNELS(ElementwiseKernels, elementwise)
 BERTIE_DEFINE_KERNELS(LayerNormKernels, layer_norm)
 BERTIE_DEFINE_COMPUTE_KERNELS(OptimizerKernels, optimizer)
 BERTIE_DEFINE_KERNELS(SoftmaxKernels, softmax)
+BERTIE_DEFINE_F32_KERNELS(QuantizationKernels, quantization)
 
 }  // namespace bertie

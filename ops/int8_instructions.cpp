@@ -1,0 +1,71 @@
+#include "bertie/ops/int8_instructions.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include <algorithm>
+
+#include "bertie/autograd/error.h"
+#include "bertie/ops/gemm_call.h"
+
+namespace bertie {
+namespace {
+
+std::optional<Int8Instructions>& set_by_hand() {
+  static std::optional<Int8Instructions> instructions;
+  return instructions;
+}
+
+}  // namespace
+
+const char* name(Int8Instructions instructions) {
+  switch (instructions) {
+    case Int8Instructions::plain:
+      return "none";
+    case Int8Instructions::avx2:
+      return "AVX2";
+    case Int8Instructions::avx_vnni:
+      return "AVX_VNNI";
+    case Int8Instructions::avx512_vnni:
+      return "AVX512_VNNI";
+    case Int8Instructions::amx:
+      return "AMX";
+  }
+  return "?";
+}
+
+Int8Instructions int8_instructions() {
+  return set_by_hand().value_or(available_int8_instructions().back());
+}
+
+// oneDNN knows what the CPU has and the system lets programs use (AMX must be asked for), and how a user
+// lowers it.
+std::vector<Int8Instructions> available_int8_instructions() {
+  prepare_libraries();
+  std::vector<Int8Instructions> available{Int8Instructions::plain};
+  dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+  auto has = [isa](std::initializer_list<dnnl_cpu_isa_t> isas) {
+    return std::find(isas.begin(), isas.end(), isa) != isas.end();
+  };
+  bool amx = isa == dnnl_cpu_isa_avx512_core_amx;
+  bool vnni = amx || has({dnnl_cpu_isa_avx512_core_vnni, dnnl_cpu_isa_avx512_core_bf16});
+  if (vnni || has({dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx2_vnni, dnnl_cpu_isa_avx512_core}))
+    available.push_back(Int8Instructions::avx2);
+#ifdef __x86_64__
+  if (isa == dnnl_cpu_isa_avx2_vnni || (vnni && __builtin_cpu_supports("avxvnni")))
+    available.push_back(Int8Instructions::avx_vnni);
+#endif
+  if (vnni) available.push_back(Int8Instructions::avx512_vnni);
+  if (amx) available.push_back(Int8Instructions::amx);
+  return available;
+}
+
+void set_int8_instructions(std::optional<Int8Instructions> instructions) {
+  std::vector<Int8Instructions> available = available_int8_instructions();
+  BERTIE_CHECK(!instructions || std::find(available.begin(), available.end(), *instructions) != available.end(),
+               "int8", "this machine has no {}", name(*instructions));
+  set_by_hand() = instructions;
+}
+
+bool int8_products_gain() { return available_int8_instructions().back() >= Int8Instructions::avx_vnni; }
+
+}  // namespace bertie
