@@ -7,9 +7,9 @@
 #include <tuple>
 
 #include "apps/console/options.h"
-#include "apps/console/precision.h"
 #include "apps/console/program.h"
 #include "apps/encoded_text.h"
+#include "apps/inference_precision.h"
 #include "bertie/data/files/embedding_file.h"
 #include "bertie/models/bert.h"
 #include "bertie/models/pretrained.h"

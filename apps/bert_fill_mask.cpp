@@ -5,9 +5,9 @@
 #include <numeric>
 
 #include "apps/console/options.h"
-#include "apps/console/precision.h"
 #include "apps/console/program.h"
 #include "apps/encoded_text.h"
+#include "apps/inference_precision.h"
 #include "bertie/models/bert_heads.h"
 #include "bertie/models/pretrained.h"
 #include "bertie/ops/reduce.h"

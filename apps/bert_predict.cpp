@@ -1,15 +1,13 @@
 // What a fine-tuned BERT says of texts: labels, numbers, names within them, answers to questions.
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "apps/console/options.h"
-#include "apps/console/precision.h"
 #include "apps/console/program.h"
 #include "apps/console/progress.h"
-#include "apps/task.h"
-#include "bertie/data/tasks/text_lines.h"
-#include "bertie/data/tokenizer/tokenizer.h"
+#include "apps/inference_precision.h"
+#include "apps/int8_comparison.h"
+#include "apps/predicted_texts.h"
 #include "bertie/data/tokenizer/utf8.h"
 #include "bertie/models/entity_decoding.h"
 #include "bertie/models/pretrained.h"
@@ -18,11 +16,8 @@ using namespace bertie;
 
 namespace {
 
-// So many lines are read before they are answered, those of like length together, unless none are waiting.
-constexpr int64_t most_lines = 1024;
-
-struct Options : TaskOptions {
-  std::string model, text, input;
+struct Options : PredictedTexts {
+  std::string model, compare;
   InferencePrecision precision;
   std::vector<std::string> report;
   bool json = false, null_answers = false;
@@ -53,34 +48,6 @@ void check_finite(const Array& logits) {
     BERTIE_CHECK(std::isfinite(logits.data<float>()[i]), "model",
                  "its results aren't finite: are its weights broken?");
 }
-
-// The texts of --text, one, or of --input.
-class Examples {
- public:
-  Examples(const Options& o, bool pairs) : o_(o) {
-    TableOptions table = o.table;
-    table.pairs = table.pairs || pairs;
-    table.for_training = false;
-    pairs_ = table.pairs;
-    if (!o.input.empty()) reader_ = std::make_unique<TableReader>(o.input, table);
-    BERTIE_CHECK(reader_ || !pairs_ || split_pair(o.text).second, "text",
-                 "a tab must separate the two texts, or question and context; there is none");
-  }
-  // None at the end.
-  std::vector<TextExample> next() {
-    if (reader_) return reader_->next_chunk(most_lines);
-    if (std::exchange(done_, true)) return {};
-    TextInput text = pairs_ ? split_pair(o_.text) : TextInput{o_.text};
-    TextExample example{std::string(text.first)};
-    if (text.second) example.text_pair = std::string(*text.second);
-    return {example};
-  }
-
- private:
-  const Options& o_;
-  bool pairs_ = false, done_ = false;
-  std::unique_ptr<TableReader> reader_;
-};
 
 void predict(const Options& o, const BertForSequenceClassification& model, const Tokenizer& tokenizer,
              int64_t max_length) {
@@ -122,26 +89,12 @@ void predict(const Options& o, const BertForSequenceClassification& model, const
 void predict(const Options& o, const BertForTokenClassification& model, const Tokenizer& tokenizer,
              int64_t max_length) {
   LabelSet labels(model.config().labels);
-  std::unique_ptr<TextLines> lines;
-  if (!o.input.empty()) lines = std::make_unique<TextLines>("input", o.input);
+  WordTexts words_of_texts(o);
   bool first = true;
-  for (bool more = true; more;) {
-    std::vector<std::string> texts;
-    if (!lines) {
-      texts.push_back(o.text);
-      more = false;
-    }
-    while (lines && std::ssize(texts) < most_lines && (texts.empty() || lines->has_next()) &&
-           (more = lines->next()))
-      texts.emplace_back(without_return(lines->line()));
-    std::vector<TaggedSentence> sentences;
-    std::vector<std::vector<TextSpan>> places;
-    for (const std::string& text : texts) {
-      places.push_back(words_of(tokenizer, text));
-      TaggedSentence& sentence = sentences.emplace_back();
-      for (const TextSpan& word : places.back())
-        sentence.words.push_back(text.substr(word.begin, word.end - word.begin));
-    }
+  for (WordTexts::Chunk chunk; words_of_texts.next(tokenizer, chunk);) {
+    const std::vector<std::string>& texts = chunk.texts;
+    const std::vector<std::vector<TextSpan>>& places = chunk.places;
+    const std::vector<TaggedSentence>& sentences = chunk.sentences;
     TagWindows windows = encode_words(tokenizer, sentences, max_length);
     Array logits = windows.sequences.size() > 0 ? predict_logits(model, windows.sequences) : Array();
     check_finite(logits);
@@ -197,22 +150,9 @@ void answer(const Options& o, const BertForQuestionAnswering& model, const Token
 
 void predict(const Options& o, const BertForQuestionAnswering& model, const Tokenizer& tokenizer,
              int64_t max_length) {
-  if (o.input.ends_with(".json") || o.input.ends_with(".json.gz")) {
-    std::vector<Question> questions = read_questions({o.input}, false).questions;
-    constexpr int64_t at_once = 64;
-    for (int64_t begin = 0; begin < std::ssize(questions); begin += at_once) {
-      int64_t end = std::min<int64_t>(begin + at_once, std::ssize(questions));
-      answer(o, model, tokenizer, max_length, {questions.begin() + begin, questions.begin() + end});
-    }
-    return;
-  }
-  Examples examples(o, true);
-  for (std::vector<TextExample> chunk; !(chunk = examples.next()).empty();) {
-    std::vector<Question> questions;
-    for (const TextExample& example : chunk)
-      questions.push_back({"", example.text, std::make_shared<std::string>(example.text_pair.value_or(""))});
-    answer(o, model, tokenizer, max_length, questions);
-  }
+  QuestionTexts texts(o);
+  for (std::vector<Question> chunk; !(chunk = texts.next()).empty();)
+    answer(o, model, tokenizer, max_length, chunk);
 }
 
 // The confusion matrix in columns: a row for each truth.
@@ -250,8 +190,73 @@ void score(Options o, const typename Task::Model& model, const Tokenizer& tokeni
   if (record.contains("confusion")) print_result("\n" + table_of(record["confusion"]));
 }
 
+// The first texts of --compare, and what the model says of them by its logits.
+void read_texts(const Options& o, const BertForSequenceClassification&, const Tokenizer& tokenizer,
+                int64_t max_length, Int8Comparison& comparison) {
+  comparison.texts = encode_texts(tokenizer, Examples(o, false).next(), max_length);
+  comparison.predicted = "labels";
+  comparison.predictions = [&o](const TaskSequences& texts, const Array& logits) {
+    std::vector<int64_t> labels;
+    for (int64_t i = 0; o.task == TaskKind::classify && i < texts.size(); ++i)
+      if (o.table.labels == LabelKind::several)
+        for (bool likely : likely_labels(logits, i)) labels.push_back(likely);
+      else
+        labels.push_back(best_label(logits, i));
+    return labels;
+  };
+}
+
+void read_texts(const Options& o, const BertForTokenClassification&, const Tokenizer& tokenizer,
+                int64_t max_length, Int8Comparison& comparison) {
+  WordTexts::Chunk chunk;
+  WordTexts(o).next(tokenizer, chunk);
+  comparison.texts = encode_words(tokenizer, chunk.sentences, max_length).sequences;
+  comparison.predicted = "tags of tokens";
+  comparison.predictions = [](const TaskSequences& texts, const Array& logits) {
+    std::vector<int64_t> tags;
+    for (int64_t t = 0; t < texts.tokens(); ++t) tags.push_back(best_label(logits, t));
+    return tags;
+  };
+}
+
+void read_texts(const Options& o, const BertForQuestionAnswering&, const Tokenizer& tokenizer,
+                int64_t max_length, Int8Comparison& comparison) {
+  comparison.texts =
+      encode_questions(tokenizer, QuestionTexts(o).next(), {max_length, o.stride}).sequences;
+  comparison.predicted = "begins, ends";
+  comparison.predictions = [](const TaskSequences& texts, const Array& logits) {
+    std::vector<int64_t> places;
+    const float* z = logits.data<float>();
+    for (int64_t i = 0; i < texts.size(); ++i)
+      for (int64_t side = 0; side < 2; ++side) {
+        int64_t best = texts.offsets[i];
+        for (int64_t t = best; t < texts.offsets[i + 1]; ++t)
+          if (z[2 * t + side] > z[2 * best + side]) best = t;
+        places.push_back(best);
+      }
+    return places;
+  };
+}
+
+template <class Model>
+void compare(Options o) {
+  o.input = o.compare;
+  auto [model, tokenizer, longest, notes] = load_pretrained<Model>(o.model);
+  for (const LoadNote& note : notes) message("Note: {}", note.str());
+  Int8Comparison comparison;
+  comparison.parts = model->bert().parts();
+  read_texts(o, *model, tokenizer, std::min(sequence_length(o, model->config()), longest), comparison);
+  comparison.logits = [&o](const TaskSequences& texts, const std::optional<std::vector<std::string>>& keep) {
+    auto loaded = load_pretrained<Model>(o.model);
+    if (keep) loaded.model->bert().quantize(*keep);
+    return predict_logits(*loaded.model, texts);
+  };
+  compare_int8(comparison, o.json);
+}
+
 template <class Task>
 void run(Options o) {
+  if (!o.compare.empty()) return compare<typename Task::Model>(o);
   auto [model, tokenizer, longest, notes] = load_pretrained<typename Task::Model>(o.model);
   for (const LoadNote& note : notes) message("Note: {}", note.str());
   set_precision(*model, model->bert(), o.precision);
@@ -291,10 +296,20 @@ int main(int argc, char** argv) {
                        "Files with the truth, as bert_finetune takes them: tells how good the model "
                        "is there")
           ->check(check_file_name));
+  group
+      ->add_option("--compare", o.compare,
+                   "With --precision int8: a file as --input's, of whose first texts it tells what int8 "
+                   "changes, and which layers would be better left in f32")
+      ->check(check_file_name);
   group->require_option(1);
   declare_task_options(app, o);
   app.add_flag("--null-answers", o.null_answers, "Of questions: the context may have no answer");
   declare_inference_precision(app, o.precision);
+  app.parse_complete_callback([&o] {
+    check_precision(o.precision);
+    if (!o.compare.empty() && o.precision.precision != "int8")
+      throw CLI::ValidationError("--compare", "goes with --precision int8");
+  });
   app.add_flag("--json", o.json, "One JSON object per text");
   return run_program(app, argc, argv, [&] {
     size_t invalid = find_invalid_utf8(o.text);

@@ -1,0 +1,38 @@
+#include "apps/inference_precision.h"
+
+#include <CLI/CLI.hpp>
+
+#include "apps/console/precision.h"
+#include "bertie/autograd/memory.h"
+
+namespace bertie {
+
+void declare_inference_precision(CLI::App& app, InferencePrecision& options) {
+  app.add_option("--precision", options.precision,
+                 "What products take: f32; bf16, half as long; int8, a quarter; or auto, which is bf16 where "
+                 "this CPU's products of it take less time than those of f32")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}))
+      ->capture_default_str();
+  app.add_option("--keep-f32", options.keep_f32,
+                 "With --precision int8: layers that stay in f32, as 11 or 11.output, separated by commas")
+      ->delimiter(',');
+  app.parse_complete_callback([&options] { check_precision(options); });
+}
+
+void check_precision(const InferencePrecision& options) {
+  if (!options.keep_f32.empty() && options.precision != "int8")
+    throw CLI::ValidationError("--keep-f32", "goes with --precision int8");
+}
+
+void set_precision(Module& model, BertModel& bert, const InferencePrecision& options) {
+  PrecisionChoice choice = choose_precision(options.precision);
+  if (choice.precision == Precision::int8) {
+    bert.quantize(options.keep_f32);
+    give_back_free_memory();
+  } else {
+    model.set_precision(choice.precision);
+  }
+  tell_precision(choice);
+}
+
+}  // namespace bertie

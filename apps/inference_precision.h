@@ -1,0 +1,26 @@
+// "--precision" and "--keep-f32", for programs that only use a model: it may also be in int8.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "bertie/models/bert.h"
+
+namespace CLI {
+class App;
+}
+
+namespace bertie {
+
+struct InferencePrecision {
+  std::string precision = "f32";
+  std::vector<std::string> keep_f32;  // what BertModel::quantize() is to leave
+};
+
+// After parsing, the app does what check_precision() does.
+void declare_inference_precision(CLI::App& app, InferencePrecision& options);
+// Throws CLI's error of wrong usage where the options don't go together.
+void check_precision(const InferencePrecision& options);
+// Has a model compute so, whose BERT is `bert`, and tells it.
+void set_precision(Module& model, BertModel& bert, const InferencePrecision& options);
+
+}  // namespace bertie
