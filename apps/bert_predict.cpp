@@ -221,8 +221,7 @@ void read_texts(const Options& o, const BertForTokenClassification&, const Token
 
 void read_texts(const Options& o, const BertForQuestionAnswering&, const Tokenizer& tokenizer,
                 int64_t max_length, Int8Comparison& comparison) {
-  comparison.texts =
-      encode_questions(tokenizer, QuestionTexts(o).next(), {max_length, o.stride}).sequences;
+  comparison.texts = encode_questions(tokenizer, QuestionTexts(o).next(), {max_length, o.stride}).sequences;
   comparison.predicted = "begins, ends";
   comparison.predictions = [](const TaskSequences& texts, const Array& logits) {
     std::vector<int64_t> places;
@@ -248,7 +247,7 @@ void compare(Options o) {
   read_texts(o, *model, tokenizer, std::min(sequence_length(o, model->config()), longest), comparison);
   comparison.logits = [&o](const TaskSequences& texts, const std::optional<std::vector<std::string>>& keep) {
     auto loaded = load_pretrained<Model>(o.model);
-    if (keep) loaded.model->bert().quantize(*keep);
+    if (keep) loaded.model->bert().quantize(Precision::int8, *keep);
     return predict_logits(*loaded.model, texts);
   };
   compare_int8(comparison, o.json);

@@ -26,12 +26,12 @@ void check_precision(const InferencePrecision& options) {
 
 void set_precision(Module& model, BertModel& bert, const InferencePrecision& options) {
   PrecisionChoice choice = choose_precision(options.precision);
-  if (choice.precision == Precision::int8) {
-    bert.quantize(options.keep_f32);
-    give_back_free_memory();
-  } else {
-    model.set_precision(choice.precision);
+  if (choice.precision == Precision::int8) bert.quantize(Precision::int8, options.keep_f32);
+  if (choice.precision == Precision::bf16) {
+    model.set_precision(Precision::bf16);
+    bert.quantize(Precision::bf16_weights);
   }
+  give_back_free_memory();
   tell_precision(choice);
 }
 

@@ -54,12 +54,12 @@ class Inference {
         model_(config_, init_, false) {
     model_.eval();
     precision_ = choose_precision(options.precision).precision;
-    if (precision_ == Precision::int8) {
-      model_.quantize();
-      give_back_free_memory();
-    } else {
-      model_.set_precision(precision_);
+    if (precision_ == Precision::int8) model_.quantize(Precision::int8);
+    if (precision_ == Precision::bf16) {
+      model_.set_precision(Precision::bf16);
+      model_.quantize(Precision::bf16_weights);
     }
+    give_back_free_memory();
     Random random(0);
     std::span<const int64_t> lengths = options.lengths;
     while (!lengths.empty()) {
@@ -80,9 +80,9 @@ class Inference {
   // What serves the largest products of a layer: a library, or instructions.
   const char* server(size_t batch) const {
     if (precision_ == Precision::int8) return name(int8_instructions());
-    DType type = precision_ == Precision::bf16 ? DType::bf16 : DType::f32;
+    if (precision_ == Precision::bf16) return name(bf16_instructions());
     return name(
-        gemm_backend(type, packing(batch).tokens(), config_.intermediate_size, config_.hidden_size));
+        gemm_backend(DType::f32, packing(batch).tokens(), config_.intermediate_size, config_.hidden_size));
   }
 
   // Seconds of one forward pass.

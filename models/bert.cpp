@@ -167,7 +167,7 @@ std::vector<std::string> BertModel::parts() {
   return names;
 }
 
-void BertModel::quantize(const std::vector<std::string>& keep) {
+void BertModel::quantize(Precision precision, const std::vector<std::string>& keep) {
   std::set<std::string> kept;
   for (const std::string& wanted : keep) {
     auto is_meant = [&](const std::string& name) { return name == wanted || name.starts_with(wanted + "."); };
@@ -180,7 +180,7 @@ void BertModel::quantize(const std::vector<std::string>& keep) {
   }
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
     for (const BertLayer::Part& part : encoder_.layer(i).parts())
-      if (!kept.contains(fmt::format("{}.{}", i, part.name))) part.module->set_precision(Precision::int8);
+      if (!kept.contains(fmt::format("{}.{}", i, part.name))) part.module->set_precision(precision);
 }
 
 Tensor BertModel::pooler_output(const Tensor& last_hidden_state, const Packing& packing) const {

@@ -97,11 +97,11 @@ class BertModel : public Module {
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
   // Module::freeze() of the embeddings and the first so many layers. Throws on more layers than there are.
   void freeze_layers(int64_t layers);
-  // From now on the products of the layers' weights are in int8 (Precision::int8), but for those of `keep`: a
-  // layer, "11", or a part of one, "11.attention", "11.intermediate" (the first product of the feed-forward
-  // part) or "11.output" (its second). Embeddings, pooler and heads stay as they are. Throws on what names no
-  // layer, before anything changes.
-  void quantize(const std::vector<std::string>& keep = {});
+  // For inference: from now on the layers' weights are in int8, or, of a model in bf16, in bf16_weights
+  // (nn/precision.h), but for those of `keep`: a layer, "11", or a part of one, "11.attention",
+  // "11.intermediate" (the first product of the feed-forward part) or "11.output" (its second). Embeddings,
+  // pooler and heads stay as they are. Throws on what names no layer, before anything changes.
+  void quantize(Precision precision, const std::vector<std::string>& keep = {});
   // The layers' parts by those names, in their order.
   std::vector<std::string> parts();
 

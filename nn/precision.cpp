@@ -11,6 +11,7 @@ const char* name(Precision precision) {
     case Precision::of_parameters:
       return "f32";
     case Precision::bf16:
+    case Precision::bf16_weights:
       return "bf16";
     case Precision::int8:
       return "int8";

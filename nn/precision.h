@@ -8,9 +8,10 @@ namespace bertie {
 // but in proofs, or bf16, to which parameters are rounded for them. Parameters, their gradients, an
 // optimizer's moments and losses keep their type. docs/precision.md tells what this costs and gains.
 //
-// int8 is for inference: the weights of products are rounded once, and their f32 is given up; each product
-// rounds the rows that it takes. Activations stay f32, and so does what is no product of a weight.
-enum class Precision { of_parameters, bf16, int8 };
+// Two are for inference alone, and for modules whose time goes into products (Projection): their weights are
+// rounded once, and their f32 is given up. Of int8 activations are f32, of which each product rounds the rows
+// that it takes; of bf16_weights they are bf16.
+enum class Precision { of_parameters, bf16, int8, bf16_weights };
 const char* name(Precision precision);  // "f32", "bf16" or "int8"
 
 struct PrecisionChoice {

@@ -7,13 +7,16 @@ Tensor Projection::forward(const Tensor& x, InputFunction f) const {
 }
 
 void Projection::set_precision(Precision precision) {
-  if (precision != Precision::int8) {
-    BERTIE_CHECK(!quantized_, "precision", "of a weight in int8 there are no numbers in {}: load the model anew",
-                 name(precision));
+  bool rounds = precision == Precision::int8 || precision == Precision::bf16_weights;
+  DType type = precision == Precision::int8 ? DType::i8 : DType::bf16;
+  if (quantized_) {
+    BERTIE_CHECK(rounds && quantized_.dtype() == type, "precision",
+                 "a weight that was rounded to {} can't become {}: load the model anew",
+                 name(quantized_.dtype()), name(precision));
     return;
   }
-  if (quantized_) return;
-  quantized_ = QuantizedWeight(weight_.array());
+  if (!rounds) return;
+  quantized_ = QuantizedWeight(weight_.array(), type);
   weight_.release();
 }
 

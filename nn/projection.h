@@ -11,8 +11,8 @@ class Projection {
   Projection(Tensor weight, Tensor bias = {})  // [out, in], [out] or no value
       : weight_(std::move(weight)), bias_(std::move(bias)) {}
   Tensor forward(const Tensor& x, InputFunction f = InputFunction::identity) const;
-  // In int8 the weight is rounded once and for all, and the parameter gives its value up. Throws where it is
-  // asked for it afterwards.
+  // In int8 and bf16_weights the weight is rounded once and for all, and the parameter gives its value up;
+  // from there to another precision throws.
   void set_precision(Precision precision);
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }

@@ -33,9 +33,7 @@ const char* name(Int8Instructions instructions) {
   return "?";
 }
 
-Int8Instructions int8_instructions() {
-  return set_by_hand().value_or(available_int8_instructions().back());
-}
+Int8Instructions int8_instructions() { return set_by_hand().value_or(available_int8_instructions().back()); }
 
 // oneDNN knows what the CPU has and the system lets programs use (AMX must be asked for), and how a user
 // lowers it.
@@ -61,8 +59,9 @@ std::vector<Int8Instructions> available_int8_instructions() {
 
 void set_int8_instructions(std::optional<Int8Instructions> instructions) {
   std::vector<Int8Instructions> available = available_int8_instructions();
-  BERTIE_CHECK(!instructions || std::find(available.begin(), available.end(), *instructions) != available.end(),
-               "int8", "this machine has no {}", name(*instructions));
+  BERTIE_CHECK(
+      !instructions || std::find(available.begin(), available.end(), *instructions) != available.end(),
+      "int8", "this machine has no {}", name(*instructions));
   set_by_hand() = instructions;
 }
 

@@ -15,8 +15,8 @@ struct QuantizationKernels {
   // x ≈ scale · q with q = −127 … 127; returns scale, of a row that isn't finite NaN.
   float (*to_int8)(const float* x, int8_t* q, int64_t n);
   // y = scale ∘ (x.step · sums + x.low · totals) + bias, which may be null.    all [n]
-  void (*from_sums)(const int32_t* sums, ByteRow x, const float* scale, const float* totals, const float* bias,
-                    float* y, int64_t n);
+  void (*from_sums)(const int32_t* sums, ByteRow x, const float* scale, const float* totals,
+                    const float* bias, float* y, int64_t n);
 };
 
 // The table for the instruction set in use.
