@@ -47,7 +47,8 @@ void round_weights(ParameterBlock& parameters) {
 
 // Dropout on, any number of parts, more than there are sequences, too, gives the loss and the gradients of
 // the whole batch, which are those of the model's own mean; so does an epoch's last batch, which is smaller.
-// In f32 parts are about as near to f64 as the whole is.
+// In f32 parts are about as near to f64 as the whole is in the worst of the steps: in one it may come near by
+// chance.
 TEST(TaskObjective, PartsEqualTheWholeBatch) {
   for (const std::string& task : FinetuningRun::tasks()) {
     std::map<int64_t, std::vector<double>> exact_gradients;  // in f64, by step
@@ -59,9 +60,10 @@ TEST(TaskObjective, PartsEqualTheWholeBatch) {
         round_weights(parameters);
         TaskObjective whole(model, data, {.batch_size = 8, .seed = 9});
         ASSERT_EQ(whole.steps_per_epoch(), 8);
-        double allowed = type == DType::f64 ? 1e-12 : 1e-6;
+        double allowed = type == DType::f64 ? 1e-12 : 1e-6, worst_whole = 0;
+        std::map<int64_t, StepResult> wholes;
         for (int64_t step : {0, 7, 8}) {
-          StepResult exact = result_of(parameters, whole, step);
+          const StepResult& exact = wholes.emplace(step, result_of(parameters, whole, step)).first->second;
           ASSERT_EQ(exact.parts, 1);
           const TaskBatch& batch = whole.parts()[0];
           int64_t sequences = step == 7 ? 4 : 8;
@@ -72,9 +74,14 @@ TEST(TaskObjective, PartsEqualTheWholeBatch) {
           EXPECT_NEAR(exact.loss, own_mean, allowed) << task;
           const std::vector<double>& gradients =
               exact_gradients.try_emplace(step, exact.gradients).first->second;
-          double scale = largest(gradients), of_whole = largest_difference(exact.gradients, gradients);
-          EXPECT_LE(of_whole, 1e-5 * scale);
-          double may_differ = type == DType::f64 ? 1e-12 * scale : 4 * of_whole;
+          worst_whole =
+              std::max(worst_whole, largest_difference(exact.gradients, gradients) / largest(gradients));
+        }
+        EXPECT_LE(worst_whole, 1e-5);
+        for (const auto& [step, exact] : wholes) {
+          const std::vector<double>& gradients = exact_gradients.at(step);
+          double scale = largest(gradients);
+          double may_differ = type == DType::f64 ? 1e-12 * scale : 4 * worst_whole * scale;
           for (int64_t count : {2, 3, 8, 11}) {
             TaskObjective objective(model, data, {.batch_size = 8, .seed = 9, .parts = count});
             StepResult parts = result_of(parameters, objective, step);
