@@ -65,6 +65,12 @@ void set_int8_instructions(std::optional<Int8Instructions> instructions) {
   set_by_hand() = instructions;
 }
 
+// Gop/s of one thread of an Emerald Rapids, BERT's shapes with 16 to 384 rows, where f32 comes to 110 … 156:
+//                ours           dnnl_gemm_u8s8s32
+//   AMX          850 … 2,050    170 … 990     the weight is packed once instead of in each product
+//   AVX512_VNNI  340 … 540      180 … 620
+//   AVX_VNNI     200 … 270
+//   AVX2          55 …  85                    theirs adds in 16 bits, which overflow
 bool int8_products_gain() { return available_int8_instructions().back() >= Int8Instructions::avx_vnni; }
 
 }  // namespace bertie

@@ -15,7 +15,7 @@ namespace {
 int64_t whole(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // How many numbers of a column lie side by side, and of how many its length is a multiple.
-int64_t side_by_side(DType type) { return type == DType::i8 ? quartet : pair; }
+int64_t side_by_side(DType type) { return type == DType::i8 ? int8_together : bf16_together; }
 int64_t whole_depth(int64_t in, DType type) { return whole(in, depth_bytes / element_size(type)); }
 
 // A column [depth] to its place among those of its panel.

@@ -62,7 +62,7 @@ __attribute__((target("avx2"))) void rows_avx2(const Int8Block& b, int64_t row, 
   __m256i sums[rows][vectors];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_setzero_si256();
-  for (int64_t k = 0; k < b.depth; k += quartet, w += panel_columns * quartet) {
+  for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m256i columns[vectors];
     for (int v = 0; v < vectors; ++v)
       columns[v] = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w) + v));
@@ -89,7 +89,7 @@ __attribute__((target("avx2,avxvnni"))) void rows_avx_vnni(const Int8Block& b, i
   __m256i sums[rows][vectors];
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_setzero_si256();
-  for (int64_t k = 0; k < b.depth; k += quartet, w += panel_columns * quartet) {
+  for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m256i quartets[rows];
     for (int r = 0; r < rows; ++r) quartets[r] = _mm256_set1_epi32(four_bytes(x + r * b.x_stride + k));
     for (int v = 0; v < vectors; ++v) {
@@ -114,7 +114,7 @@ __attribute__((target("avx512f,avx512vnni"))) void rows_avx512_vnni(const Int8Bl
   __m512i sums[rows][panels];
   for (int r = 0; r < rows; ++r)
     for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_setzero_si512();
-  for (int64_t k = 0; k < b.depth; k += quartet, w += panel_columns * quartet) {
+  for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m512i columns[panels];
     for (int p = 0; p < panels; ++p) columns[p] = _mm512_loadu_si512(w + p * panel_columns * b.depth);
     for (int r = 0; r < rows; ++r) {
@@ -137,7 +137,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void rows_avx512
   __m512 sums[rows][panels];
   for (int r = 0; r < rows; ++r)
     for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_setzero_ps();
-  for (int64_t k = 0; k < b.depth; k += pair, w += panel_columns * pair) {
+  for (int64_t k = 0; k < b.depth; k += bf16_together, w += panel_columns * bf16_together) {
     __m512bh columns[panels];
     for (int p = 0; p < panels; ++p)
       columns[p] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(w + p * panel_columns * b.depth));

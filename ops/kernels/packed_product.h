@@ -13,7 +13,7 @@ namespace bertie {
 constexpr int64_t block_columns = 64, block_rows = 32;
 // Columns lie in panels of 16, of which each holds four bytes of one column side by side: [in / 4, 16, 4] of
 // int8, [in / 2, 16, 2] of bf16. So a vector, or a row of an AMX tile, takes as much from each column.
-constexpr int64_t panel_columns = 16, quartet = 4, pair = 2;
+constexpr int64_t panel_columns = 16, int8_together = 4, bf16_together = 2;
 // Bytes of which a column's length is a multiple: what a row of an AMX tile holds.
 constexpr int64_t depth_bytes = 64;
 
