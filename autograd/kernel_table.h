@@ -48,18 +48,18 @@
 
 // And for float alone: defines  const Table& name_kernels(),  where the kernel file defines name.
 #ifdef BERTIE_HAS_AVX
-#define BERTIE_DEFINE_F32_KERNELS(Table, name)        \
-  namespace baseline {                                \
-  extern const Table name;                            \
-  }                                                   \
-  namespace avx2 {                                    \
-  extern const Table name;                            \
-  }                                                   \
-  namespace avx512 {                                  \
-  extern const Table name;                            \
-  }                                                   \
-  const Table& name##_kernels() {                     \
-    if (isa() == Isa::avx512) return avx512::name;    \
+#define BERTIE_DEFINE_F32_KERNELS(Table, name)               \
+  namespace baseline {                                       \
+  extern const Table name;                                   \
+  }                                                          \
+  namespace avx2 {                                           \
+  extern const Table name;                                   \
+  }                                                          \
+  namespace avx512 {                                         \
+  extern const Table name;                                   \
+  }                                                          \
+  const Table& name##_kernels() {                            \
+    if (isa() == Isa::avx512) return avx512::name;           \
     return isa() == Isa::avx2 ? avx2::name : baseline::name; \
   }
 #else

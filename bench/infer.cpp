@@ -222,7 +222,8 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch, "Texts of a batch")->check(CLI::Range(1, 100'000));
-  app.add_option("--precision", options.precision, "What products take: f32, bf16, int8, or auto: bf16 where it gains")
+  app.add_option("--precision", options.precision,
+                 "What products take: f32, bf16, int8, or auto: bf16 where it gains")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();

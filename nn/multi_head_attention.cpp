@@ -33,8 +33,7 @@ Tensor MultiHeadAttention::forward(const Tensor& x, const Pass& pass) const {
   AttentionOptions attention_options{.dropout = {}, .causal = options_.causal};
   if (training() && options_.dropout_rate > 0)
     attention_options.dropout = {options_.dropout_rate, pass.seed, pass.step, site()};
-  Tensor context =
-      attention(qkv_.forward(x), pass.packing, options_.heads, attention_options);
+  Tensor context = attention(qkv_.forward(x), pass.packing, options_.heads, attention_options);
   return output_.forward(context);
 }
 

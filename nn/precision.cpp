@@ -27,8 +27,9 @@ PrecisionChoice choose_precision(const std::string& asked) {
     if (int8_products_gain())
       return {Precision::int8,
               fmt::format("with this CPU's instructions for it ({})", name(int8_instructions()))};
-    return {Precision::int8,
-            "which saves memory but no time: this CPU has no instructions for it (AVX_VNNI, AVX512_VNNI, AMX)"};
+    return {
+        Precision::int8,
+        "which saves memory but no time: this CPU has no instructions for it (AVX_VNNI, AVX512_VNNI, AMX)"};
   }
   Bf16Instructions instructions = bf16_instructions();
   if (asked == "bf16") {

@@ -16,8 +16,8 @@ const char* name(Precision precision);  // "f32", "bf16" or "int8"
 
 struct PrecisionChoice {
   Precision precision = Precision::of_parameters;
-  // What a user may want to know: of "auto" why ("as this CPU's products of bf16 (AMX) take less time than those
-  // of f32"), of "int8" which instructions serve, or that there are none.
+  // What a user may want to know: of "auto" why ("as this CPU's products of bf16 (AMX) take less time than
+  // those of f32"), of "int8" which instructions serve, or that there are none.
   std::string reason;
 };
 
