@@ -53,6 +53,7 @@ class Inference {
         init_(Initializer::normal(config_.initializer_range, 0)),
         model_(config_, init_, false) {
     model_.eval();
+    if (!options.save.empty()) save_model(options.save);  // in int8 there are no weights to save
     precision_ = choose_precision(options.precision).precision;
     if (precision_ == Precision::int8) model_.quantize(Precision::int8);
     if (precision_ == Precision::bf16) {
@@ -99,13 +100,9 @@ class Inference {
     return seconds;
   }
 
-  // config.json and model.safetensors, which transformers loads as a BertModel; and texts.safetensors: ids
-  // [T] i32, offsets [N + 1] i64 and last_hidden_state [T, H] of all texts.
-  void save(const std::string& folder) const {
+  // texts.safetensors: ids [T] i32, offsets [N + 1] i64 and last_hidden_state [T, H] f32 of all texts.
+  void save_texts(const std::string& folder) const {
     NoGrad no_grad;
-    std::filesystem::create_directories(folder);
-    write_bert_config(folder + "/config.json", config_, "BertModel");
-    save_weights(model_, folder + "/model.safetensors");
     std::vector<int64_t> offsets = {0};
     for (const BertInput& input : inputs_)
       for (int64_t n = 0, first = offsets.back(); n < input.pass.packing.sequences(); ++n)
@@ -124,6 +121,13 @@ class Inference {
   }
 
  private:
+  // config.json and model.safetensors, which transformers loads as a BertModel.
+  void save_model(const std::string& folder) const {
+    std::filesystem::create_directories(folder);
+    write_bert_config(folder + "/config.json", config_, "BertModel");
+    save_weights(model_, folder + "/model.safetensors");
+  }
+
   BertConfig config_;
   Precision precision_;
   Initializer init_;
@@ -227,8 +231,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "bf16", "int8", "auto"}));
   for (CLI::Option* option : app.get_options())
     if (option->get_items_expected_max() > 0) option->capture_default_str();
-  app.add_option("--save", options.save,
-                 "Write weights, ids and results to this folder, for another program to compute the same");
+  app.add_option(
+      "--save", options.save,
+      "Write weights (in f32), ids and results to this folder, for another program to compute the same");
   CLI::Option* json = app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve,
                "All batches once for each line \"go\" on standard input; prints JSON")
@@ -236,7 +241,7 @@ int main(int argc, char** argv) {
   return run_benchmark(app, options.threads, argc, argv, [&] {
     if (std::string advice = gemm_advice(); !advice.empty()) fmt::print(stderr, "{}\n", advice);
     Inference inference(options);
-    if (!options.save.empty()) inference.save(options.save);
+    if (!options.save.empty()) inference.save_texts(options.save);
     if (options.serve) {
       serve(inference);
       return;

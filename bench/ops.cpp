@@ -3,7 +3,9 @@
 //   sgemm       for an entry that tells its flops (2MNK of its products): this machine's rate, as
 //               bench/machine.h has it. Runs once per library of matrix products; the backward pass counts
 //               twice the forward's. Where this CPU has products of bf16, the forward pass runs with
-//               these, too.
+//               these, too. And linear's with a weight in int8, by each instruction set that is there, which
+//               rounds what it takes and makes floats of the sums; "int8/oneDNN" is that library's product of
+//               such numbers and nothing else.
 //   memory      the bytes that must move at least, as the table tells them, at the bandwidth that
 //               bench/bandwidth.h measures again after every 50 ms of the operation itself. Sizes are larger
 //               than caches.
@@ -11,6 +13,7 @@
 //               divided among the threads.
 // Rates and shares are of median times. Google Benchmark's own options work beside --threads and --json.
 #include <benchmark/benchmark.h>
+#include <oneapi/dnnl/dnnl.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -26,6 +29,8 @@
 #include "bertie/autograd/threads.h"
 #include "bertie/nn/optimizer.h"
 #include "bertie/ops/gemm.h"
+#include "bertie/ops/int8_instructions.h"
+#include "bertie/ops/quantized_linear.h"
 #include "bertie/ops/reduce.h"
 #include "tests/op_cases/op_case.h"
 
@@ -164,6 +169,44 @@ void add(const std::string& id, Body body) {
   benchmark::RegisterBenchmark(id.c_str(), body)->UseManualTime()->Unit(benchmark::kMicrosecond);
 }
 
+void report_products(benchmark::State& state, double flops, double seconds, const MachineRates& machine) {
+  state.counters["GFLOP/s"] = 1e-9 * flops / seconds;
+  state.counters["% of limit"] = 100e-9 * flops / seconds / machine.sgemm_gflops;
+  state.SetLabel("sgemm");
+}
+
+// The forward pass of linear with a weight in int8, and the library's product; `id` is that of f32.
+void add_int8(const std::string& id, const OpCase& linear_case, const Sizes& sizes,
+              const MachineRates& machine, Bandwidth& bandwidth) {
+  double flops = linear_case.flops(sizes);
+  auto report = [flops, &machine, &bandwidth](benchmark::State& state, auto run) {
+    Medians medians = measure(
+        state, bandwidth, [] {}, run);
+    report_products(state, flops, medians.seconds, machine);
+  };
+  for (Int8Instructions instructions : available_int8_instructions())
+    add(id + "/int8/" + name(instructions),
+        [&linear_case, &sizes, report, instructions](benchmark::State& state) {
+          std::vector<Array> inputs = make_inputs(linear_case, sizes, DType::f32, 1);
+          QuantizedWeight W(inputs[1]);
+          Tensor x = inputs[0], b = inputs[2], y;
+          set_int8_instructions(instructions);
+          report(state, [&] { y = linear(x, W, b); });
+          set_int8_instructions(std::nullopt);
+        });
+  add(id + "/int8/oneDNN", [&sizes, report](benchmark::State& state) {
+    int64_t M = sizes[0], K = sizes[1], N = sizes[2];
+    std::vector<uint8_t> x(M * K, 3);
+    std::vector<int8_t> W(N * K, 5);
+    std::vector<int32_t> y(M * N);
+    int32_t zero = 0;
+    report(state, [&] {
+      dnnl_gemm_u8s8s32('N', 'T', 'F', M, N, K, 1, x.data(), K, 0, W.data(), K, 0, 0, y.data(), N, &zero);
+    });
+    BERTIE_CHECK(y.front() == 15 * K && y.back() == 15 * K, "ops", "oneDNN's product of int8 is wrong");
+  });
+}
+
 void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const MachineRates& machine,
             Bandwidth& bandwidth) {
   std::string id =
@@ -184,14 +227,12 @@ void add_op(const OpCase& op, const Sizes& sizes, Direction direction, const Mac
   }
   auto measure_products = [&op, &sizes, &machine, direction, run](benchmark::State& state,
                                                                   DType type = DType::f32) {
-    double rate =
-        1e-9 * (direction == Direction::forward ? 1 : 2) * op.flops(sizes) / run(state, type).seconds;
-    state.counters["GFLOP/s"] = rate;
-    state.counters["% of limit"] = 100 * rate / machine.sgemm_gflops;
-    state.SetLabel("sgemm");
+    double flops = (direction == Direction::forward ? 1 : 2) * op.flops(sizes);
+    report_products(state, flops, run(state, type).seconds, machine);
   };
   if (direction == Direction::forward && bf16_instructions() != Bf16Instructions::none)
     add(id + "/bf16", [measure_products](benchmark::State& state) { measure_products(state, DType::bf16); });
+  if (direction == Direction::forward && op.name == "linear") add_int8(id, op, sizes, machine, bandwidth);
   if (!op.calls_library) return add(id, measure_products);
   for (GemmBackend backend : {GemmBackend::openblas, GemmBackend::onednn})
     add(id + "/" + name(backend), [measure_products, backend](benchmark::State& state) {
