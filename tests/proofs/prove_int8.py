@@ -16,13 +16,12 @@ import sys
 import tempfile
 
 import numpy
-import onnx
 import torch
 from transformers import AutoTokenizer, BertModel
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.append(os.path.join(PROJECT, "bench"))
-from peer_inference import optimized_onnx  # noqa: E402
+from peer_inference import optimized_onnx, quantized_onnx  # noqa: E402
 
 LEAST_MEAN, LEAST = 0.995, 0.98
 
@@ -60,14 +59,10 @@ def main():
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         found["bertie"] = (bertie(model, texts, folder, "int8") * bertie(model, texts, folder, "f32")).sum(1)
-        from onnxruntime.quantization import QuantType, quantize_dynamic
         body = BertModel.from_pretrained(model, add_pooling_layer=False, attn_implementation="eager")
         with torch.inference_mode():
             path = optimized_onnx(body, "last_hidden_state", folder)
-        quantized = os.path.join(folder, "quantized.onnx")
-        quantize_dynamic(path, quantized, per_channel=True, weight_type=QuantType.QInt8,
-                         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
-        found["ONNX Runtime"] = (onnx_runtime(quantized, tokenizer, texts) *
+        found["ONNX Runtime"] = (onnx_runtime(quantized_onnx(path), tokenizer, texts) *
                                  onnx_runtime(path, tokenizer, texts)).sum(1)
     for name, cosines in found.items():
         print(f"{name}: cosine of int8's and f32's embeddings of {len(texts)} lines: mean {cosines.mean():.5f}, "
