@@ -60,8 +60,8 @@ for program in embed fill predict; do
   near || wrong "$program in int8 without some parts should be near that in f32"
   cmp --silent out f32.txt && wrong "$program should compute what isn't kept in int8"
   cmp --silent out int8.txt && wrong "$program should keep what is named"
-  refused 1 "[keep-f32] --precision int8" "${command[@]}" --keep-f32 0
-  refused 1 "[keep-f32] --precision int8" "${command[@]}" --precision auto --keep-f32 0.output
+  refused 2 "--keep-f32 --precision int8" "${command[@]}" --keep-f32 0
+  refused 2 "--keep-f32 --precision int8" "${command[@]}" --precision auto --keep-f32 0.output
   for unknown in 1 x 0.foo -1 0.output,12; do
     refused 1 "[quantize] '${unknown#*,}' 0.output" "${command[@]}" --precision int8 "--keep-f32=$unknown"
   done

@@ -1,4 +1,4 @@
-// Modules whose weights are in int8.
+// Modules whose weights are rounded once and for all, to int8 or bf16.
 #include <gtest/gtest.h>
 
 #include "bertie/autograd/memory.h"
@@ -6,6 +6,7 @@
 #include "bertie/nn/parameter_block.h"
 #include "bertie/nn/parameter_file.h"
 #include "bertie/ops/attention.h"
+#include "bertie/ops/cast.h"
 #include "tests/message_of.h"
 #include "tests/nn/small_models.h"
 #include "tests/temporary_folder.h"
@@ -18,12 +19,6 @@ Initializer f32_weights() { return Initializer::fan_in(1); }
 Tensor some_rows(int64_t tokens, int64_t width) {
   return normal({tokens, width}, 0, 1, 5, static_cast<uint64_t>(width), DType::f32);
 }
-
-// As there is no way back, and the numbers are gone.
-constexpr const char* no_way_back_to_f32 =
-    "[precision] of a weight in int8 there are no numbers in f32: load the model anew";
-constexpr const char* no_way_back_to_bf16 =
-    "[precision] of a weight in int8 there are no numbers in bf16: load the model anew";
 
 TEST(Int8Modules, ALinearComputesWithRoundedWeights) {
   Initializer init = f32_weights();
@@ -85,15 +80,43 @@ TEST(Int8Modules, OnceMoreChangesNothing) {
   EXPECT_EQ(layer.forward(x).array().to_vector<float>(), once);
 }
 
+// The numbers are gone.
 TEST(Int8Modules, ThereIsNoWayBack) {
-  Initializer init = f32_weights();
-  TwoLayers model(f32_weights());
-  MultiHeadAttention layer({24, 3, 0, {"q", "k", "v", "o"}}, init);
-  for (Module* each : std::initializer_list<Module*>{&model, &layer}) {
-    each->set_precision(Precision::int8);
-    EXPECT_EQ(message_of([&] { each->set_precision(Precision::of_parameters); }), no_way_back_to_f32);
-    EXPECT_EQ(message_of([&] { each->set_precision(Precision::bf16); }), no_way_back_to_bf16);
+  struct Way {
+    Precision to, then;
+    const char* message;
+  };
+  using enum Precision;
+  for (Way way :
+       {Way{int8, of_parameters, "i8 can't become f32"}, Way{int8, bf16, "i8 can't become bf16"},
+        Way{int8, bf16_weights, "i8 can't become bf16"}, Way{bf16_weights, int8, "bf16 can't become int8"},
+        Way{bf16_weights, of_parameters, "bf16 can't become f32"}, Way{int8, int8, nullptr},
+        Way{bf16_weights, bf16_weights, nullptr}}) {
+    Initializer init = f32_weights();
+    TwoLayers model(f32_weights());
+    MultiHeadAttention layer({24, 3, 0, {"q", "k", "v", "o"}}, init);
+    for (Module* each : std::initializer_list<Module*>{&model, &layer}) {
+      each->set_precision(way.to);
+      EXPECT_EQ(message_of([&] { each->set_precision(way.then); }),
+                way.message ? fmt::format("[precision] a weight that was rounded to {}: load the model anew",
+                                          way.message)
+                            : "no error");
+    }
   }
+}
+
+// Of a model in bf16, whose activations are that.
+TEST(Int8Modules, WeightsMayBeRoundedToBf16OnceAndForAll) {
+  Initializer init = f32_weights();
+  Linear layer(30, 7, init);
+  Tensor x = cast(some_rows(5, 30), DType::bf16);
+  QuantizedWeight weight(layer.weight().array(), DType::bf16);
+  layer.set_precision(Precision::bf16_weights);
+  Tensor y = layer.forward(x), expected = linear(x, weight, layer.bias());
+  EXPECT_EQ(y.dtype(), DType::bf16);
+  EXPECT_EQ(y.array().cast(DType::f32).to_vector<float>(),
+            expected.array().cast(DType::f32).to_vector<float>());
+  EXPECT_FALSE(layer.weight());
 }
 
 TEST(Int8Modules, OneOfAModelsPartsIsEnough) {
@@ -122,7 +145,7 @@ TEST(Int8Modules, WhatIsLeftCantBeSaved) {
   std::string before = read_file(folder / "weights");
   model.second.set_precision(Precision::int8);
   std::string message =
-      "[module] second.weight has no value any more: what was made of it in int8 can't be saved";
+      "[module] second.weight has given its value up for a rounded one, of which nothing can be saved";
   EXPECT_EQ(message_of([&] { save_parameters(model, folder / "weights"); }), message);
   EXPECT_EQ(message_of([&] { save_parameters(model, folder / "others"); }), message);
   EXPECT_EQ(folder.entries(), 1u);
@@ -140,18 +163,18 @@ TEST(Int8Modules, EveryNameOfAPartIsTold) {
   layer.set_precision(Precision::int8);
   Parameter qkv = layer.parameters()[0];
   for (size_t i = 0; i < 3; ++i)
-    EXPECT_EQ(
-        message_of([&] { qkv.part(i); }),
-        "[module] " + qkv.names[i] + " has no value any more: what was made of it in int8 can't be saved");
+    EXPECT_EQ(message_of([&] { qkv.part(i); }),
+              "[module] " + qkv.names[i] +
+                  " has given its value up for a rounded one, of which nothing can be saved");
 }
 
 TEST(Int8Modules, NoBlockTrainsThem) {
   TwoLayers model(f32_weights());
   model.second.set_precision(Precision::int8);
   EXPECT_EQ(message_of([&] { ParameterBlock block(model); }),
-            "[parameter_block] second.weight has no value: what is in int8 can't be trained");
+            "[parameter_block] second.weight has given its value up and can't be trained");
   EXPECT_EQ(message_of([&] { backward(sum(model.forward(some_rows(5, 3), pass_of(5)))); }),
-            "[linear] a weight in int8 has no gradient: train in f32 or bf16");
+            "[linear] a weight that was rounded once and for all has no gradient");
 }
 
 TEST(Int8Modules, WhatABlockHoldsStaysAsItIs) {

@@ -316,11 +316,11 @@ TEST_F(QuantizedLinear, RefusesWhatDoesntFit) {
   EXPECT_EQ(of({}, W, {}), "[linear] needs an input and a weight with values");
   EXPECT_EQ(of(c.x, {}, {}), "[linear] needs an input and a weight with values");
   EXPECT_EQ(of(c.x.cast(DType::f64), W, {}),
-            "[linear] x and b must be f32 where W is int8: x is f64, b is none");
+            "[linear] x must be f32 and b f32 where W is i8: x is f64, b is none");
   EXPECT_EQ(of(c.x.cast(DType::bf16), W, c.b),
-            "[linear] x and b must be f32 where W is int8: x is bf16, b is f32");
+            "[linear] x must be f32 and b f32 where W is i8: x is bf16, b is f32");
   EXPECT_EQ(of(c.x, W, c.b.cast(DType::f64)),
-            "[linear] x and b must be f32 where W is int8: x is f32, b is f64");
+            "[linear] x must be f32 and b f32 where W is i8: x is f32, b is f64");
   EXPECT_EQ(of(floats({4, 5}, 1), W, {}), "[linear] x must be [..., in]: x is [4, 5], W is [3, 6]");
   EXPECT_EQ(of(floats({}, 1), W, {}), "[linear] x must be [..., in]: x is [], W is [3, 6]");
   for (const Shape& shape : {Shape{4}, Shape{1, 3}, Shape{}})
@@ -331,7 +331,7 @@ TEST_F(QuantizedLinear, RefusesWhatDoesntFit) {
 TEST_F(QuantizedLinear, HasNoGradient) {
   QuantizedCase c(4, 6, 3);
   QuantizedWeight W(c.W);
-  std::string message = "[linear] a weight in int8 has no gradient: train in f32 or bf16";
+  std::string message = "[linear] a weight that was rounded once and for all has no gradient";
   Tensor x = Tensor::parameter(c.x), b = Tensor::parameter(c.b);
   EXPECT_EQ(message_of([&] { backward(sum(linear(x, W, c.b))); }), message);
   EXPECT_EQ(message_of([&] { backward(sum(linear(c.x, W, b))); }), message);
@@ -382,6 +382,10 @@ TEST_F(QuantizedLinear, RefusesOtherWeights) {
             "[quantize] a weight must be f32 [out, in], got f64 [2, 3]");
   EXPECT_EQ(of(floats({2, 3}, 1).cast(DType::bf16)),
             "[quantize] a weight must be f32 [out, in], got bf16 [2, 3]");
+  EXPECT_EQ(message_of([] {
+              QuantizedWeight(floats({2, 3}, 1), DType::f32);
+            }),
+            "[quantize] is to i8 or bf16, not to f32");
   EXPECT_EQ(of(floats({1, (1 << 16) + 1}, 1)), "[quantize] a row may have 65536 numbers, got [1, 65537]");
 }
 
