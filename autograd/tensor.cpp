@@ -128,6 +128,7 @@ void Tensor::bind(Array value, Array grad) {
 Array Tensor::rounded() const {
   if (!node_ || !node_->is_parameter) return array().cast(DType::bf16);
   Node& node = *node_;
+  check_value("rounded", *this);
   if (!node.rounded) node.rounded = Array::empty(node.shape, DType::bf16);
   const std::shared_ptr<Storage>& storage = node.value.storage();
   if (node.rounded_from.storage.lock() != storage || node.rounded_from.version != storage->version) {

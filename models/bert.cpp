@@ -168,6 +168,8 @@ std::vector<std::string> BertModel::parts() {
 }
 
 void BertModel::quantize(Precision precision, const std::vector<std::string>& keep) {
+  BERTIE_CHECK(precision == Precision::int8 || precision == Precision::bf16_weights, "quantize",
+               "is to int8 or bf16_weights");
   std::set<std::string> kept;
   for (const std::string& wanted : keep) {
     auto is_meant = [&](const std::string& name) { return name == wanted || name.starts_with(wanted + "."); };

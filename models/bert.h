@@ -100,7 +100,8 @@ class BertModel : public Module {
   // For inference: from now on the layers' weights are in int8, or, of a model in bf16, in bf16_weights
   // (nn/precision.h), but for those of `keep`: a layer, "11", or a part of one, "11.attention",
   // "11.intermediate" (the first product of the feed-forward part) or "11.output" (its second). Embeddings,
-  // pooler and heads stay as they are. Throws on what names no layer, before anything changes.
+  // pooler and heads stay as they are. Throws on what names no layer and on other precisions, before anything
+  // changes.
   void quantize(Precision precision, const std::vector<std::string>& keep = {});
   // The layers' parts by those names, in their order.
   std::vector<std::string> parts();

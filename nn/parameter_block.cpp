@@ -35,6 +35,8 @@ ParameterBlock::ParameterBlock(Module& model) {
   DType type = parameters.front().tensor.dtype();
   int64_t size = 0;
   for (const Parameter& parameter : parameters) {
+    BERTIE_CHECK(parameter.tensor, "parameter_block", "{} has given its value up and can't be trained",
+                 parameter.names[0]);
     BERTIE_CHECK(parameter.tensor.dtype() == type, "parameter_block", "{} is {}, but {} is {}",
                  parameter.names[0], name(parameter.tensor.dtype()), parameters.front().names[0], name(type));
     int64_t end = size + parameter.tensor.array().size();

@@ -16,8 +16,9 @@ void Projection::set_precision(Precision precision) {
     return;
   }
   if (!rounds) return;
-  quantized_ = QuantizedWeight(weight_.array(), type);
-  weight_.release();
+  QuantizedWeight quantized(weight_.array(), type);
+  weight_.release();  // may throw
+  quantized_ = std::move(quantized);
 }
 
 }  // namespace bertie

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# --precision of all programs: refused where the CPU lacks the instructions, chosen by auto, the same bits on any number
-# of threads and in a run that was killed, changed on resuming, and results that are near those of f32.
+# --precision of all programs: refused where the CPU lacks the instructions, chosen by auto, int8 on any CPU and only where
+# nothing is trained, the same bits on any number of threads and in a run that was killed, changed on resuming, and results
+# that are near those of f32.
 #   tests/apps/precision_test.sh build/release
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
 source "$root/tests/apps/program_checks.sh"
@@ -20,6 +21,54 @@ grep --quiet "^Precision: f32, as this CPU has no instructions" err || wrong "wh
 BERTIE_ISA=avx2 expect 0 "${run[@]}" --output avx2
 cmp --silent auto/model.safetensors avx2/model.safetensors || wrong "auto should be f32 where there is nothing else"
 refused 2 "--precision" "${run[@]}" --precision f16 --output refused
+
+# --- int8, for which any CPU will do
+near() { awk '{ getline other < "f32.txt"; n = split($0, a, /[ ,:\[\]{}"]+/); split(other, b, /[ ,:\[\]{}"]+/)
+  for (i = 1; i <= n; ++i) if (a[i] ~ /^-?[0-9.]+(e-?[0-9]+)?$/) { ++numbers; if ((a[i] - b[i]) ^ 2 > 0.03 ^ 2) exit 1 } }
+  END { if (numbers < 10) exit 1 }' out; }
+embed=(bert_embed --model f32 --text "the cat sat on the mat" --pool mean --json)
+fill=(bert_fill_mask --model f32 --text "the cat [MASK] on the mat" --targets sat,ran,flew,the,cat --json)
+printf 'text\tlabel\n' >train.tsv
+for i in {1..20}; do printf 'the cat sat on %s\tgood\nthe dog ran under %s\tbad\n' "tree $i" "house $i"; done >>train.tsv
+tune=(bert_finetune --task classify --model f32 --train train.tsv --dev train.tsv --epochs 2 --learning-rate 1e-3)
+expect 0 "${tune[@]}" --output tuned32
+cut -f 1 train.tsv | tail -n +2 >texts.txt
+predict=(bert_predict --model tuned32 --input texts.txt --json)
+labels() { sed -E 's/-?[0-9.]+(e-?[0-9]+)?//g' "$1"; }
+for program in embed fill predict; do
+  declare -n command=$program
+  expect 0 "${command[@]}"
+  grep --quiet "^Precision" err && wrong "of f32 nothing should be said"
+  cp out f32.txt
+  expect 0 "${command[@]}" --precision int8 --threads 2
+  [[ $(grep -c "^Precision: int8, w" err) -eq 1 ]] || wrong "$program should tell int8, and what serves or that nothing does"
+  near || wrong "$program in int8 should be near that in f32"
+  cmp --silent out f32.txt && wrong "$program should compute in int8"
+  [[ $program != predict ]] || cmp --silent <(labels out) <(labels f32.txt) || wrong "labels should be the same in int8"
+  cp out int8.txt
+  expect 0 "${command[@]}" --precision int8 --threads 1
+  cmp --silent out int8.txt || wrong "$program in int8 should give the same on any number of threads"
+  for lowered in baseline avx2; do
+    BERTIE_ISA=$lowered expect 0 "${command[@]}" --precision int8
+    grep --quiet "^Precision: int8, which saves memory but no time: this CPU has no instructions for it" err ||
+      wrong "without instructions $program should tell that int8 saves no time"
+    near || wrong "$program in int8 by $lowered should be near that in f32"
+  done
+  expect 0 "${command[@]}" --precision int8 --keep-f32 0
+  cmp --silent out f32.txt || wrong "$program should be that of f32 where all layers are kept"
+  expect 0 "${command[@]}" --precision int8 --keep-f32 0.attention,0.intermediate
+  near || wrong "$program in int8 without some parts should be near that in f32"
+  cmp --silent out f32.txt && wrong "$program should compute what isn't kept in int8"
+  cmp --silent out int8.txt && wrong "$program should keep what is named"
+  refused 2 "--keep-f32 --precision int8" "${command[@]}" --keep-f32 0
+  refused 2 "--keep-f32 --precision int8" "${command[@]}" --precision auto --keep-f32 0.output
+  for unknown in 1 x 0.foo -1 0.output,12; do
+    refused 1 "[quantize] '${unknown#*,}' 0.output" "${command[@]}" --precision int8 "--keep-f32=$unknown"
+  done
+done
+refused 2 "--precision int8" "${run[@]}" --precision int8 --output refused
+refused 2 "--precision int8" "${tune[@]}" --precision int8 --output refused
+refused 2 "--precision" bert_embed --model f32 --text a --precision int4
 
 # --- this CPU
 "${run[@]/#40/1}" --precision bf16 --output probe >out 2>err </dev/null || {
@@ -50,22 +99,14 @@ grep --quiet "^Note: till there the run was in bf16, and goes on in f32$" err ||
 [[ -z $(tail -n 1 changed/metrics.jsonl | grep bf16) ]] || wrong "the metrics should tell the new precision"
 
 # --- results near those of f32
-near() { awk '{ getline other < "f32.txt"; n = split($0, a, /[ ,:\[\]{}"]+/); split(other, b, /[ ,:\[\]{}"]+/)
-  for (i = 1; i <= n; ++i) if (a[i] ~ /^-?[0-9.]+(e-?[0-9]+)?$/) { ++numbers; if ((a[i] - b[i]) ^ 2 > 0.03 ^ 2) exit 1 } }
-  END { if (numbers < 10) exit 1 }' out; }
-embed=(bert_embed --model f32 --text "the cat sat on the mat" --pool mean --json)
 expect 0 "${embed[@]}"
 cp out f32.txt
 expect 0 "${embed[@]}" --precision bf16
 near || wrong "embeddings in bf16 should be near those in f32"
 cmp --silent out f32.txt && wrong "embeddings should be computed in bf16"
-fill=(bert_fill_mask --model f32 --text "the cat [MASK] on the mat" --targets sat,ran,flew,the,cat --json)
 expect 0 "${fill[@]}"
 cp out f32.txt
 expect 0 "${fill[@]}" --precision auto
-printf 'text\tlabel\n' >train.tsv
-for i in {1..20}; do printf 'the cat sat on %s\tgood\nthe dog ran under %s\tbad\n' "tree $i" "house $i"; done >>train.tsv
-tune=(bert_finetune --task classify --model f32 --train train.tsv --dev train.tsv --epochs 2 --learning-rate 1e-3)
 expect 0 "${tune[@]}" --precision bf16 --output tuned
 grep --quiet "^Precision: bf16$" err || wrong "fine-tuning should tell its precision"
 expect 0 bert_predict --model tuned --text "the cat sat on tree 3" --json

@@ -17,6 +17,7 @@
 #include "bertie/ops/matmul.h"
 #include "bertie/ops/reduce.h"
 #include "tests/message_of.h"
+#include "tests/resident_memory.h"
 
 namespace bertie {
 namespace {
@@ -155,6 +156,43 @@ TEST(Memory, BlocksLieApartAndJoinAgain) {
   }
   Array::empty({int64_t{240} << 17}, DType::i64);
   EXPECT_EQ(memory_counters().system_requests, requests);
+}
+
+TEST(Memory, WhatIsFreeIsGivenBack) {
+  constexpr int64_t bytes = int64_t{64} << 20, slack = int64_t{4} << 20;
+  give_back_free_memory();  // what other tests left
+  int64_t before = resident_memory();
+  Array below = Array::full({1000}, 3, DType::f32), large = Array::full({bytes / 4}, 5, DType::f32),
+        above = Array::full({1000}, 7, DType::f32);
+  ASSERT_GE(resident_memory() - before, bytes - slack);
+  give_back_free_memory();  // of what lives nothing
+  ASSERT_GE(resident_memory() - before, bytes - slack);
+  EXPECT_EQ(large.to_vector<float>(), std::vector<float>(bytes / 4, 5));
+  MemoryCounters counters = memory_counters();
+  large = {};
+  give_back_free_memory();
+  EXPECT_LE(resident_memory() - before, slack);
+  EXPECT_EQ(below.to_vector<float>(), std::vector<float>(1000, 3));
+  EXPECT_EQ(above.to_vector<float>(), std::vector<float>(1000, 7));
+  EXPECT_EQ(memory_counters().reserved_bytes, counters.reserved_bytes);
+  large = Array::full({bytes / 4}, 9, DType::f32);  // and wanted again
+  EXPECT_EQ(large.to_vector<float>(), std::vector<float>(bytes / 4, 9));
+  EXPECT_EQ(memory_counters().system_requests, counters.system_requests);
+}
+
+// Pages that hold the end of one array and the beginning of the next, with free memory between or without.
+TEST(Memory, WhatLivesBesideItStays) {
+  Random random(7);
+  std::vector<std::pair<Array, int64_t>> blocks;
+  for (int64_t i = 1; i <= 600; ++i) {
+    Array block = Array::empty({1 + static_cast<int64_t>(random.below(3000))}, DType::i64);
+    std::fill_n(block.mutable_data<int64_t>(), block.size(), i);
+    blocks.push_back({block, i});
+  }
+  std::erase_if(blocks, [](const auto& block) { return block.second % 3 != 0; });
+  give_back_free_memory();
+  for (auto& [block, number] : blocks)
+    for (int64_t value : block.to_vector<int64_t>()) ASSERT_EQ(value, number);
 }
 #endif
 

@@ -44,6 +44,35 @@ TEST(Parameter, RefusesWrongPlaces) {
   EXPECT_EQ(message_of([&] { x.replace(two); }), "no error");
 }
 
+TEST(Parameter, MayGiveItsValueUp) {
+  Array value = Array::from(std::vector<float>{0.5f, 2});
+  Tensor x = Tensor::parameter(value), copy = x;
+  Array rounded = x.rounded();
+  x.release();
+  EXPECT_FALSE(x);
+  EXPECT_FALSE(copy);
+  EXPECT_EQ(value.storage().use_count(), 1);
+  EXPECT_EQ(rounded.storage().use_count(), 1);
+  EXPECT_NE(message_of([&] { scale(x, 2); }), "no error");
+  EXPECT_EQ(message_of([&] { x.rounded(); }), "[rounded] needs a tensor with a value");
+  x.release();  // once more changes nothing
+  x.replace(Array::from(std::vector<float>{3, 4}));
+  EXPECT_EQ(copy.array().to_vector<float>(), (std::vector<float>{3, 4}));
+  EXPECT_EQ(copy.rounded().cast(DType::f32).to_vector<float>(), (std::vector<float>{3, 4}));
+}
+
+TEST(Parameter, KeepsItsValueWhereItIsBound) {
+  Tensor x = parameter({1, 2});
+  x.bind(Array::zeros({2}, DType::f64), Array::zeros({2}, DType::f64));
+  EXPECT_EQ(message_of([&] { x.release(); }), "[release] this parameter's place is bound");
+  EXPECT_EQ(x.array().to_vector<double>(), (std::vector<double>{1, 2}));
+  x.unbind();
+  x.release();
+  EXPECT_FALSE(x);
+  EXPECT_EQ(message_of([] { Tensor(Array::zeros({2}, DType::f64)).release(); }),
+            "[parameter] this tensor is not a parameter");
+}
+
 TEST(NoGrad, LastsUntilTheOutermostEnds) {
   Tensor x = parameter({1, 2});
   {

@@ -8,6 +8,7 @@
 #include "bertie/nn/training.h"
 #include "bertie/ops/cast.h"
 #include "bertie/ops/gemm.h"
+#include "bertie/ops/int8_instructions.h"
 #include "tests/message_of.h"
 #include "tests/nn/classifier.h"
 #include "tests/temporary_folder.h"
@@ -23,6 +24,7 @@ TEST(Precision, F32IsWhatItIs) {
   EXPECT_EQ(choice.reason, "");
   EXPECT_STREQ(name(Precision::of_parameters), "f32");
   EXPECT_STREQ(name(Precision::bf16), "bf16");
+  EXPECT_STREQ(name(Precision::int8), "int8");
 }
 
 TEST(Precision, Bf16NeedsItsInstructions) {
@@ -42,17 +44,32 @@ TEST(Precision, AutoSaysWhatItChoseAndWhy) {
   PrecisionChoice choice = choose_precision("auto");
   EXPECT_EQ(choice.precision == Precision::bf16, bf16_products_gain());
   if (!has_bf16_instructions()) {
-    EXPECT_EQ(choice.reason, "this CPU has no instructions for products of bf16");
+    EXPECT_EQ(choice.reason, "as this CPU has no instructions for products of bf16");
   } else {
     EXPECT_EQ(choice.reason,
-              fmt::format("this CPU's products of bf16 ({}) take {} time than those of f32",
+              fmt::format("as this CPU's products of bf16 ({}) take {} time than those of f32",
                           name(bf16_instructions()), bf16_products_gain() ? "less" : "no less"));
   }
 }
 
+// On any CPU: without instructions it saves memory all the same.
+TEST(Precision, Int8SaysWhatServes) {
+  PrecisionChoice choice = choose_precision("int8");
+  EXPECT_EQ(choice.precision, Precision::int8);
+  if (int8_products_gain()) {
+    EXPECT_EQ(choice.reason,
+              fmt::format("with this CPU's instructions for it ({})", name(int8_instructions())));
+  } else {
+    EXPECT_EQ(choice.reason,
+              "which saves memory but no time: this CPU has no instructions for it (AVX_VNNI, AVX512_VNNI, "
+              "AMX)");
+  }
+}
+
 TEST(Precision, OtherWordsAreRefused) {
-  EXPECT_EQ(message_of([] { choose_precision("f16"); }), "[precision] must be f32, bf16 or auto, got 'f16'");
-  EXPECT_EQ(message_of([] { choose_precision(""); }), "[precision] must be f32, bf16 or auto, got ''");
+  EXPECT_EQ(message_of([] { choose_precision("f16"); }),
+            "[precision] must be f32, bf16, int8 or auto, got 'f16'");
+  EXPECT_EQ(message_of([] { choose_precision(""); }), "[precision] must be f32, bf16, int8 or auto, got ''");
 }
 
 TEST(Precision, ReachesTheModulesWithin) {

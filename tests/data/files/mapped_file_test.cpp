@@ -7,9 +7,11 @@
 #include <fstream>
 #include <thread>
 
+#include "bertie/autograd/array.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/data/files/line_blocks.h"
 #include "tests/message_of.h"
+#include "tests/resident_memory.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
@@ -32,6 +34,79 @@ TEST_F(MappedFileTest, OutlivesItsName) {
   write_file_atomically(path("a"), "other");
   std::filesystem::remove(path("a"));
   EXPECT_EQ(mapped.bytes, contents);
+}
+
+// Bytes of a file as arrays, neither of which begins or ends with a page.
+class PartsOfAFile : public MappedFileTest {
+ protected:
+  static constexpr int64_t part_bytes = (int64_t{16} << 20) + 200;
+  static constexpr int64_t slack = int64_t{5} << 20;  // where one page is touched, the system maps 2 MiB
+  PartsOfAFile() {
+    for (size_t i = 0; i < contents_.size(); ++i) contents_[i] = static_cast<char>(i * 7 + i / 251);
+    std::ofstream(path("parts"), std::ios::binary) << contents_;
+    file_ = map_file(path("parts"));
+  }
+  // Read, so that it is in memory.
+  Array part(int64_t i) const {
+    std::string_view bytes = file_.bytes.substr(i * part_bytes, part_bytes);
+    Array array = Array::wrap(bytes.data(), {part_bytes}, DType::i8, owner_of(file_, bytes));
+    expect_part(array, i);
+    return array;
+  }
+  void expect_part(const Array& array, int64_t i) const {
+    std::string_view found(static_cast<const char*>(array.bytes_begin()), part_bytes);
+    EXPECT_TRUE(found == std::string_view(contents_).substr(i * part_bytes, part_bytes)) << i;
+  }
+
+  std::string contents_ = std::string(3 * part_bytes, '\0');
+  MappedFile file_;
+};
+
+// And no more than that.
+TEST_F(PartsOfAFile, WhatNobodyWantsGoesFromMemory) {
+  Array first = part(0), second = part(1), third = part(2);
+  int64_t all = resident_memory();
+  second = {};
+  EXPECT_NEAR(all - resident_memory(), part_bytes, slack);
+  expect_part(first, 0);  // of each the pages at the ends were the second's, too
+  expect_part(third, 2);
+  EXPECT_NEAR(all - resident_memory(), part_bytes, slack);
+  third = {};
+  EXPECT_NEAR(all - resident_memory(), 2 * part_bytes, slack);
+  expect_part(first, 0);
+}
+
+TEST_F(PartsOfAFile, WhatIsWantedElsewhereIsReadAnew) {
+  Array one = part(1), same = part(1);
+  int64_t all = resident_memory();
+  one = {};
+  EXPECT_NEAR(all - resident_memory(), part_bytes, slack);
+  expect_part(same, 1);
+  EXPECT_NEAR(all - resident_memory(), 0, slack);
+}
+
+TEST_F(PartsOfAFile, ViewsKeepThem) {
+  Array one = part(1), rows = one.rows(5, part_bytes);
+  int64_t all = resident_memory();
+  one = {};
+  EXPECT_NEAR(all - resident_memory(), 0, slack);
+  EXPECT_EQ(rows.data<int8_t>()[0], static_cast<int8_t>(contents_[part_bytes + 5]));
+}
+
+TEST_F(PartsOfAFile, TheyOutliveTheFile) {
+  Array one = part(1);
+  file_ = {};
+  std::filesystem::remove(path("parts"));
+  expect_part(one, 1);
+}
+
+// Less than a page, and nothing.
+TEST_F(PartsOfAFile, SmallOnesLeaveThePageToOthers) {
+  for (int64_t size : {0, 1, 100, 4095}) {
+    std::string_view bytes = file_.bytes.substr(50, size);
+    Array::wrap(static_cast<const void*>(bytes.data()), {size}, DType::i8, owner_of(file_, bytes));
+  }
+  part(0);
 }
 
 using Read = void (*)(const std::string& path);

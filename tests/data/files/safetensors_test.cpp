@@ -10,6 +10,7 @@
 
 #include "bertie/data/files/mapped_file.h"
 #include "tests/message_of.h"
+#include "tests/resident_memory.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
@@ -337,6 +338,25 @@ TEST_F(SafetensorsTest, LyingOffsets) {
             "tensor 'x': I8 of shape [4] takes 4 bytes, but data_offsets are [8, 4]");
   EXPECT_EQ(refusal(R"({"x":{"dtype":"I8","shape":[4],"data_offsets":[18446744073709551615,3]}})", data),
             "tensor 'x': I8 of shape [4] takes 4 bytes, but data_offsets are [18446744073709551615, 3]");
+}
+
+// As where a model has made something else of it, and of the others not yet.
+TEST_F(SafetensorsTest, ATensorThatGoesLeavesTheMemory) {
+  constexpr int64_t bytes = int64_t{16} << 20;
+  std::string size = fmt::format("[{}]", bytes);
+  write(file_bytes(
+      "{" + tensor("x", "I8", size, 0, bytes) + "," + tensor("y", "I8", size, bytes, 2 * bytes) + "}",
+      std::string(2 * bytes, 'a')));
+  Safetensors file = read_safetensors(path_);
+  auto is_right = [](const Array& array) {
+    const auto* begin = array.data<int8_t>();
+    return std::count(begin, begin + bytes, 'a') == bytes;
+  };
+  ASSERT_TRUE(is_right(file.tensors[0].array) && is_right(file.tensors[1].array));
+  int64_t both = resident_memory();
+  file.tensors.erase(file.tensors.begin());
+  EXPECT_NEAR(both - resident_memory(), bytes, bytes / 4);
+  EXPECT_TRUE(is_right(file.tensors[0].array));
 }
 
 TEST_F(SafetensorsTest, WritingRefuses) {
