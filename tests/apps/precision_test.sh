@@ -66,6 +66,18 @@ for program in embed fill predict; do
     refused 1 "[quantize] '${unknown#*,}' 0.output" "${command[@]}" --precision int8 "--keep-f32=$unknown"
   done
 done
+# --- what int8 changes, and which layers would be better left
+expect 0 bert_predict --model tuned32 --precision int8 --compare texts.txt
+grep --quiet "^40 sequences" out || wrong "--compare should tell how many texts there are"
+grep --quiet -E "^nothing +0\.[0-9]+ +[0-9]+ of 40$" out || wrong "--compare should tell what int8 changes"
+grep --quiet -E "^(To leave|No layer)" out || wrong "--compare should end with what to do"
+expect 0 bert_predict --model tuned32 --precision int8 --compare texts.txt --json
+kept=$(sed -n -E 's/.*"layer":"([0-9a-z.]+)".*/\1/p' out)
+[[ -z $kept ]] || expect 0 bert_predict --model tuned32 --precision int8 --keep-f32 "$kept" --text "the cat"
+refused 2 "--compare --precision int8" bert_predict --model tuned32 --compare texts.txt
+refused 2 "--compare" bert_predict --model tuned32 --precision int8 --compare texts.txt --input texts.txt
+: >empty.txt
+refused 1 "" bert_predict --model tuned32 --precision int8 --compare empty.txt
 refused 2 "--precision int8" "${run[@]}" --precision int8 --output refused
 refused 2 "--precision int8" "${tune[@]}" --precision int8 --output refused
 refused 2 "--precision" bert_embed --model f32 --text a --precision int4
