@@ -8,14 +8,14 @@ bench/infer's (agreement.py).
 
 PyTorch (f32, bf16) runs transformers' BertModel in eval and inference mode, attention as transformers chooses it
 (PyTorch's scaled_dot_product_attention); a batch without padding has no mask, as that is no slower. In bf16 the model's
-weights are: that takes half of autocast's time, which rounds them in every pass.
+weights are: autocast, which rounds them in every pass, takes longer.
 
 ONNX Runtime (f32, int8) runs the model as its own optimizer for BERT rewrites it: attention, embeddings, GELU with bias
 and LayerNorm with residual fused. In int8 its own dynamic quantization follows, a scale per output.
 
 OpenVINO (f32, bf16) runs the model as it reads it from an ONNX file, for latency; converted from PyTorch, which its
-Python package reports to its maker, it is no faster. Where all batches have one shape it is compiled for that, and where
-none has padding without a mask: 16 tokens in bf16 take a tenth less then.
+Python package reports to its maker, it is no faster. Where all batches have one shape it is compiled for that, and
+where none has padding without a mask, for short texts take less time then.
 
 It speaks with bench/turns.py: after the warm-up it prints {"ready": true}; then, for each line "go" on standard
 input, it runs all batches once and prints {"seconds": s}; at the end of input it prints a summary.
