@@ -48,6 +48,19 @@ class PackedFactors {
       for (int64_t k = 0; k < depth_; ++k) x_[row * x_stride_ + k] = rounded_to<X>(x_of(row, k));
     for (int64_t column = 0; column < block_columns; ++column)
       for (int64_t k = 0; k < depth_; ++k) w(column, k) = rounded_to<W>(w_of(column, k));
+    exact_.clear();
+    bounds_.clear();
+    for (int64_t row = 0; row < rows_; ++row)
+      for (int64_t column = 0; column < block_columns; ++column) {
+        double exact = 0, sizes = 0;
+        for (int64_t k = 0; k < depth_; ++k) {
+          double term = static_cast<double>(x_[row * x_stride_ + k]) * static_cast<double>(w(column, k));
+          exact += term;
+          sizes += std::abs(term);
+        }
+        exact_.push_back(exact);
+        bounds_.push_back(is_exact ? 0 : static_cast<double>(depth_) * 0x1p-24 * sizes);
+      }
   }
 
   // What a loop leaves in memory for one row more.
@@ -59,20 +72,12 @@ class PackedFactors {
 
   // Sums of integers are exact. Those in f32 are off by a rounding of each term's size for each that is
   // added, in whatever order.
-  void expect_sums(void (*loop)(const Block&), const char* name) {
+  void expect_sums(void (*loop)(const Block&), const char* name) const {
     std::vector<Sum> sums = by(loop);
     std::string what = fmt::format("{}, {} rows of {}, {} apart", name, rows_, depth_, x_stride_);
-    for (int64_t row = 0; row < rows_; ++row)
-      for (int64_t column = 0; column < block_columns; ++column) {
-        double exact = 0, sizes = 0;
-        for (int64_t k = 0; k < depth_; ++k) {
-          double term = static_cast<double>(x_[row * x_stride_ + k]) * static_cast<double>(w(column, k));
-          exact += term;
-          sizes += std::abs(term);
-        }
-        double bound = is_exact ? 0 : static_cast<double>(depth_) * 0x1p-24 * sizes;
-        ASSERT_NEAR(sums[row * block_columns + column], exact, bound) << what << ": " << row << " " << column;
-      }
+    for (int64_t i = 0; i < rows_ * block_columns; ++i)
+      ASSERT_NEAR(sums[i], exact_[i], bounds_[i])
+          << what << ": row " << i / block_columns << ", column " << i % block_columns;
     for (int64_t i = rows_ * block_columns; i < std::ssize(sums); ++i) ASSERT_EQ(sums[i], unwritten) << what;
   }
 
@@ -101,6 +106,7 @@ class PackedFactors {
   int64_t rows_, depth_, x_stride_;
   std::vector<X> x_;
   std::vector<W> w_;
+  std::vector<double> exact_, bounds_;
 };
 using Int8Factors = PackedFactors<Int8Block>;
 using Bf16Factors = PackedFactors<Bf16Block>;
