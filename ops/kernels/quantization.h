@@ -5,7 +5,8 @@
 namespace bertie {
 
 // x ≈ low + step · q with q = 0 … 255: exact at the row's least and largest number, and nowhere off by more
-// than half a step. Where a number isn't finite, step is NaN, and so will be what is computed from the row.
+// than half a step; but a row whose range is below 10⁻³⁶ is constant. Where a number isn't finite, step is
+// NaN, and so will be what is computed from the row.
 struct ByteRow {
   float low, step;
 };
