@@ -182,8 +182,8 @@ std::string Muon::str() const {
     count += std::ssize(m.begins);
     elements += std::ssize(m.begins) * m.rows * m.columns;
   }
-  return fmt::format("Muon for the {} matrices within {}, {} parameters; AdamW for the other {}", count,
-                     within_, elements, parameters_.size() - elements);
+  return fmt::format("Muon for {}'s matrices ({}, of {} parameters), AdamW for the other {} parameters",
+                     within_, count, elements, parameters_.size() - elements);
 }
 
 void Muon::update_others(double learning_rate, double gradient_scale, double weight_decay) {

@@ -12,8 +12,8 @@ namespace bertie {
 //
 //   A = X Xᵀ;   X ← a X + (b A + c A²) X         a = 3.4445, b = −4.7750, c = 2.0315
 //
-// These coefficients take small singular values up fast, and leave those of 0.01 and more of the norm within
-// about 0.7 … 1.2, where they stay. Zeros remain zeros. `products` is what matrices are multiplied in: the
+// These coefficients take small singular values up fast, by a⁵ = 485 at most, and leave those of 0.002 of the
+// norm and more within 0.68 … 1.21. Zeros remain zeros. `products` is what matrices are multiplied in: the
 // batch's type, or of f32 bf16. The same bits on any number of threads.
 Array orthogonalized(Array matrices, DType products);
 
