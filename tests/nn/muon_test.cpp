@@ -201,7 +201,7 @@ TEST(Muon, StepsAsPyTorchDoes) {
       Array part = segment.parameter.part(i);
       part.copy_from(part_of("start", segment.parameter.names[i]));
     }
-  double rates[] = {0.02, 0.05, 0.0, 0.01};
+  double rates[] = {0.02, 0.05, 0.0, 0.01}, scales[] = {0.5, 0.1, 1, 0.25};
   for (int step = 0; step < 4; ++step) {
     block.zero_grad();
     for (const ParameterBlock::Segment& segment : block.segments()) {
@@ -213,7 +213,7 @@ TEST(Muon, StepsAsPyTorchDoes) {
       }
       backward(sum(segment.parameter.tensor * Tensor(gradient)));
     }
-    optimizer.step(rates[step], 0.5);
+    optimizer.step(rates[step], scales[step]);
     for (const ParameterBlock::Segment& segment : block.segments())
       for (size_t i = 0; i < segment.parameter.names.size(); ++i) {
         const std::string& name = segment.parameter.names[i];

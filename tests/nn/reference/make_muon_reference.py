@@ -19,7 +19,7 @@ MATRICES = {"wide": (5, 12), "tall": (12, 5), "square": (8, 8), "row": (1, 9), "
 OTHERS = {"vector": (7,), "embedding": (4, 3)}
 RATES = [0.02, 0.05, 0.0, 0.01]
 DECAY = 0.1
-SCALE = 0.5  # of the gradients, as clipping has it
+SCALES = [0.5, 0.1, 1.0, 0.25]  # of the gradients, as clipping has them
 
 
 @contextlib.contextmanager
@@ -50,11 +50,11 @@ def main():
             {"params": [parameters["vector"]], "weight_decay": 0.0},
         ]
     )
-    for step, rate in enumerate(RATES):
+    for step, (rate, scale) in enumerate(zip(RATES, SCALES)):
         for name, parameter in parameters.items():
             gradient = torch.randn(parameter.shape, dtype=torch.float64) * 10.0 ** (step - 2)
             tensors[f"gradient.{step}.{name}"] = gradient
-            parameter.grad = SCALE * gradient
+            parameter.grad = scale * gradient
         for optimizer in (muon, adamw):
             for group in optimizer.param_groups:
                 group["lr"] = rate
