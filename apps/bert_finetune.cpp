@@ -9,6 +9,7 @@
 #include "apps/finetune_options.h"
 #include "apps/run/model_folder.h"
 #include "apps/run/run_facts.h"
+#include "apps/run/run_optimizer.h"
 #include "apps/run/run_settings.h"
 #include "apps/run/together.h"
 #include "apps/run/training_run.h"
@@ -140,7 +141,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
   Options& o = variant.options;
   std::optional<Pretrained<typename Task::Model>> pretrained;
   std::optional<ParameterBlock> parameters;
-  std::optional<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
   int64_t all_parameters = 0;
   processes_.let_each([&] {
     pretrained.emplace(load(o));
@@ -156,9 +157,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
     if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
     parameters.emplace(model);
     if (folder) folder->reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
-    AdamOptions adam;
-    adam.weight_decay = o.weight_decay;
-    optimizer.emplace(*parameters, adam);
+    optimizer = make_optimizer(o, *parameters, model.bert());
   });
   typename Task::Model& model = *pretrained->model;
   const BertConfig& config = model.config();
@@ -173,6 +172,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
           config.num_hidden_layers, config.hidden_size, all_parameters,
           o.freeze_layers ? fmt::format(", of which {} are trained", parameters->size()) : "", training.steps,
           o.batch_size, training.schedule.peak);
+  if (o.muon) message("Optimizer: {}", optimizer->str());
 
   Array logits;  // of dev
   int64_t evaluated = -1;
@@ -215,7 +215,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
       .settings = settings_of(o, training, config, pretrained->tokenizer, parts),
       .facts = {.title = title(variant.name),
                 .tables = {model_facts(config, all_parameters),
-                           training_facts(training, "Sequences per step", o.batch_size), given_}},
+                           training_facts(training, *optimizer, "Sequences per step", o.batch_size), given_}},
       .metered = [&](const StepReport& step) -> MeteredStep {
         double tokens = 0, flops = 0;
         for (const TaskBatch& part : objective.parts()) {

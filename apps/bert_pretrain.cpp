@@ -11,6 +11,7 @@
 #include "apps/pretraining_text.h"
 #include "apps/run/model_folder.h"
 #include "apps/run/run_facts.h"
+#include "apps/run/run_optimizer.h"
 #include "apps/run/run_settings.h"
 #include "apps/run/together.h"
 #include "apps/run/training_run.h"
@@ -171,19 +172,18 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
   int64_t parts = agreed_parts(processes, o, continued, parts_needed);
   PretrainMemory memory;
   std::optional<ParameterBlock> parameters;
-  std::optional<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
   processes.let_each([&] {
     memory = plan->in(parts, !o.parts && continued);
     parameters.emplace(model);
     if (folder) folder->reserve(parameters->values().bytes());
-    AdamOptions adam;
-    adam.weight_decay = o.weight_decay;
-    optimizer.emplace(*parameters, adam);
+    optimizer = make_optimizer(o, *parameters, model.bert());
   });
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters->size(),
           o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
+  if (o.muon) message("Optimizer: {}", optimizer->str());
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 
@@ -206,7 +206,8 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
       .facts = {.title = o.next_sentence ? "BERT, masked words and next sentence"
                                          : "BERT, masked language modeling",
                 .tables = {model_facts(config, parameters->size()),
-                           training_facts(options, "Tokens per step", batch_tokens), memory.facts(), given}},
+                           training_facts(options, *optimizer, "Tokens per step", batch_tokens),
+                           memory.facts(), given}},
       .metered =
           [&](const StepReport& step) {
             return metered(step, sums_of_all(processes, objective), objective, config);

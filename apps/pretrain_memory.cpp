@@ -70,9 +70,10 @@ struct RunInParts {
   const RunBatches& batches;
   int64_t besides;
   Precision precision;
+  bool muon;
 
   PretrainMemory in(int64_t parts) const {
-    return pretrain_memory(config, next_sentence, batches, parts, besides, precision);
+    return pretrain_memory(config, next_sentence, batches, parts, besides, precision, muon);
   }
   int64_t most() const {
     return std::max<int64_t>(
@@ -121,7 +122,7 @@ BatchSize RunBatches::largest(int64_t tokens) const {
 }
 
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides, Precision precision) {
+                               int64_t parts, int64_t besides, Precision precision, bool muon) {
   BatchSize step = batches.largest(batches.step_tokens), part = step;
   if (parts > 1)  // see plan_parts() of data/batches/batching.h
     part =
@@ -130,7 +131,8 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
                                                        {.next_sentence = next_sentence,
                                                         .in_parts = parts > 1,
                                                         .threads = thread_count(),
-                                                        .precision = precision});
+                                                        .precision = precision,
+                                                        .muon = muon});
   auto evaluation = [&](int64_t tokens) {
     return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count(), precision));
   };
@@ -146,15 +148,16 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
           .evaluation_tokens = evaluated,
           .weights = (precision == Precision::bf16 ? 6 : 4) * parameters,
           .gradients = 4 * parameters * places_for(parts),
-          .moments = 8 * parameters,
+          .moments = 8 * parameters - (muon ? 4 * encoder_matrix_parameters(config) : 0),
           .activations = peak.bytes + batches_there * batch_bytes(step, next_sentence),
           .moment = peak.name,
           .besides = besides};
 }
 
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
-                                      const RunBatches& batches, int64_t besides, Precision precision) {
-  RunInParts run{config, next_sentence, batches, besides, precision};
+                                      const RunBatches& batches, int64_t besides, Precision precision,
+                                      bool muon) {
+  RunInParts run{config, next_sentence, batches, besides, precision, muon};
   if (std::optional<PretrainMemory> fits = run.fewest_within(limit)) return *fits;
   fail("memory-limit", "{} isn't enough: {}", memory_text(limit), run.help(limit));
 }
@@ -191,7 +194,8 @@ RunBatches run_batches(const PretrainOptions& o, const PretrainingText& text, in
 void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
   BertConfig least = config;
   if (o.model.empty()) least.vocab_size = 1;
-  int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) + process_memory().resident;
+  int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) -
+                  (o.muon ? 4 * encoder_matrix_parameters(least) : 0) + process_memory().resident;
   MemoryLimit allowed = smallest_memory_limit();
   if (o.memory_limit && *o.memory_limit < allowed.resident) allowed = {*o.memory_limit, "--memory-limit"};
   BERTIE_CHECK(bytes <= allowed.resident, "memory-limit",
@@ -210,12 +214,12 @@ MemoryPlan::MemoryPlan(const PretrainOptions& options, const BertConfig& config,
 int64_t MemoryPlan::fewest_parts() const {
   if (!options_.memory_limit) return 1;
   return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_,
-                                precision_)
+                                precision_, options_.muon)
       .parts;
 }
 
 PretrainMemory MemoryPlan::in(int64_t parts, bool is_continued) const {
-  RunInParts run{config_, options_.next_sentence, batches_, besides_, precision_};
+  RunInParts run{config_, options_.next_sentence, batches_, besides_, precision_, options_.muon};
   PretrainMemory memory = run.in(parts);
   auto help = [&](int64_t limit) {
     return is_continued ? fmt::format("the parts of the run that is continued, {}, can't change", parts)

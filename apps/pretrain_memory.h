@@ -47,14 +47,14 @@ struct PretrainMemory {
 
 // Of steps in so many parts.
 PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides,
-                               Precision precision = Precision::of_parameters);
+                               int64_t parts, int64_t besides, Precision precision = Precision::of_parameters,
+                               bool muon = false);
 
 // With the fewest parts that keep a limit of resident memory. Throws, as an error of --memory-limit, where no
 // number does, and says what the run needs at least.
 PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
                                       const RunBatches& batches, int64_t besides,
-                                      Precision precision = Precision::of_parameters);
+                                      Precision precision = Precision::of_parameters, bool muon = false);
 
 // The batches of a run on this text; of `steps` 0, as many as one by the clock may come to.
 RunBatches run_batches(const PretrainOptions& options, const PretrainingText& text, int64_t steps,

@@ -95,6 +95,7 @@ class BertModel : public Module {
   Tensor last_hidden_state(const BertInput& input) const;                               // [T, H]
   Tensor pooler_output(const Tensor& last_hidden_state, const Packing& packing) const;  // [N, H]
   const Tensor& word_embeddings() const { return embeddings_.word_embeddings(); }
+  const BertEncoder& encoder() const { return encoder_; }
   // Module::freeze() of the embeddings and the first so many layers. Throws on more layers than there are.
   void freeze_layers(int64_t layers);
   // For inference: from now on the layers' weights are in int8, or, of a model in bf16, in bf16_weights

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bertie/autograd/error.h"
+#include "bertie/nn/muon.h"
 #include "bertie/ops/kernels/attention.h"
 
 namespace bertie {
@@ -73,6 +74,11 @@ int64_t pretraining_parameters(const BertConfig& config, bool next_sentence) {
   return config.parameter_count() - (next_sentence ? 0 : square) + head + (next_sentence ? 2 * H + 2 : 0);
 }
 
+int64_t encoder_matrix_parameters(const BertConfig& config) {
+  int64_t H = config.hidden_size;
+  return config.num_hidden_layers * (4 * H * H + 2 * H * config.intermediate_size);
+}
+
 std::vector<MemoryMoment> training_moments(const BertConfig& config, const BatchSize& batch,
                                            const BertMemoryOptions& options) {
   const Sizes s(config, batch, options.next_sentence, options.precision);
@@ -84,6 +90,15 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   auto weight = [&](int64_t size) { return options.in_parts ? number * size : 0; };
   int64_t waits = config.tie_word_embeddings ? weight(s.V * s.H) : 0;
   int64_t scratch = attention_scratch(config, batch, options.threads, s.rounds, true);
+  // With each of the matrices' shapes, as many at a time as nn/muon.h says.
+  auto orthogonalizing = [&](int64_t rows, int64_t columns, int64_t matrices) {
+    return orthogonalizing_memory(rows, columns, orthogonalized_together(rows, columns, matrices),
+                                  s.rounds ? DType::bf16 : DType::f32);
+  };
+  int64_t squares = s.H == s.I ? 6 * s.L : 4 * s.L;  // of the shape [H, H]
+  int64_t update = options.muon ? std::max({orthogonalizing(s.H, s.H, squares),
+                                            orthogonalizing(s.I, s.H, s.L), orthogonalizing(s.H, s.I, s.L)})
+                                : 0;
   // Backward, the last layer is the first to come, while all of the others' is still there. So each moment
   // within a layer has its largest memory there, and what the head saved is gone.
   return {
@@ -111,6 +126,7 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
       {"backward through queries, keys and values", s.layers - 7 * TH - TI - number * 2 * s.T * s.A + 5 * TH +
                                                         weight(3 * s.H * s.H) + bias_sums(s.T, 3 * s.H) +
                                                         waits},
+      {"the update of the weights", update},
   };
 }
 

@@ -4,7 +4,7 @@
 //   P          weights, in one block (nn/parameter_block.h)
 //   P          their gradients; of a step in several logical parts as many such blocks as places_for() of
 //              nn/part_tree.h says
-//   2 P        the optimizer's two moments
+//   2 P        the optimizer's two moments; with Muon, its matrices have one alone
 //   S          what the forward pass saves for the backward pass, grown to its whole size where that begins
 //   and what is needed at one moment besides.
 //
@@ -47,6 +47,7 @@ struct BertMemoryOptions {
   bool in_parts = false;
   int threads = 1;                                 // each has rows of attention's scores of its own
   Precision precision = Precision::of_parameters;  // f32, or bf16
+  bool muon = false;                               // orthogonalizes the encoder's matrices, else AdamW
 };
 
 // A moment at which the most may be alive.
@@ -57,6 +58,8 @@ struct MemoryMoment {
 
 // Parameters of BertForMaskedLM, or of BertForPreTraining.
 int64_t pretraining_parameters(const BertConfig& config, bool next_sentence);
+// Of them, those of two axes within the encoder.
+int64_t encoder_matrix_parameters(const BertConfig& config);
 
 // The candidates of a training step. Which is the largest depends on the sizes.
 std::vector<MemoryMoment> training_moments(const BertConfig& config, const BatchSize& batch,

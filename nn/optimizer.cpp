@@ -1,5 +1,6 @@
 #include "bertie/nn/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "bertie/autograd/threads.h"
@@ -24,11 +25,14 @@ void Optimizer::step(double learning_rate, double gradient_scale) {
   // Runs of neighbors of one decay group: few, long passes over memory.
   const std::vector<ParameterBlock::Segment>& segments = parameters_.segments();
   for (size_t first = 0, last; first < segments.size(); first = last) {
-    for (last = first + 1; last < segments.size(); ++last)
+    last = first + 1;
+    if (!is_updated(segments[first])) continue;
+    for (; last < segments.size() && is_updated(segments[last]); ++last)
       if (weight_decay_ != 0 && decays(segments[last]) != decays(segments[first])) break;
     update(segments[first].begin, segments[last - 1].end, learning_rate, gradient_scale,
            decays(segments[first]) ? weight_decay_ : 0);
   }
+  update_others(learning_rate, gradient_scale, weight_decay_);
   if (writes_rounded_ && parameters_.rounded()) parameters_.rounded_is_current();
 }
 
@@ -56,8 +60,8 @@ void SGD::update(int64_t begin, int64_t end, double learning_rate, double gradie
   });
 }
 
-AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
-    : Optimizer(parameters, options.weight_decay), options_(options) {
+AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options, std::vector<Gap> gaps)
+    : Optimizer(parameters, options.weight_decay), options_(options), gaps_(std::move(gaps)) {
   BERTIE_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1, "adam",
                "the betas must be in 0 … 1 (1 excluded), got {} and {}", options.beta1, options.beta2);
   // Squares of smaller gradients are lost in v: beside an epsilon as small as these, nothing would bound a
@@ -69,7 +73,19 @@ AdamW::AdamW(ParameterBlock& parameters, const AdamOptions& options)
                options.weight_decay);
   writes_rounded_ = true;
   first_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
-  second_moment_ = Array::zeros({parameters.size()}, parameters.dtype());
+  second_moment_ = Array::zeros({parameters.size() - gaps_before(parameters.size())}, parameters.dtype());
+}
+
+int64_t AdamW::gaps_before(int64_t begin) const {
+  int64_t elements = 0;
+  for (const Gap& gap : gaps_)
+    if (gap.begin < begin) elements += gap.end - gap.begin;
+  return elements;
+}
+
+bool AdamW::is_updated(const ParameterBlock::Segment& segment) const {
+  return std::none_of(gaps_.begin(), gaps_.end(),
+                      [&](const Gap& gap) { return gap.begin <= segment.begin && segment.end <= gap.end; });
 }
 
 std::vector<NamedArray> AdamW::state() const {
@@ -91,7 +107,8 @@ void AdamW::update(int64_t begin, int64_t end, double learning_rate, double grad
     using T = decltype(zero);
     T* parameter = parameters_.values().mutable_data<T>() + begin;
     const T* gradient = parameters_.gradients().data<T>() + begin;
-    T *first = first_moment_.mutable_data<T>() + begin, *second = second_moment_.mutable_data<T>() + begin;
+    T *first = first_moment_.mutable_data<T>() + begin,
+      *second = second_moment_.mutable_data<T>() + begin - gaps_before(begin);
     bfloat16* rounded =
         parameters_.rounded() ? parameters_.rounded().mutable_data<bfloat16>() + begin : nullptr;
     parallel_ranges(end - begin, grain, [&](int64_t from, int64_t to) {

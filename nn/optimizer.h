@@ -1,6 +1,7 @@
 // Optimizers: one pass over parameters, gradients and moments.
 #pragma once
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bertie/data/files/safetensors.h"
@@ -16,10 +17,11 @@ class Optimizer {
   void step(double learning_rate, double gradient_scale = 1);
   int64_t steps_done() const { return steps_; }
 
-  // What the next step depends on beside the parameters: arrays of the block's size and type, by name. They
-  // are the optimizer's own, so writing into them and continue_from() take up the state of another one.
+  // What the next step depends on beside the parameters: arrays of the block's type, by name. They are the
+  // optimizer's own, so writing into them and continue_from() take up the state of another one.
   virtual std::vector<NamedArray> state() const = 0;
   void continue_from(int64_t steps_done) { steps_ = steps_done; }
+  virtual std::string str() const = 0;  // whose which parameters are, for people
 
  protected:
   // `parameters` must outlive the optimizer.
@@ -28,6 +30,9 @@ class Optimizer {
   // Updates elements begin … end-1, all of one decay group.
   virtual void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
                       double weight_decay) = 0;
+  // Which segments update() gets; update_others() sees to the others.
+  virtual bool is_updated(const ParameterBlock::Segment&) const { return true; }
+  virtual void update_others(double /*learning_rate*/, double /*gradient_scale*/, double /*weight_decay*/) {}
 
   ParameterBlock& parameters_;
   bool writes_rounded_ = false;  // update() writes parameters_.rounded(), where there is that
@@ -43,6 +48,7 @@ class SGD : public Optimizer {
  public:
   SGD(ParameterBlock& parameters, double momentum = 0);
   std::vector<NamedArray> state() const override;
+  std::string str() const override { return "SGD"; }
 
  private:
   void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
@@ -64,14 +70,28 @@ struct AdamOptions {
 // With weight_decay 0 this is Adam, otherwise AdamW.
 class AdamW : public Optimizer {
  public:
-  AdamW(ParameterBlock& parameters, const AdamOptions& options);
+  AdamW(ParameterBlock& parameters, const AdamOptions& options) : AdamW(parameters, options, {}) {}
   std::vector<NamedArray> state() const override;
+  std::string str() const override { return "AdamW"; }
+
+ protected:
+  // Elements of the block that aren't AdamW's, whole segments in rising order: they have a first moment, and
+  // no second one.
+  struct Gap {
+    int64_t begin, end;
+  };
+  AdamW(ParameterBlock& parameters, const AdamOptions& options, std::vector<Gap> gaps);
+  Array first_moment_;
 
  private:
   void update(int64_t begin, int64_t end, double learning_rate, double gradient_scale,
               double weight_decay) override;
+  bool is_updated(const ParameterBlock::Segment& segment) const override;
+  int64_t gaps_before(int64_t begin) const;  // elements
+
   AdamOptions options_;
-  Array first_moment_, second_moment_;
+  std::vector<Gap> gaps_;
+  Array second_moment_;
 };
 
 class Adam : public AdamW {

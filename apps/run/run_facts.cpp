@@ -55,12 +55,14 @@ FactTable model_facts(const BertConfig& config, int64_t parameters) {
                                    config.attention_probs_dropout_prob)}}};
 }
 
-FactTable training_facts(const TrainingOptions& options, const std::string& batch_unit, int64_t batch) {
+FactTable training_facts(const TrainingOptions& options, const Optimizer& optimizer,
+                         const std::string& batch_unit, int64_t batch) {
   constexpr const char* decays[] = {"constant", "linear", "cosine"};
   return {"Training",
           {{options.seconds > 0 ? "Time" : "Steps",
             options.seconds > 0 ? duration(options.seconds) : std::to_string(options.steps)},
            {batch_unit, std::to_string(batch)},
+           {"Optimizer", optimizer.str()},
            {"Largest learning rate", short_number(options.schedule.peak)},
            {"Warm-up", fmt::format("{:.3g} % of the run", 100 * options.schedule.warmup)},
            {"Decay", decays[static_cast<int>(options.schedule.decay)]},

@@ -20,8 +20,9 @@ FactTable given_options(const CLI::App& app);
 
 FactTable model_facts(const BertConfig& config, int64_t parameters);
 
-// The length of the run, batches ("Tokens per step", so many), schedule, clipping.
-FactTable training_facts(const TrainingOptions& options, const std::string& batch_unit, int64_t batch);
+// The length of the run, batches ("Tokens per step", so many), optimizer, schedule, clipping.
+FactTable training_facts(const TrainingOptions& options, const Optimizer& optimizer,
+                         const std::string& batch_unit, int64_t batch);
 
 // CPU, threads, instruction set, the rate of f32 products as measured, what products take, memory.
 FactTable machine_facts(double sgemm_gflops, Precision precision);

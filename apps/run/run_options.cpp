@@ -60,11 +60,15 @@ void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evalua
 }
 
 void declare_update_options(CLI::App& app, RunOptions& o, const UpdateHelp& help) {
+  app.add_option_function<std::string>(
+         "--optimizer", [&o](const std::string& name) { o.muon = name == "muon"; },
+         "adamw, or muon for the encoder's matrices and AdamW for all else (default: adamw)")
+      ->check(CLI::IsMember({"adamw", "muon"}));
   app.add_option(
          "--learning-rate", o.learning_rate,
          fmt::format("Largest learning rate; it falls to zero at the end (default: {})", help.default_rate))
       ->check(number_in(0, 1e3));
-  app.add_option("--weight-decay", o.weight_decay, "AdamW's, on all but biases and LayerNorm; 0: Adam")
+  app.add_option("--weight-decay", o.weight_decay, "On all but biases and LayerNorm; with 0, AdamW is Adam")
       ->check(number_in(0, 1e3))
       ->capture_default_str();
   app.add_option("--max-gradient-norm", o.max_gradient_norm,

@@ -19,7 +19,8 @@ Record common_settings(const RunOptions& options, const TrainingOptions& trainin
                   {"starting_weights", starting_weights},
                   {"vocabulary", vocabulary.hex()}};
   settings.update(Record::parse(bert_config_json(config, config.architecture)));
-  settings.erase("architectures");  // of the directory that it began with
+  if (options.muon) settings["optimizer"] = "muon";  // runs of versions that had AdamW alone can be continued
+  settings.erase("architectures");                   // of the directory that it began with
   return settings;
 }
 

@@ -20,6 +20,11 @@ struct OptimizerKernels {
   // becomes NaN.
   void (*adam)(T* parameter, const T* gradient, T* first_moment, T* second_moment, bfloat16* rounded,
                int64_t n, const AdamStep& step);
+  // m ← μ m + (1 − μ) s g, and into `direction` μ m + (1 − μ) s g, with s the gradient's scale   [n] each
+  void (*muon_direction)(T* momentum, const T* gradient, T* direction, int64_t n, double gradient_scale,
+                         double mu);
+  // θ ← kept · θ − rate · d   [n] each; `rounded` as above
+  void (*muon_step)(T* parameter, const T* direction, bfloat16* rounded, int64_t n, double kept, double rate);
 };
 
 // The table for the instruction set in use. T: float, double.

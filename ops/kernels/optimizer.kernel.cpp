@@ -51,8 +51,35 @@ void adam(T* parameter, const T* gradient, T* first_moment, T* second_moment, bf
 }
 
 template <class T>
+void muon_direction(T* __restrict momentum, const T* __restrict gradient, T* __restrict direction, int64_t n,
+                    double gradient_scale, double mu) {
+  T kept = static_cast<T>(mu), factor = static_cast<T>((1 - mu) * gradient_scale);
+  for (int64_t i = 0; i < n; ++i) {
+    T g = factor * gradient[i];
+    momentum[i] = kept * momentum[i] + g;
+    direction[i] = kept * momentum[i] + g;
+  }
+}
+
+template <class T, bool rounds>
+void muon_step(T* __restrict parameter, const T* __restrict direction, bfloat16* __restrict rounded,
+               int64_t n, double kept, double rate) {
+  T a = static_cast<T>(kept), b = static_cast<T>(rate);
+  for (int64_t i = 0; i < n; ++i) {
+    T value = a * parameter[i] - b * direction[i];
+    parameter[i] = value;
+    if constexpr (rounds) rounded[i] = static_cast<float>(value);
+  }
+}
+
+template <class T>
+void muon_step(T* parameter, const T* direction, bfloat16* rounded, int64_t n, double kept, double rate) {
+  (rounded ? muon_step<T, true> : muon_step<T, false>)(parameter, direction, rounded, n, kept, rate);
+}
+
+template <class T>
 constexpr OptimizerKernels<T> table() {
-  return {.sgd = sgd<T>, .adam = adam<T>};
+  return {.sgd = sgd<T>, .adam = adam<T>, .muon_direction = muon_direction<T>, .muon_step = muon_step<T>};
 }
 
 }  // namespace

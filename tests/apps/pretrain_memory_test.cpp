@@ -89,6 +89,23 @@ TEST(PretrainMemory, PartsAreTheFewestThatKeepTheLimit) {
                         memory_text(whole.weights * 4), memory_text(in(best).resident()), best));
 }
 
+// Its matrices have one moment.
+TEST(PretrainMemory, KnowsOfMuon) {
+  auto with = [](bool muon) {
+    return pretrain_memory(config(), false, run(), 1, besides, Precision::of_parameters, muon);
+  };
+  PretrainMemory adamw = with(false), muon = with(true);
+  EXPECT_EQ(adamw.moments - muon.moments, 4 * 4 * (4 * 256 * 256 + 2 * 256 * 1024));
+  EXPECT_EQ(adamw.live() - muon.live(), adamw.moments - muon.moments);
+  auto within = [&](bool muon) {
+    return pretrain_memory_within(adamw.resident() - 1, config(), false, run(), besides,
+                                  Precision::of_parameters, muon)
+        .parts;
+  };
+  EXPECT_EQ(within(true), 1);
+  EXPECT_EQ(within(false), 2);
+}
+
 // Where training's part is small, evaluation's is, too, so that it never has the larger peak.
 TEST(PretrainMemory, AnEvaluationTakesNoMoreThanAStep) {
   EXPECT_EQ(pretrain_memory(config(), false, run(), 1, besides).evaluation_tokens, 4096);

@@ -39,6 +39,9 @@ TEST(RunSettings, SayWhatDiffers) {
   run.training.schedule.peak = 0.5;
   run.options.seed = 2;
   EXPECT_EQ(difference(run), "\n  learning_rate: 0.001 there, 0.5 here\n  seed: 1 there, 2 here");
+  run = {};
+  run.options.muon = true;
+  EXPECT_EQ(difference(run), "\n  optimizer: not set there, \"muon\" here");
 }
 
 // Also what no weight's shape tells.

@@ -54,6 +54,9 @@ expect 0 "${run[@]}" --precision auto --output auto_alone  # bf16 where this CPU
 expect 0 "$mpirun" -n 2 "${run[@]}" --precision auto --output auto
 [[ $(grep -c "^Precision: " err) -eq 1 ]] || wrong "the precision should be told once"
 same_as auto_alone auto
+expect 0 "${run[@]}" --optimizer muon --output muon_alone
+expect 0 "$mpirun" -n 3 "${run[@]}" --optimizer muon --output muon
+same_as muon_alone muon
 
 # --- one is killed, then continued by fewer, and by more
 "$mpirun" -n 4 "${long[@]}" --output killed_of_four >out 2>err </dev/null &

@@ -15,9 +15,11 @@ inline const Array& array_of(const Safetensors& file, const std::string& name) {
 }
 
 // A head's loss ("mlm" or "nsp") at each step, of the whole batch at once.
-inline std::vector<double> losses_of_pytorch(const std::string& head, DType type) {
+inline std::vector<double> losses_of_pytorch(const std::string& head, DType type, bool muon = false) {
   Safetensors file = read_safetensors(pretraining_reference() + "/losses.safetensors");
-  return array_of(file, fmt::format("{}.{}", head, name(type))).cast(DType::f64).to_vector<double>();
+  return array_of(file, fmt::format("{}{}.{}", muon ? "muon." : "", head, name(type)))
+      .cast(DType::f64)
+      .to_vector<double>();
 }
 
 }  // namespace bertie

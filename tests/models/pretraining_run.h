@@ -1,19 +1,21 @@
-// Twenty steps of MLM + NSP that PyTorch repeats on the very same batches: the pairs and masks of a small
-// text, a small BERT without dropout, AdamW, warm-up, clipping. tests/proofs/pretraining_batches.cpp writes
-// them, tests/models/reference/make_pretraining_reference.py trains on them.
+// Steps of MLM + NSP that PyTorch repeats on the very same batches, twenty with AdamW and thirty with Muon:
+// the pairs and masks of a small text, a small BERT without dropout, warm-up, clipping.
+// tests/proofs/pretraining_batches.cpp writes them, tests/models/reference/make_pretraining_reference.py
+// trains on them.
 #pragma once
 #include <string>
 #include <vector>
 
 #include "bertie/data/batches/sentence_pairs.h"
 #include "bertie/models/objectives.h"
+#include "bertie/nn/muon.h"
 #include "bertie/nn/training.h"
 #include "tests/models/small_config.h"
 
 namespace bertie {
 
 struct PretrainingRun {
-  static constexpr int64_t steps = 20, max_length = 40, batch_tokens = 256;
+  static constexpr int64_t steps = 20, muon_steps = 30, max_length = 40, batch_tokens = 256;
 
   static Vocabulary vocabulary() {
     std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
@@ -63,21 +65,26 @@ struct PretrainingRun {
   };
 
   // The batches in four parts, which `processes` share.
-  static std::vector<Step> train_model(BertForPreTraining& model, Processes* processes = nullptr) {
+  static std::vector<Step> train_model(BertForPreTraining& model, Processes* processes = nullptr,
+                                       bool muon = false) {
     Vocabulary words = vocabulary();
     PairBatches source = batches(words);
     PretrainingObjective objective(model, source, {.seed = 6, .parts = 4});
     ParameterBlock parameters(model);
     AdamOptions adam;
     adam.weight_decay = 0.01;
-    AdamW optimizer(parameters, adam);
+    std::unique_ptr<Optimizer> optimizer;
+    if (muon)
+      optimizer = std::make_unique<Muon>(parameters, model.bert().encoder(), MuonOptions{.rest = adam});
+    else
+      optimizer = std::make_unique<AdamW>(parameters, adam);
     TrainingOptions options;
-    options.steps = steps;
-    options.schedule = {5e-3, 0.25, Schedule::Decay::linear};
+    options.steps = muon ? muon_steps : steps;
+    options.schedule = {5e-3, 5.0 / static_cast<double>(options.steps), Schedule::Decay::linear};
     options.processes = processes;
     std::vector<Step> done;
-    train(parameters, optimizer, options, objective, [&](const StepReport& step) {
-      EXPECT_EQ(step.parts, 4);
+    train(parameters, *optimizer, options, objective, [&](const StepReport& step) {
+      BERTIE_CHECK(step.parts == 4, "pretraining_run", "a step must have 4 parts, got {}", step.parts);
       done.push_back({objective.sums(), step.loss});
       return true;
     });

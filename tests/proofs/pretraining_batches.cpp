@@ -25,15 +25,18 @@ int main(int argc, char** argv) {
   PairBatches source = PretrainingRun::batches(words);
   BatchStream stream(source);
   std::vector<NamedArray> tensors;
-  for (int64_t step = 0; step < PretrainingRun::steps; ++step)
+  for (int64_t step = 0; step < PretrainingRun::muon_steps; ++step)
     add_batch(tensors, std::to_string(step), stream.next());
   write_safetensors(folder + "/batches.safetensors", tensors);
 
   PretrainedOptions f64;
   f64.type = DType::f64;
-  auto start = load_pretrained<BertForPreTraining>(folder, f64);
-  start.model->train();
-  for (const auto& [sums, loss] : PretrainingRun::train_model(*start.model))
-    std::printf("mlm %.12f  nsp %.12f\n", sums.mlm_loss / static_cast<double>(sums.scored),
-                sums.nsp_loss / static_cast<double>(sums.pairs));
+  for (bool muon : {false, true}) {
+    auto start = load_pretrained<BertForPreTraining>(folder, f64);
+    start.model->train();
+    for (const auto& [sums, loss] : PretrainingRun::train_model(*start.model, nullptr, muon))
+      std::printf("%s mlm %.12f  nsp %.12f\n", muon ? "muon" : "adamw",
+                  sums.mlm_loss / static_cast<double>(sums.scored),
+                  sums.nsp_loss / static_cast<double>(sums.pairs));
+  }
 }
