@@ -1,6 +1,9 @@
 #include "bertie/ops/int8_instructions.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 
@@ -10,10 +13,18 @@
 namespace bertie {
 namespace {
 
-std::optional<Int8Instructions>& set_by_hand() {
+std::optional<Int8Instructions>& wanted_by_hand() {
   static std::optional<Int8Instructions> instructions;
   return instructions;
 }
+
+#ifdef __x86_64__
+// Clang's __builtin_cpu_supports() doesn't know it.
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
 
 }  // namespace
 
@@ -33,7 +44,9 @@ const char* name(Int8Instructions instructions) {
   return "?";
 }
 
-Int8Instructions int8_instructions() { return set_by_hand().value_or(available_int8_instructions().back()); }
+Int8Instructions int8_instructions() {
+  return wanted_by_hand().value_or(available_int8_instructions().back());
+}
 
 // oneDNN knows what the CPU has and the system lets programs use (AMX must be asked for), and how a user
 // lowers it.
@@ -49,7 +62,7 @@ std::vector<Int8Instructions> available_int8_instructions() {
   if (vnni || has({dnnl_cpu_isa_avx2, dnnl_cpu_isa_avx2_vnni, dnnl_cpu_isa_avx512_core}))
     available.push_back(Int8Instructions::avx2);
 #ifdef __x86_64__
-  if (isa == dnnl_cpu_isa_avx2_vnni || (vnni && __builtin_cpu_supports("avxvnni")))
+  if (isa == dnnl_cpu_isa_avx2_vnni || (vnni && has_avx_vnni()))
     available.push_back(Int8Instructions::avx_vnni);
 #endif
   if (vnni) available.push_back(Int8Instructions::avx512_vnni);
@@ -62,7 +75,7 @@ void set_int8_instructions(std::optional<Int8Instructions> instructions) {
   BERTIE_CHECK(
       !instructions || std::find(available.begin(), available.end(), *instructions) != available.end(),
       "int8", "this machine has no {}", name(*instructions));
-  set_by_hand() = instructions;
+  wanted_by_hand() = instructions;
 }
 
 // Gop/s of one thread of an Emerald Rapids, BERT's shapes with 16 to 384 rows, where f32 comes to 110 … 156:
