@@ -308,6 +308,8 @@ int main(int argc, char** argv) {
     check_precision(o.precision);
     if (!o.compare.empty() && o.precision.precision != "int8")
       throw CLI::ValidationError("--compare", "goes with --precision int8");
+    if (!o.compare.empty() && !o.precision.keep_f32.empty())
+      throw CLI::ValidationError("--keep-f32", "is what --compare finds, so they don't go together");
   });
   app.add_flag("--json", o.json, "One JSON object per text");
   return run_program(app, argc, argv, [&] {

@@ -61,9 +61,9 @@ class Reference {
   std::vector<int64_t> predictions_;
 };
 
-// Sequences from all over the texts, of so many tokens or a little more.
+// Sequences from all over the texts, of about so many tokens at most.
 TaskSequences some_of(const TaskSequences& texts, int64_t tokens) {
-  int64_t step = std::max<int64_t>(1, texts.tokens() / tokens);
+  int64_t step = (texts.tokens() + tokens - 1) / tokens;
   TaskSequences some;
   for (int64_t i = 0; i < texts.size(); i += step)
     some.add(texts[i], texts.second_begins[i], texts.examples[i]);

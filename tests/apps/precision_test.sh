@@ -75,6 +75,7 @@ expect 0 bert_predict --model tuned32 --precision int8 --compare texts.txt --jso
 kept=$(sed -n -E 's/.*"layer":"([0-9a-z.]+)".*/\1/p' out)
 [[ -z $kept ]] || expect 0 bert_predict --model tuned32 --precision int8 --keep-f32 "$kept" --text "the cat"
 refused 2 "--compare --precision int8" bert_predict --model tuned32 --compare texts.txt
+refused 2 "--keep-f32 --compare" bert_predict --model tuned32 --precision int8 --compare texts.txt --keep-f32 0
 refused 2 "--compare" bert_predict --model tuned32 --precision int8 --compare texts.txt --input texts.txt
 : >empty.txt
 refused 1 "" bert_predict --model tuned32 --precision int8 --compare empty.txt
