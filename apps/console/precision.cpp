@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "apps/console/progress.h"
+#include "apps/console/program.h"
 
 namespace bertie {
 

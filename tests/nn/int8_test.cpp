@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "bertie/autograd/memory.h"
+#include "bertie/data/files/mapped_file.h"
 #include "bertie/nn/multi_head_attention.h"
 #include "bertie/nn/parameter_block.h"
 #include "bertie/nn/parameter_file.h"
