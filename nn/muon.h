@@ -4,28 +4,21 @@
 // values become about 1.
 #pragma once
 #include "bertie/nn/optimizer.h"
+#include "bertie/nn/orthogonalized.h"
 
 namespace bertie {
 
-// About U Vᵀ of each X = U S Vᵀ [r, c] of a batch [B, r, c], f32 or f64, by five Newton–Schulz iterations:
-// with X divided by its Frobenius norm, and transposed where it is taller than wide,
-//
-//   A = X Xᵀ;   X ← a X + (b A + c A²) X         a = 3.4445, b = −4.7750, c = 2.0315
-//
-// These coefficients take small singular values up fast, by a⁵ = 485 at most, and leave those of 0.002 of the
-// norm and more within 0.68 … 1.21. Zeros remain zeros. `products` is what matrices are multiplied in: the
-// batch's type, or of f32 bf16. The same bits on any number of threads.
-Array orthogonalized(Array matrices, DType products);
-
 struct MuonOptions {
   double momentum = 0.95;
-  AdamOptions rest = {};  // of all other parameters; its weight decay is the matrices', too
+  NewtonSchulz orthogonalization = three_iterations;
+  double step_size = 0.2;  // the root mean square of a step's elements at rate 1; AdamW's is about 0.2
+  AdamOptions rest = {};   // of all other parameters; its weight decay is the matrices', too
 };
 
 // For the parameters of two axes within one module, such as an encoder; one of several names is as many
 // matrices. With their gradient g, m ← μ m + (1 − μ) g; the step is along (1 − μ) g + μ m (Nesterov's):
 //
-//   θ ← θ − η λ θ − η · 0.2 √max(r, c) · orthogonalized((1 − μ) g + μ m)
+//   θ ← θ − η λ θ − η · s √max(r, c) · orthogonalized((1 − μ) g + μ m)
 //
 // The factor makes the root mean square of a step's elements about 0.2, as AdamW's is, so that one rate
 // serves both (Liu et al., 2025, "Muon is scalable for LLM training", section 2.2). All other parameters are
@@ -50,14 +43,10 @@ class Muon : public AdamW {
   void update_matrices(const Matrices& matrices, size_t first, size_t count, double learning_rate,
                        double gradient_scale, double weight_decay);
 
-  double momentum_;
+  double momentum_, step_size_;
+  NewtonSchulz orthogonalization_;
   std::string within_;
   std::vector<Matrices> matrices_;
 };
-
-// How many matrices of `of_all` alike are orthogonalized at a time: it takes memory for each.
-int64_t orthogonalized_together(int64_t rows, int64_t columns, int64_t of_all);
-// The bytes that this takes, of f32.
-int64_t orthogonalizing_memory(int64_t rows, int64_t columns, int64_t together, DType products);
 
 }  // namespace bertie

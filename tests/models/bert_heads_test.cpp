@@ -12,7 +12,7 @@
 #include "bertie/models/pretrained.h"
 #include "tests/largest.h"
 #include "tests/message_of.h"
-#include "tests/models/numbers.h"
+#include "tests/numbers.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {

@@ -7,7 +7,7 @@
 #include "bertie/autograd/backward.h"
 #include "bertie/models/bert_heads.h"
 #include "tests/largest.h"
-#include "tests/models/numbers.h"
+#include "tests/numbers.h"
 #include "tests/models/ragged_batch.h"
 
 namespace bertie {

@@ -13,7 +13,7 @@
 #include "bertie/nn/training.h"
 #include "bertie/ops/loss.h"
 #include "tests/largest.h"
-#include "tests/models/numbers.h"
+#include "tests/numbers.h"
 
 namespace bertie {
 namespace {

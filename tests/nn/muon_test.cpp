@@ -11,157 +11,11 @@
 #include "tests/largest.h"
 #include "tests/message_of.h"
 #include "tests/nn/classifier.h"
+#include "tests/numbers.h"
 #include "tests/temporary_folder.h"
 
 namespace bertie {
 namespace {
-
-using Numbers = std::vector<double>;
-
-Numbers numbers_of(const Array& array) { return array.cast(DType::f64).to_vector<double>(); }
-
-// [m, k] times [k, n]
-Numbers times(const Numbers& a, const Numbers& b, int64_t m, int64_t k, int64_t n) {
-  Numbers c(m * n);
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t l = 0; l < k; ++l)
-      for (int64_t j = 0; j < n; ++j) c[i * n + j] += a[i * k + l] * b[l * n + j];
-  return c;
-}
-
-Numbers transposed(const Numbers& a, int64_t m, int64_t n) {
-  Numbers t(a.size());
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) t[j * m + i] = a[i * n + j];
-  return t;
-}
-
-double norm_of(const Numbers& x) {
-  double sum = 0;
-  for (double value : x) sum += value * value;
-  return std::sqrt(sum);
-}
-
-// As the formula says it, with a transposed matrix where it is taller than wide.
-Numbers plainly_orthogonalized(Numbers x, int64_t m, int64_t n) {
-  if (m > n) return transposed(plainly_orthogonalized(transposed(x, m, n), n, m), n, m);
-  double norm = std::max(norm_of(x), 1e-7);
-  for (double& value : x) value /= norm;
-  for (int i = 0; i < 5; ++i) {
-    Numbers gram = times(x, transposed(x, m, n), m, n, m), factor = times(gram, gram, m, m, m);
-    for (size_t j = 0; j < gram.size(); ++j) factor[j] = -4.7750 * gram[j] + 2.0315 * factor[j];
-    Numbers change = times(factor, x, m, m, n);
-    for (size_t j = 0; j < x.size(); ++j) x[j] = 3.4445 * x[j] + change[j];
-  }
-  return x;
-}
-
-// Falling. By rotating pairs of rows until all are at right angles (Jacobi's, one-sided): their lengths.
-Numbers singular_values(Numbers x, int64_t m, int64_t n) {
-  if (m > n) return singular_values(transposed(x, m, n), n, m);
-  for (bool turned = true; turned;) {
-    turned = false;
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t j = i + 1; j < m; ++j) {
-        double ii = 0, jj = 0, ij = 0;
-        for (int64_t l = 0; l < n; ++l) {
-          double p = x[i * n + l], q = x[j * n + l];
-          ii += p * p;
-          jj += q * q;
-          ij += p * q;
-        }
-        if (std::abs(ij) <= 1e-13 * std::sqrt(ii * jj)) continue;
-        turned = true;
-        double zeta = (jj - ii) / (2 * ij), t = (zeta < 0 ? -1 : 1) / (std::abs(zeta) + std::hypot(1, zeta));
-        double cosine = 1 / std::hypot(1, t), sine = cosine * t;
-        for (int64_t l = 0; l < n; ++l) {
-          double p = x[i * n + l], q = x[j * n + l];
-          x[i * n + l] = cosine * p - sine * q;
-          x[j * n + l] = sine * p + cosine * q;
-        }
-      }
-  }
-  Numbers lengths;
-  for (int64_t i = 0; i < m; ++i) lengths.push_back(norm_of(Numbers(&x[i * n], &x[i * n] + n)));
-  std::sort(lengths.rbegin(), lengths.rend());
-  return lengths;
-}
-
-struct Extents {
-  int64_t rows, columns;
-};
-// Wide, tall and square ones, of one row or one column, and such whose elements make several tasks.
-const std::vector<Extents> extents{{5, 12}, {12, 5},  {8, 8},    {1, 9},   {9, 1},
-                                   {1, 1},  {40, 72}, {70, 480}, {480, 70}};
-
-Array three_matrices(const Extents& e, DType type) {
-  return normal({3, e.rows, e.columns}, 0, 3, 1, static_cast<uint64_t>(e.rows), DType::f64).cast(type);
-}
-
-TEST(Orthogonalized, IsWhatTheFormulaSays) {
-  for (const Extents& e : extents)
-    for (auto [type, products, allowed] :
-         {std::tuple(DType::f64, DType::f64, 1e-11), std::tuple(DType::f32, DType::f32, 2e-4),
-          std::tuple(DType::f32, DType::bf16, 0.1)}) {
-      SCOPED_TRACE(fmt::format("{} by {}, {} in {}", e.rows, e.columns, name(type), name(products)));
-      Array x = three_matrices(e, type), kept = x.clone();
-      Array y = orthogonalized(x, products);
-      EXPECT_EQ(y.dtype(), type);
-      ASSERT_EQ(y.shape(), x.shape());
-      EXPECT_EQ(numbers_of(x), numbers_of(kept));  // as it isn't the function's alone
-      for (int64_t i = 0; i < 3; ++i) {
-        Numbers exact = plainly_orthogonalized(numbers_of(x.rows(i, i + 1)), e.rows, e.columns);
-        EXPECT_LE(largest_difference(numbers_of(y.rows(i, i + 1)), exact), allowed) << i;
-      }
-    }
-}
-
-// Those above 0.002 of the norm come into the published band, the others grow by at most a⁵.
-TEST(Orthogonalized, HasSingularValuesOfAboutOne) {
-  for (const Extents& e : extents) {
-    SCOPED_TRACE(fmt::format("{} by {}", e.rows, e.columns));
-    Array x = three_matrices(e, DType::f64), y = orthogonalized(x, DType::f64);
-    for (int64_t i = 0; i < 3; ++i) {
-      Numbers before = singular_values(numbers_of(x.rows(i, i + 1)), e.rows, e.columns),
-              after = singular_values(numbers_of(y.rows(i, i + 1)), e.rows, e.columns);
-      EXPECT_LE(after.front(), 1.21);
-      auto large =
-          std::count_if(before.begin(), before.end(), [&](double s) { return s >= 0.002 * norm_of(before); });
-      EXPECT_GE(large, std::ssize(before) * 9 / 10);
-      EXPECT_GE(after[large - 1], 0.68);
-    }
-  }
-  Array zeros = Array::zeros({1, 3, 4}, DType::f32);
-  EXPECT_EQ(numbers_of(orthogonalized(zeros, DType::f32)), Numbers(12));
-  EXPECT_EQ(numbers_of(orthogonalized(zeros, DType::bf16)), Numbers(12));
-}
-
-TEST(Orthogonalized, HasTheSameBitsOnAnyNumberOfThreads) {
-  int threads = thread_count();
-  for (DType products : {DType::f32, DType::bf16}) {
-    Array x = three_matrices({70, 480}, DType::f32);
-    Numbers one;
-    for (int count : {1, 2, 3}) {
-      set_thread_count(count);
-      Numbers of_this = numbers_of(orthogonalized(x, products));
-      if (count == 1) one = of_this;
-      EXPECT_EQ(of_this, one) << count;
-    }
-  }
-  set_thread_count(threads);
-}
-
-TEST(Orthogonalized, TakesBatchesOfMatrices) {
-  EXPECT_EQ(message_of([] {
-              orthogonalized(Array::zeros({3, 4}, DType::f32), DType::f32);
-            }),
-            "[muon] takes a batch of matrices [B, r, c], got [3, 4]");
-  EXPECT_EQ(message_of([] {
-              orthogonalized(Array::zeros({1, 3, 4}, DType::f64), DType::bf16);
-            }),
-            "[muon] matrices of f64 can't be multiplied in bf16");
-  EXPECT_EQ(orthogonalized(Array::zeros({0, 3, 4}, DType::f32), DType::f32).shape(), (Shape{0, 3, 4}));
-}
 
 // The parameters of tests/nn/reference/make_muon_reference.py.
 struct Mixed : Module {
@@ -190,7 +44,7 @@ TEST(Muon, StepsAsPyTorchDoes) {
       read_safetensors(std::string(BERTIE_SOURCE_DIR) + "/tests/nn/reference/muon.safetensors");
   Mixed model;
   ParameterBlock block(model);
-  Muon optimizer(block, model.hidden, {.rest = {.weight_decay = 0.1}});
+  Muon optimizer(block, model.hidden, {.orthogonalization = five_iterations, .rest = {.weight_decay = 0.1}});
   auto part_of = [&](const std::string& what, const std::string& name) {
     const Array* found = file.find(what + "." + last_of(name));
     if (!found) throw Error("the reference has no " + what + "." + last_of(name));
@@ -217,8 +71,8 @@ TEST(Muon, StepsAsPyTorchDoes) {
     for (const ParameterBlock::Segment& segment : block.segments())
       for (size_t i = 0; i < segment.parameter.names.size(); ++i) {
         const std::string& name = segment.parameter.names[i];
-        EXPECT_LE(largest_difference(numbers_of(segment.parameter.part(i)),
-                                     numbers_of(part_of(fmt::format("value.{}", step), name))),
+        EXPECT_LE(largest_difference(numbers(segment.parameter.part(i)),
+                                     numbers(part_of(fmt::format("value.{}", step), name))),
                   1e-12)
             << name << " after step " << step;
       }
@@ -249,19 +103,18 @@ TEST(Muon, StepsEachMatrixAlongItsOwnDirection) {
   Muon optimizer(block, model, {.rest = {.weight_decay = 0.1}});
   for (ParameterBlock::Segment segment : block.segments())
     backward(sum(segment.parameter.tensor * segment.parameter.tensor));  // gradient: 2 θ
-  std::vector<Numbers> expected;
+  std::vector<std::vector<double>> expected;
   for (const ParameterBlock::Segment& segment : block.segments()) {
     Array theta = segment.parameter.tensor.array().clone();
-    Numbers along = numbers_of(orthogonalized(theta.reshape({1, 600, 700}), DType::f32)),
-            values = numbers_of(theta);
+    std::vector<double> along = numbers(orthogonalized(theta.reshape({1, 600, 700}), DType::f32)),
+                        values = numbers(theta);
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = values[i] * (1 - 0.01 * 0.1) - 0.01 * 0.2 * std::sqrt(700.0) * along[i];
     expected.push_back(values);
   }
   optimizer.step(0.01);
   for (size_t i = 0; i < 3; ++i)
-    EXPECT_LE(largest_difference(numbers_of(block.segments()[i].parameter.tensor.array()), expected[i]),
-              2e-6);
+    EXPECT_LE(largest_difference(numbers(block.segments()[i].parameter.tensor.array()), expected[i]), 2e-6);
 }
 
 // What is AdamW's is updated as by AdamW alone, bit for bit.
@@ -285,7 +138,7 @@ TEST(Muon, LeavesTheRestToAdamW) {
     }
     std::vector<double>& values = muon ? of_muon : of_adam;
     for (const Tensor& tensor : {model.first.bias(), model.second.weight(), model.second.bias()})
-      for (double value : numbers_of(tensor.array())) values.push_back(value);
+      for (double value : numbers(tensor.array())) values.push_back(value);
     if (muon) {
       EXPECT_EQ(optimizer->str(),
                 "Muon for first's matrices (1, of 48 parameters), AdamW for the other 99 parameters");
@@ -333,7 +186,7 @@ RunOfMuon train_classifier(const std::string& folder, int64_t until, bool rounds
     if (rounds) {
       uint64_t version = block.rounded().storage()->version;
       Tensor weight = model.second.weight();
-      EXPECT_EQ(numbers_of(weight.rounded()), numbers_of(weight.array().cast(DType::bf16)));
+      EXPECT_EQ(numbers(weight.rounded()), numbers(weight.array().cast(DType::bf16)));
       EXPECT_EQ(block.rounded().storage()->version, version);  // the step has written them
     }
     run.losses.push_back(report.loss);

@@ -198,6 +198,50 @@ TEST_F(Gemm, BatchesAndBiases) {
   }
 }
 
+// X Xᵀ and Xᵀ X of three matrices, rows of the result further apart than they are long.
+template <class T>
+void check_symmetric(int64_t n, int64_t K, bool transposed) {
+  constexpr int64_t count = 3, gap = 2;
+  int64_t stride = transposed ? n : K, size = n * K, rows = n + gap;
+  std::vector<T> x = random_values<T>(count * size, 4), c(count * n * rows, T(7));
+  symmetric_gemm(Product<T>{.M = n,
+                            .N = n,
+                            .K = K,
+                            .a = {x.data(), stride, transposed, size},
+                            .b = {x.data(), stride, !transposed, size},
+                            .c = c.data(),
+                            .c_stride = rows,
+                            .alpha = T(0.5),
+                            .batch = count,
+                            .c_batch_stride = n * rows});
+  std::vector<double> expected(c.size(), 7);
+  for (int64_t index = 0; index < count; ++index)
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        long double sum = 0;  // on the diagonal it grows with K, and so would its own error
+        auto element = [&](int64_t row, int64_t k) {
+          return static_cast<long double>(
+              x[index * size + (transposed ? k * stride + row : row * stride + k)]);
+        };
+        for (int64_t k = 0; k < K; ++k) sum += element(i, k) * element(j, k);
+        expected[(index * n + i) * rows + j] = static_cast<double>(sum / 2);
+      }
+  expect_close(c, expected, K, title(GemmBackend::plain, n, n, K, transposed, !transposed));
+}
+
+TEST_F(Gemm, SymmetricProductsAreWhole) {
+  for (int64_t n : {1, 40, 97, 200, 301})
+    for (bool transposed : {false, true}) {
+      check_symmetric<float>(n, 70, transposed);
+      check_symmetric<double>(n, 130, transposed);
+    }
+  float c = 7;
+  symmetric_gemm(Product<float>{.c = &c});
+  symmetric_gemm(
+      Product<float>{.M = 1, .N = 1, .a = {nullptr, 1}, .b = {nullptr, 1}, .c = &c, .c_stride = 1});
+  EXPECT_EQ(c, 0);  // the second has K = 0
+}
+
 TEST_F(Gemm, ZeroSizes) {
   for (GemmBackend backend : backends) {
     set_gemm_backend(backend);
@@ -268,6 +312,15 @@ TEST_F(Gemm, WrongArgumentsAreNamed) {
             "[gemm] strides must be below 2^31: B has 2147483648");
   EXPECT_EQ(message([](Product<float>& p) { p.bias = p.a.data, p.beta = 1; }),
             "[gemm] a product takes either a bias or beta, got beta = 1");
+  EXPECT_EQ(
+      message_of([] {
+        Problem<float> problem(3, 3, 4, false, false, 0);
+        std::vector<float> c(100);
+        problem.product.c = c.data();
+        problem.product.N = 2;
+        symmetric_gemm(problem.product);
+      }),
+      "[gemm] a symmetric product has as many rows as columns, no bias and beta = 0, got 3 by 2, no bias, 0");
 }
 
 // Where the stack pointer of an interrupted thread was: oneDNN's kernels leave the stack. The handler has a
