@@ -157,7 +157,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
     if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
     parameters.emplace(model);
     if (folder) folder->reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
-    optimizer = make_optimizer(o, *parameters, model.bert());
+    optimizer = make_optimizer(o, *parameters, model.bert(), processes_);
   });
   typename Task::Model& model = *pretrained->model;
   const BertConfig& config = model.config();

@@ -177,7 +177,7 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
     memory = plan->in(parts, !o.parts && continued);
     parameters.emplace(model);
     if (folder) folder->reserve(parameters->values().bytes());
-    optimizer = make_optimizer(o, *parameters, model.bert());
+    optimizer = make_optimizer(o, *parameters, model.bert(), processes);
   });
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters->size(),

@@ -26,15 +26,14 @@ std::vector<size_t> matrices_within(const ParameterBlock& parameters, const Modu
 
 }  // namespace
 
-Muon::Muon(ParameterBlock& parameters, const Module& within, const MuonOptions& options)
-    : Muon(parameters, matrices_within(parameters, within), within, options) {}
+Muon::Muon(ParameterBlock& parameters, const Module& within, const MuonOptions& options, Processes& processes)
+    : Muon(parameters, matrices_within(parameters, within), within, options, processes) {}
 
 Muon::Muon(ParameterBlock& parameters, const std::vector<size_t>& segments, const Module& within,
-           const MuonOptions& options)
+           const MuonOptions& options, Processes& processes)
     : AdamW(parameters, options.rest, gaps_of(parameters, segments)),
-      momentum_(options.momentum),
-      step_size_(options.step_size),
-      orthogonalization_(options.orthogonalization),
+      muon_(options),
+      processes_(processes),
       within_(within.path().empty() ? "the model" : within.path()) {
   BERTIE_CHECK(options.momentum >= 0 && options.momentum < 1, "muon",
                "the momentum must be in 0 … 1 (1 excluded), got {}", options.momentum);
@@ -68,12 +67,30 @@ std::string Muon::str() const {
 void Muon::update_others(double learning_rate, double gradient_scale, double weight_decay) {
   for (const Matrices& matrices : matrices_) {
     size_t all = matrices.begins.size();
-    auto together = static_cast<size_t>(
-        orthogonalized_together(matrices.rows, matrices.columns, static_cast<int64_t>(all)));
+    auto together = static_cast<size_t>(std::max<int64_t>(
+        processes_.count(),
+        orthogonalized_together(matrices.rows, matrices.columns, static_cast<int64_t>(all))));
     for (size_t first = 0; first < all; first += together)
       update_matrices(matrices, first, std::min(together, all - first), learning_rate, gradient_scale,
                       weight_decay);
   }
+}
+
+void Muon::orthogonalize(Array& directions) const {
+  DType products = parameters_.rounded() ? DType::bf16 : parameters_.dtype();
+  if (processes_.count() == 1) {
+    directions = orthogonalized(std::move(directions), products, muon_.orthogonalization);
+    return;
+  }
+  int64_t count = directions.shape()[0], each = directions.bytes() / count;
+  auto begin_of = [&](int rank) { return count * rank / processes_.count(); };
+  std::vector<int64_t> sizes;
+  for (int rank = 0; rank < processes_.count(); ++rank)
+    sizes.push_back((begin_of(rank + 1) - begin_of(rank)) * each);
+  Array own = directions.rows(begin_of(processes_.rank()), begin_of(processes_.rank() + 1));
+  own.copy_from(orthogonalized(own.clone(), products, muon_.orthogonalization));
+  processes_.gather(
+      {static_cast<std::byte*>(directions.mutable_bytes()), static_cast<size_t>(directions.bytes())}, sizes);
 }
 
 void Muon::update_matrices(const Matrices& matrices, size_t first, size_t count, double learning_rate,
@@ -82,7 +99,7 @@ void Muon::update_matrices(const Matrices& matrices, size_t first, size_t count,
   int64_t size = matrices.rows * matrices.columns;
   const int64_t* begins = matrices.begins.data() + first;
   double kept = 1 - learning_rate * weight_decay,
-         rate = learning_rate * step_size_ *
+         rate = learning_rate * muon_.step_size *
                 std::sqrt(static_cast<double>(std::max(matrices.rows, matrices.columns)));
   dispatch_compute("muon", parameters_.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -93,10 +110,9 @@ void Muon::update_matrices(const Matrices& matrices, size_t first, size_t count,
     visit_pieces(batch, size, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {
       int64_t at = begins[matrix] + from;
       optimizer_kernels<T>().muon_direction(momentum + at, gradient + at, along + matrix * size + from,
-                                            to - from, gradient_scale, momentum_);
+                                            to - from, gradient_scale, muon_.momentum);
     });
-    direction = orthogonalized(std::move(direction),
-                               parameters_.rounded() ? DType::bf16 : parameters_.dtype(), orthogonalization_);
+    orthogonalize(direction);
     const T* step = direction.data<T>();
     bfloat16* rounded = parameters_.rounded() ? parameters_.rounded().mutable_data<bfloat16>() : nullptr;
     visit_pieces(batch, size, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {

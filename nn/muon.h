@@ -5,6 +5,7 @@
 #pragma once
 #include "bertie/nn/optimizer.h"
 #include "bertie/nn/orthogonalized.h"
+#include "bertie/nn/processes.h"
 
 namespace bertie {
 
@@ -26,8 +27,11 @@ struct MuonOptions {
 // orthogonalizing multiplies in bf16.
 class Muon : public AdamW {
  public:
-  // Throws where `within` has no such parameters in the block.
-  Muon(ParameterBlock& parameters, const Module& within, const MuonOptions& options = {});
+  // Of several processes each orthogonalizes its share of the matrices, and all get them; step() is
+  // everyone's then. `processes` must outlive this. Throws where `within` has no such parameters in the
+  // block.
+  Muon(ParameterBlock& parameters, const Module& within, const MuonOptions& options = {},
+       Processes& processes = this_process());
   std::string str() const override;
 
  private:
@@ -37,14 +41,16 @@ class Muon : public AdamW {
     std::vector<int64_t> begins;  // in the block
   };
   Muon(ParameterBlock& parameters, const std::vector<size_t>& segments, const Module& within,
-       const MuonOptions& options);
+       const MuonOptions& options, Processes& processes);
   static std::vector<Gap> gaps_of(const ParameterBlock& parameters, const std::vector<size_t>& segments);
   void update_others(double learning_rate, double gradient_scale, double weight_decay) override;
   void update_matrices(const Matrices& matrices, size_t first, size_t count, double learning_rate,
                        double gradient_scale, double weight_decay);
 
-  double momentum_, step_size_;
-  NewtonSchulz orthogonalization_;
+  void orthogonalize(Array& directions) const;
+
+  MuonOptions muon_;
+  Processes& processes_;
   std::string within_;
   std::vector<Matrices> matrices_;
 };

@@ -5,10 +5,11 @@
 namespace bertie {
 
 std::unique_ptr<Optimizer> make_optimizer(const RunOptions& options, ParameterBlock& parameters,
-                                          const BertModel& model) {
+                                          const BertModel& model, Processes& processes) {
   AdamOptions adam;
   adam.weight_decay = options.weight_decay;
-  if (options.muon) return std::make_unique<Muon>(parameters, model.encoder(), MuonOptions{.rest = adam});
+  if (options.muon)
+    return std::make_unique<Muon>(parameters, model.encoder(), MuonOptions{.rest = adam}, processes);
   return std::make_unique<AdamW>(parameters, adam);
 }
 

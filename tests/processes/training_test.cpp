@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 
 #include "bertie/nn/gradient_exchange.h"
+#include "bertie/nn/initializer.h"
+#include "bertie/nn/muon.h"
 #include "tests/message_of.h"
 #include "tests/nn/classifier.h"
 #include "tests/processes/everyone.h"
@@ -171,6 +173,35 @@ TEST(TrainingTogether, FailsTogether) {
     EXPECT_EQ(everyone().count(), 1);
   }
   EXPECT_THAT(everyone().gather("goes on"), testing::Each("goes on"));
+}
+
+// Five matrices alike, one on its own, and no matrix.
+struct ManyMatrices : Module {
+  ManyMatrices() {
+    for (uint64_t i = 0; i < 5; ++i)
+      add_parameter("alike" + std::to_string(i), normal({6, 4}, 0, 1, 5, i, DType::f32));
+    add_parameter("alone", normal({3, 9}, 0, 1, 5, 5, DType::f32));
+    add_parameter("bias", normal({7}, 0, 1, 5, 6, DType::f32));
+  }
+};
+
+TEST(MuonInProcesses, StepsAsOneProcessDoes) {
+  std::vector<float> alone;
+  for (Processes* processes : {&this_process(), &everyone()}) {
+    ManyMatrices model;
+    ParameterBlock block(model);
+    Muon optimizer(block, model, {.rest = {.weight_decay = 0.1}}, *processes);
+    for (int step = 0; step < 3; ++step) {
+      for (ParameterBlock::Segment segment : block.segments()) {
+        segment.parameter.tensor.zero_grad();
+        backward(sum(segment.parameter.tensor * segment.parameter.tensor));
+      }
+      optimizer.step(0.01);
+    }
+    std::vector<float> values = block.values().to_vector<float>();
+    if (alone.empty()) alone = values;
+    EXPECT_EQ(values, alone);
+  }
 }
 
 }  // namespace
