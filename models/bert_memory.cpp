@@ -93,7 +93,7 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   // With each of the matrices' shapes, as many at a time as nn/muon.h says.
   auto orthogonalizing = [&](int64_t rows, int64_t columns, int64_t matrices) {
     return orthogonalizing_memory(rows, columns, orthogonalized_together(rows, columns, matrices),
-                                  s.rounds ? DType::bf16 : DType::f32);
+                                  orthogonalizing_products(s.rounds));
   };
   int64_t squares = s.H == s.I ? 6 * s.L : 4 * s.L;  // of the shape [H, H]
   int64_t update = options.muon ? std::max({orthogonalizing(s.H, s.H, squares),

@@ -6,6 +6,7 @@
 
 #include "bertie/autograd/node.h"
 #include "bertie/nn/matrix_pieces.h"
+#include "bertie/ops/gemm.h"
 #include "bertie/ops/kernels/optimizer.h"
 
 namespace bertie {
@@ -26,6 +27,10 @@ std::vector<size_t> matrices_within(const ParameterBlock& parameters, const Modu
 
 }  // namespace
 
+DType orthogonalizing_products(bool model_in_bf16) {
+  return model_in_bf16 || bf16_products_gain() ? DType::bf16 : DType::f32;
+}
+
 Muon::Muon(ParameterBlock& parameters, const Module& within, const MuonOptions& options, Processes& processes)
     : Muon(parameters, matrices_within(parameters, within), within, options, processes) {}
 
@@ -33,6 +38,9 @@ Muon::Muon(ParameterBlock& parameters, const std::vector<size_t>& segments, cons
            const MuonOptions& options, Processes& processes)
     : AdamW(parameters, options.rest, gaps_of(parameters, segments)),
       muon_(options),
+      products_(parameters.dtype() != DType::f32 ? parameters.dtype()
+                                                 : options.products.value_or(orthogonalizing_products(
+                                                       static_cast<bool>(parameters.rounded())))),
       processes_(processes),
       within_(within.path().empty() ? "the model" : within.path()) {
   BERTIE_CHECK(options.momentum >= 0 && options.momentum < 1, "muon",
@@ -60,8 +68,9 @@ std::string Muon::str() const {
     count += std::ssize(m.begins);
     elements += std::ssize(m.begins) * m.rows * m.columns;
   }
-  return fmt::format("Muon for {}'s matrices ({}, of {} parameters), AdamW for the other {} parameters",
-                     within_, count, elements, parameters_.size() - elements);
+  return fmt::format(
+      "Muon for {}'s matrices ({}, of {} parameters; products in {}), AdamW for the other {} parameters",
+      within_, count, elements, name(products_), parameters_.size() - elements);
 }
 
 void Muon::update_others(double learning_rate, double gradient_scale, double weight_decay) {
@@ -77,9 +86,8 @@ void Muon::update_others(double learning_rate, double gradient_scale, double wei
 }
 
 void Muon::orthogonalize(Array& directions) const {
-  DType products = parameters_.rounded() ? DType::bf16 : parameters_.dtype();
   if (processes_.count() == 1) {
-    directions = orthogonalized(std::move(directions), products, muon_.orthogonalization);
+    directions = orthogonalized(std::move(directions), products_, muon_.orthogonalization);
     return;
   }
   int64_t count = directions.shape()[0], each = directions.bytes() / count;
@@ -88,7 +96,7 @@ void Muon::orthogonalize(Array& directions) const {
   for (int rank = 0; rank < processes_.count(); ++rank)
     sizes.push_back((begin_of(rank + 1) - begin_of(rank)) * each);
   Array own = directions.rows(begin_of(processes_.rank()), begin_of(processes_.rank() + 1));
-  own.copy_from(orthogonalized(own.clone(), products, muon_.orthogonalization));
+  own.copy_from(orthogonalized(own.clone(), products_, muon_.orthogonalization));
   processes_.gather(
       {static_cast<std::byte*>(directions.mutable_bytes()), static_cast<size_t>(directions.bytes())}, sizes);
 }

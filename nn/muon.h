@@ -3,15 +3,23 @@
 // into a step of about the same size; Muon does so with each direction: of a matrix U S Vᵀ all singular
 // values become about 1.
 #pragma once
+#include <optional>
+
 #include "bertie/nn/optimizer.h"
 #include "bertie/nn/orthogonalized.h"
 #include "bertie/nn/processes.h"
 
 namespace bertie {
 
+// What a model's matrices of f32 are multiplied in where nobody says: in bf16 where the model is in bf16, or
+// where products of it take less time (bf16_products_gain(), ops/gemm.h). Steps needn't be exact: as
+// published, Muon multiplies in bf16 always.
+DType orthogonalizing_products(bool model_in_bf16);
+
 struct MuonOptions {
   double momentum = 0.95;
   NewtonSchulz orthogonalization = three_iterations;
+  std::optional<DType> products = {};  // of f32 matrices, f32 or bf16; none: see orthogonalizing_products()
   double step_size = 0.2;  // the root mean square of a step's elements at rate 1; AdamW's is about 0.2
   AdamOptions rest = {};   // of all other parameters; its weight decay is the matrices', too
 };
@@ -23,8 +31,7 @@ struct MuonOptions {
 //
 // The factor makes the root mean square of a step's elements about 0.2, as AdamW's is, so that one rate
 // serves both (Liu et al., 2025, "Muon is scalable for LLM training", section 2.2). All other parameters are
-// AdamW's. A matrix has m alone, in first_moment; second_moment leaves it out. Of a model in bf16,
-// orthogonalizing multiplies in bf16.
+// AdamW's. A matrix has m alone, in first_moment; second_moment leaves it out.
 class Muon : public AdamW {
  public:
   // Of several processes each orthogonalizes its share of the matrices, and all get them; step() is
@@ -50,6 +57,7 @@ class Muon : public AdamW {
   void orthogonalize(Array& directions) const;
 
   MuonOptions muon_;
+  DType products_;
   Processes& processes_;
   std::string within_;
   std::vector<Matrices> matrices_;

@@ -78,7 +78,8 @@ TEST(Muon, StepsAsPyTorchDoes) {
       }
   }
   EXPECT_EQ(optimizer.str(),
-            "Muon for hidden's matrices (7, of 301 parameters), AdamW for the other 19 parameters");
+            "Muon for hidden's matrices (7, of 301 parameters; products in f64), AdamW for the other 19 "
+            "parameters");
   // A matrix has one moment, all else two.
   ASSERT_EQ(optimizer.state().size(), 2u);
   EXPECT_EQ(optimizer.state()[0].array.shape(), Shape{320});
@@ -100,7 +101,7 @@ TEST(Muon, StepsEachMatrixAlongItsOwnDirection) {
   EXPECT_EQ(orthogonalized_together(6, 7, 3), 3);
   Large model;
   ParameterBlock block(model);
-  Muon optimizer(block, model, {.rest = {.weight_decay = 0.1}});
+  Muon optimizer(block, model, {.products = DType::f32, .rest = {.weight_decay = 0.1}});
   for (ParameterBlock::Segment segment : block.segments())
     backward(sum(segment.parameter.tensor * segment.parameter.tensor));  // gradient: 2 θ
   std::vector<std::vector<double>> expected;
@@ -126,7 +127,8 @@ TEST(Muon, LeavesTheRestToAdamW) {
     AdamOptions adam{.weight_decay = 0.1};
     std::unique_ptr<Optimizer> optimizer;
     if (muon)
-      optimizer = std::make_unique<Muon>(block, model.first, MuonOptions{.rest = adam});
+      optimizer =
+          std::make_unique<Muon>(block, model.first, MuonOptions{.products = DType::f32, .rest = adam});
     else
       optimizer = std::make_unique<AdamW>(block, adam);
     for (int step = 0; step < 3; ++step) {
@@ -141,7 +143,8 @@ TEST(Muon, LeavesTheRestToAdamW) {
       for (double value : numbers(tensor.array())) values.push_back(value);
     if (muon) {
       EXPECT_EQ(optimizer->str(),
-                "Muon for first's matrices (1, of 48 parameters), AdamW for the other 99 parameters");
+                "Muon for first's matrices (1, of 48 parameters; products in f32), AdamW for the other 99 "
+                "parameters");
     }
   }
   EXPECT_EQ(of_muon, of_adam);
