@@ -18,10 +18,10 @@ DType orthogonalizing_products(bool model_in_bf16);
 
 struct MuonOptions {
   double momentum = 0.95;
-  NewtonSchulz orthogonalization = three_iterations;
+  NewtonSchulz orthogonalization = two_iterations;
   std::optional<DType> products = {};  // of f32 matrices, f32 or bf16; none: see orthogonalizing_products()
-  double step_size = 0.2;  // the root mean square of a step's elements at rate 1; AdamW's is about 0.2
-  AdamOptions rest = {};   // of all other parameters; its weight decay is the matrices', too
+  double step_size = 0.4;              // s; torch.optim.Muon's, scaled to match AdamW, is 0.2
+  AdamOptions rest = {};               // of all other parameters; its weight decay is the matrices', too
 };
 
 // For the parameters of two axes within one module, such as an encoder; one of several names is as many
@@ -29,9 +29,10 @@ struct MuonOptions {
 //
 //   θ ← θ − η λ θ − η · s √max(r, c) · orthogonalized((1 − μ) g + μ m)
 //
-// The factor makes the root mean square of a step's elements about 0.2, as AdamW's is, so that one rate
-// serves both (Liu et al., 2025, "Muon is scalable for LLM training", section 2.2). All other parameters are
-// AdamW's. A matrix has m alone, in first_moment; second_moment leaves it out.
+// with s: the root mean square of a step's elements at rate 1 where all singular values are 1. AdamW's is
+// about 0.2, and Muon bears about twice as much (docs/learning_per_hour.md); so one rate serves both (Liu et
+// al., 2025, "Muon is scalable for LLM training", section 2.2). All other parameters are AdamW's. A matrix
+// has m alone, in first_moment; second_moment leaves it out.
 class Muon : public AdamW {
  public:
   // Of several processes each orthogonalizes its share of the matrices, and all get them; step() is

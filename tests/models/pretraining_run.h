@@ -77,7 +77,8 @@ struct PretrainingRun {
     if (muon)
       optimizer = std::make_unique<Muon>(
           parameters, model.bert().encoder(),
-          MuonOptions{.orthogonalization = five_iterations, .products = DType::f32, .rest = adam});
+          MuonOptions{
+              .orthogonalization = five_iterations, .products = DType::f32, .step_size = 0.2, .rest = adam});
     else
       optimizer = std::make_unique<AdamW>(parameters, adam);
     TrainingOptions options;

@@ -44,7 +44,8 @@ TEST(Muon, StepsAsPyTorchDoes) {
       read_safetensors(std::string(BERTIE_SOURCE_DIR) + "/tests/nn/reference/muon.safetensors");
   Mixed model;
   ParameterBlock block(model);
-  Muon optimizer(block, model.hidden, {.orthogonalization = five_iterations, .rest = {.weight_decay = 0.1}});
+  Muon optimizer(block, model.hidden,
+                 {.orthogonalization = five_iterations, .step_size = 0.2, .rest = {.weight_decay = 0.1}});
   auto part_of = [&](const std::string& what, const std::string& name) {
     const Array* found = file.find(what + "." + last_of(name));
     if (!found) throw Error("the reference has no " + what + "." + last_of(name));
@@ -110,7 +111,7 @@ TEST(Muon, StepsEachMatrixAlongItsOwnDirection) {
     std::vector<double> along = numbers(orthogonalized(theta.reshape({1, 600, 700}), DType::f32)),
                         values = numbers(theta);
     for (size_t i = 0; i < values.size(); ++i)
-      values[i] = values[i] * (1 - 0.01 * 0.1) - 0.01 * 0.2 * std::sqrt(700.0) * along[i];
+      values[i] = values[i] * (1 - 0.01 * 0.1) - 0.01 * 0.4 * std::sqrt(700.0) * along[i];
     expected.push_back(values);
   }
   optimizer.step(0.01);
