@@ -6,6 +6,7 @@
 #include "bench/bert_input.h"
 #include "bertie/autograd/node.h"
 #include "bertie/models/bert_flops.h"
+#include "bertie/nn/muon.h"
 
 namespace bertie {
 namespace {
@@ -27,12 +28,17 @@ BertConfig benchmark_config(const std::string& preset) {
 }
 
 BertStep::BertStep(const BertConfig& config, const Packing& packing, Precision precision, int64_t parts,
-                   Processes* processes)
+                   bool muon, Processes& processes)
     : config_(config),
       model_(config_, Initializer::normal(config_.initializer_range, 0)),
       parameters_((model_.set_precision(precision), model_)),
-      optimizer_(parameters_, {.weight_decay = 0.01}),
       processes_(processes) {
+  AdamOptions adam{.weight_decay = 0.01};
+  if (muon)
+    optimizer_ =
+        std::make_unique<Muon>(parameters_, model_.bert().encoder(), MuonOptions{.rest = adam}, processes);
+  else
+    optimizer_ = std::make_unique<AdamW>(parameters_, adam);
   TokenBatch& tokens = batch_.tokens;
   tokens.offsets = packing.offsets;
   for (size_t n = 1; n < tokens.offsets.size(); ++n) tokens.sequences.push_back(static_cast<int64_t>(n) - 1);
@@ -66,10 +72,10 @@ StepSeconds BertStep::run(const std::function<void(const Tensor&)>& on_final_gra
     if (!node.is_parameter) operation_ = &seconds_.backward_by_operation[node.op];
   };
   TrainingOptions training{
-      .steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}, .processes = processes_};
+      .steps = 1, .schedule = {.peak = 1e-4, .decay = Schedule::Decay::constant}, .processes = &processes_};
   ++step_;
   train(
-      parameters_, optimizer_, training, *this, [](const StepReport&) { return true; }, hooks);
+      parameters_, *optimizer_, training, *this, [](const StepReport&) { return true; }, hooks);
   seconds_.update = lap();
   return seconds_;
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +25,13 @@ struct StepSeconds {
   double whole() const { return forward + backward + update; }
 };
 
-// Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW with weight decay
-// 0.01.
+// Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1; AdamW with weight decay
+// 0.01, or Muon for the encoder's matrices.
 class BertStep : private Objective {
  public:
   // Sequences as packed, in so many parts; those of each process are its own, where there are several.
   BertStep(const BertConfig& config, const Packing& packing, Precision precision, int64_t parts,
-           Processes* processes = nullptr);
+           bool muon = false, Processes& processes = this_process());
 
   int64_t tokens() const { return batch_.tokens.tokens(); }  // of all parts
   const ParameterBlock& parameters() const { return parameters_; }
@@ -50,8 +51,8 @@ class BertStep : private Objective {
   BertConfig config_;
   BertForMaskedLM model_;
   ParameterBlock parameters_;
-  AdamW optimizer_;
-  Processes* processes_;
+  Processes& processes_;
+  std::unique_ptr<Optimizer> optimizer_;
   MaskedBatch batch_;
   std::vector<MaskedBatch> parts_;
   uint64_t step_ = 0;

@@ -5,8 +5,9 @@ In each round each program runs steps for a second (at least one); the round's f
 round the machine's own sgemm rate and memory bandwidth are measured. Printed are medians over the rounds with
 their smallest and largest; a ratio is taken within each round first, of the time per token. "whole head" is
 transformers as it is, which computes the scores of all positions; "scored rows" gives PyTorch the same saving that
-bertie has. With --precision bf16 PyTorch runs under torch.autocast, and bertie in f32 as well. Beside a ragged batch
-of 1,291 tokens bertie also runs 13 sequences of 100.
+bertie has. With --precision bf16 PyTorch runs under torch.autocast, and bertie in f32 as well; with --optimizer muon
+both train the encoder's matrices with Muon, and bertie runs with AdamW as well. Beside a ragged batch of 1,291 tokens
+bertie also runs 13 sequences of 100.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 from turns import (Spread, add_case_options, add_options, case_name, parse, print_results, ratios, run_json,
                    step_options, take_turns)
 
-BERTIE, IN_F32, EVEN = "bertie", "bertie, f32", "bertie, 13 × 100"
+BERTIE, IN_F32, ADAMW, EVEN = "bertie", "bertie, f32", "bertie, AdamW", "bertie, 13 × 100"
 WHOLE, SCORED = "PyTorch, whole head", "PyTorch, scored rows"
 CASES = ["base:32x128", "base:8x128", "base:ragged", "tiny:8x32", "mini:8x32", "small:32x128"]
 
@@ -26,12 +27,15 @@ def compare(options, case):
     preset, shape = case
     ours = [os.path.join(options.programs, "train_step")]
     peer = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer_train_step.py")]
-    arguments = step_options(case, options.threads, options.precision)
+    arguments = step_options(case, options.threads, options.precision, options.optimizer)
     commands = {BERTIE: ours + arguments}
     if options.precision != "f32":
-        commands[IN_F32] = ours + step_options(case, options.threads)
+        commands[IN_F32] = ours + step_options(case, options.threads, "f32", options.optimizer)
+    if options.optimizer != "adamw":
+        commands[ADAMW] = ours + step_options(case, options.threads, options.precision)
     if shape is None:
-        commands[EVEN] = ours + step_options((preset, (13, 100)), options.threads, options.precision)
+        commands[EVEN] = ours + step_options((preset, (13, 100)), options.threads, options.precision,
+                                              options.optimizer)
     commands[WHOLE] = peer + arguments
     commands[SCORED] = peer + arguments + ["--masked-rows-only"]
     rates = [os.path.join(options.programs, "machine_rates"), "--json", "--threads", str(options.threads)]
@@ -90,6 +94,7 @@ def main():
     add_case_options(parser, CASES)
     add_options(parser)
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--optimizer", choices=("adamw", "muon"), default="adamw")
     options = parse(parser)
     print_results(options, lambda case: compare(options, case), show)
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Times a training step of BertForMaskedLM in PyTorch and transformers, to stand beside bench/train_step.
 
-Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), in f32, or with
---precision bf16 under torch.autocast("cpu", torch.bfloat16); attention
-as transformers chooses it (PyTorch's scaled_dot_product_attention). A step is forward, backward, clipping and
-update. Two warm-up steps, then --rounds timed ones; seconds_per_step is their median. tokens_per_second counts
+Random ids, 15 % of the positions scored, dropout 0.1, clipping at global norm 1, AdamW (fused), or with
+--optimizer muon torch.optim.Muon for the encoder's matrices beside it; in f32, or with --precision bf16 under
+torch.autocast("cpu", torch.bfloat16); attention as transformers chooses it (PyTorch's
+scaled_dot_product_attention). A step is forward, backward, clipping and update. Five warm-up steps, then --rounds timed ones; seconds_per_step is their median. tokens_per_second counts
 real tokens, never padding. peak_rss_bytes is the whole process, the interpreter included.
 
 --serve lets a driver alternate this program with another, so that both meet the same machine: after the
@@ -57,7 +57,13 @@ def random_batch(lengths, vocabulary):
 class TrainStep:
     def __init__(self, options):
         self.model = make_model(options.preset)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
+        of_muon = [p for p in self.model.bert.encoder.parameters() if p.dim() == 2 and options.optimizer == "muon"]
+        ids = {id(p) for p in of_muon}
+        rest = [p for p in self.model.parameters() if id(p) not in ids]
+        self.optimizers = [torch.optim.AdamW(rest, lr=1e-4, weight_decay=0.01, fused=True)]
+        if of_muon:
+            self.optimizers.append(torch.optim.Muon(of_muon, lr=1e-4, weight_decay=0.01,
+                                                    adjust_lr_fn="match_rms_adamw"))
         lengths = RAGGED if options.ragged else [options.length] * options.sequences
         batch = random_batch(lengths, self.model.config.vocab_size)
         self.tokens = sum(lengths)
@@ -81,12 +87,14 @@ class TrainStep:
     def run(self):
         """One step; its seconds."""
         start = time.perf_counter()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         with self.precision:
             loss = self.loss()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return time.perf_counter() - start
 
 
@@ -114,6 +122,7 @@ def parse_options():
     parser.add_argument("--ragged", action="store_true", help="32 sequences of 9 to 100 tokens, 1,291 in all")
     parser.add_argument("--masked-rows-only", action="store_true", help="MLM head on scored rows only")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--optimizer", choices=("adamw", "muon"), default="adamw")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="timed steps (without --serve)")
     parser.add_argument("--serve", action="store_true", help="a step for each line \"go\" on standard input")

@@ -3,7 +3,7 @@
 // The step of bench/bert_step.h: forward, backward, clipping and update, by nn/training.h. Five warm-up
 // steps, then five; what is told of one step is told of the one of median length.
 //   phases        forward: the graph of the loss. backward: up to the last parameter's gradient.
-//                 norm_and_update: the gradients' norm and AdamW.
+//                 norm_and_update: the gradients' norm and AdamW, or Muon.
 //   gflops        2MNK of every matrix product of the model, attention's included, once forward and twice
 //                 backward, the MLM head on the scored rows only, per second of a step. What is recomputed
 //                 doesn't count.
@@ -49,7 +49,7 @@ struct Options {
   bool ragged = false;
   int64_t vocab_size = 0;  // 0: 30,522 for base and 8,192 otherwise
   int64_t parts = 1;
-  std::string precision = "f32";
+  std::string precision = "f32", optimizer = "adamw";
   int threads = thread_count();
   bool by_operation = false;
   bool json = false;
@@ -226,6 +226,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000));
   app.add_option("--precision", options.precision, "What products take: f32, bf16, or auto: the faster one")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}));
+  app.add_option("--optimizer", options.optimizer, "adamw, or muon for the encoder's matrices")
+      ->check(CLI::IsMember({"adamw", "muon"}));
   app.add_flag("--by-operation", options.by_operation, "Tell the backward pass's time by operation");
   app.add_flag("--json", options.json, "Print JSON");
   app.add_flag("--serve", options.serve, "A step for each line \"go\" on standard input; prints JSON")
@@ -240,7 +242,7 @@ int main(int argc, char** argv) {
     BERTIE_CHECK(processes->count() == 1 || !options.serve, "train_step",
                  "--serve is for one process, there are {}", processes->count());
     BertStep step(config_for(options), packing_for(options), choose_precision(options.precision).precision,
-                  options.parts, processes.get());
+                  options.parts, options.optimizer == "muon", *processes);
     for (int warm_up = 0; warm_up < 5; ++warm_up) step.run();
     Rounds rounds(step);
     if (options.serve)

@@ -120,11 +120,12 @@ def case_name(case):
     return f"{preset}, ragged" if shape is None else f"{preset}, {shape[0]} × {shape[1]}"
 
 
-def step_options(case, threads, precision="f32"):
+def step_options(case, threads, precision="f32", optimizer="adamw"):
     """Those of train_step and of peer_train_step.py."""
     preset, shape = case
     batch = ["--ragged"] if shape is None else ["--sequences", str(shape[0]), "--length", str(shape[1])]
-    return ["--preset", preset, *batch, "--threads", str(threads), "--precision", precision, "--serve"]
+    return ["--preset", preset, *batch, "--threads", str(threads), "--precision", precision, "--optimizer", optimizer,
+            "--serve"]
 
 
 def parse_case(text):

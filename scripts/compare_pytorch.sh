@@ -5,6 +5,7 @@
 #   scripts/compare_pytorch.sh --rounds 9 base:8x128 base:ragged
 #   scripts/compare_pytorch.sh --isa avx2 --json tiny:8x32    # everything held to AVX2
 #   scripts/compare_pytorch.sh --precision bf16 base:8x128
+#   scripts/compare_pytorch.sh --optimizer muon mini:16x128
 # BERTIE_BUILD names the build folder (default: build/release), BERTIE_PYTHON an interpreter that has what
 # scripts/requirements.txt lists (default: the environment that scripts/python_env.sh makes).
 set -euo pipefail
