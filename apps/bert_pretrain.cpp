@@ -162,6 +162,7 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
     training.emplace(make_batches(&model, o, text, text.training, vocabulary,
                                   Masking(text.scorable, vocabulary.mask_id(), o.seed, masking), batch_tokens,
                                   o.seed));
+    masking.probability = MaskingOptions::usual_probability;  // so that runs can be compared
     held_out.emplace(make_batches(&model, o, text, text.held_out, vocabulary,
                                   Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0));
     options = training_options(o, defaults, batch_tokens, *training);

@@ -88,7 +88,8 @@ void declare_objective(CLI::App& app, PretrainOptions& o) {
          "Masked words alone, or with next-sentence prediction, on pairs of segments of the documents "
          "(default: mlm)")
       ->check(CLI::IsMember({"mlm", "mlm+nsp"}));
-  app.add_option("--mask-probability", o.mask_probability, "Share of the tokens to predict")
+  app.add_option("--mask-probability", o.mask_probability,
+                 "Share of the tokens to predict in training; of the held-out text it is 0.15")
       ->check(number_in(0.01, 1))
       ->capture_default_str();
   app.add_flag("--whole-words", o.whole_words, "Mask all pieces of a word or none");

@@ -178,8 +178,7 @@ void PretrainingTextReader::check_and_report(PretrainingText& text, const Vocabu
                    "out, there is {} (--documents says what ends one)",
                    lines->documents());
   text.is_language = o_.corpus.empty() && splits_ && o_.unscored.empty() && !o_.cased && !o_.whole_words &&
-                     o_.documents == Documents::blank_lines &&
-                     o_.mask_probability == MaskingOptions::usual_probability && lines_fit(o_) &&
+                     o_.documents == Documents::blank_lines && lines_fit(o_) &&
                      vocabulary.tokens() == language_vocabulary().tokens();
   report(text, vocabulary);
 }

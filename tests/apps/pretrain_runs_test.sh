@@ -118,4 +118,13 @@ for texts in "one_document.txt --held-out corpus.txt" "corpus.txt --held-out one
   refused 1 "two documents" bert_pretrain --corpus $texts --preset tiny --vocab-size 100 \
     --objective mlm+nsp --output refused --cache cache
 done
+# --- the held-out text is masked alike, whatever training's share is
+for share in 0.15 0.5; do
+  expect 0 bert_pretrain --corpus corpus.txt "${model[@]}" --vocab-size 100 --batch-tokens 200 --steps 1 --cache cache \
+    --mask-probability $share --output share_$share
+done
+grep --quiet '"kind":"evaluation","step":0' share_0.15/metrics.jsonl &&
+  cmp <(head -n 1 share_0.15/metrics.jsonl) <(head -n 1 share_0.5/metrics.jsonl) ||
+  wrong "what is scored of the held-out text should not depend on --mask-probability"
+
 report
