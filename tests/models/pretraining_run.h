@@ -75,10 +75,12 @@ struct PretrainingRun {
     adam.weight_decay = 0.01;
     std::unique_ptr<Optimizer> optimizer;
     if (muon)
-      optimizer = std::make_unique<Muon>(
-          parameters, model.bert().encoder(),
-          MuonOptions{
-              .orthogonalization = five_iterations, .products = DType::f32, .step_size = 0.2, .rest = adam});
+      optimizer = std::make_unique<Muon>(parameters, model.bert().encoder(),
+                                         MuonOptions{.momentum = 0.95,
+                                                     .orthogonalization = five_iterations,
+                                                     .products = DType::f32,
+                                                     .step_size = 0.2,
+                                                     .rest = adam});
     else
       optimizer = std::make_unique<AdamW>(parameters, adam);
     TrainingOptions options;

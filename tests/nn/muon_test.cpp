@@ -45,7 +45,10 @@ TEST(Muon, StepsAsPyTorchDoes) {
   Mixed model;
   ParameterBlock block(model);
   Muon optimizer(block, model.hidden,
-                 {.orthogonalization = five_iterations, .step_size = 0.2, .rest = {.weight_decay = 0.1}});
+                 {.momentum = 0.95,
+                  .orthogonalization = five_iterations,
+                  .step_size = 0.2,
+                  .rest = {.weight_decay = 0.1}});
   auto part_of = [&](const std::string& what, const std::string& name) {
     const Array* found = file.find(what + "." + last_of(name));
     if (!found) throw Error("the reference has no " + what + "." + last_of(name));
