@@ -103,7 +103,8 @@ Json schedule(const std::vector<FirstOf::Call>& calls, const ParameterBlock& par
 Json recorded_step(const std::string& preset, int64_t sequences, int64_t length, int count) {
   FirstOf processes(count);
   std::vector<int64_t> lengths(sequences * count, length);
-  BertStep step(benchmark_config(preset), packing_of(lengths), Precision::of_parameters, count, false, processes);
+  BertStep step(benchmark_config(preset), packing_of(lengths), Precision::of_parameters, count, false,
+                processes);
   std::map<const Node*, double> final_at;
   double start = 0;
   for (int run = 0; run < 2; ++run) {  // the first one warms up
