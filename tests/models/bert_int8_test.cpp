@@ -9,9 +9,9 @@
 #include "bertie/models/bert_heads.h"
 #include "tests/message_of.h"
 #include "tests/models/names_in.h"
-#include "tests/numbers.h"
 #include "tests/models/ragged_batch.h"
 #include "tests/models/saved_model.h"
+#include "tests/numbers.h"
 
 namespace bertie {
 namespace {

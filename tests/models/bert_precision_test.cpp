@@ -7,8 +7,8 @@
 #include "bertie/autograd/backward.h"
 #include "bertie/models/bert_heads.h"
 #include "tests/largest.h"
-#include "tests/numbers.h"
 #include "tests/models/ragged_batch.h"
+#include "tests/numbers.h"
 
 namespace bertie {
 namespace {
