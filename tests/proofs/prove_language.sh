@@ -6,7 +6,7 @@
 #   - the long ones, with three seeds, each within 0.02 and 0.06 nats, and within 0.05 of the best accuracy at each
 #     phenomenon, of which 1,000 positions each are scored, near and far,
 #   - and none is anywhere better than the best by more than four standard errors, in accuracy or loss.
-# Up to 30 minutes on 2 cores. Further arguments go to the long bert_pretrain.
+# 30 to 50 minutes on 2 cores. Further arguments go to the long bert_pretrain.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
