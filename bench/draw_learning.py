@@ -35,7 +35,7 @@ def panel(left, top, title, column, curves):
     """One of two: column 0 is the steps, 1 the seconds."""
     last = max(row[column] for rows in curves.values() for row in rows)
     losses = [row[2] for rows in curves.values() for row in rows]
-    low, high = min(losses), sorted(losses)[-1]
+    low, high = min(losses), max(losses)
     low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
 
     def place(row):

@@ -54,7 +54,6 @@ class Muon : public AdamW {
   void update_others(double learning_rate, double gradient_scale, double weight_decay) override;
   void update_matrices(const Matrices& matrices, size_t first, size_t count, double learning_rate,
                        double gradient_scale, double weight_decay);
-
   void orthogonalize(Array& directions) const;
 
   MuonOptions muon_;

@@ -54,11 +54,13 @@ if [[ $# -eq 0 ]] && grep --quiet --no-messages '"finished":true' "$output/berti
   use "$output"
   exit
 fi
-# What learns the text that comes along, in a minute or two on two cores.
-given --corpus || given --preset || given --config || given --model || given --steps || given --epochs ||
-  given --tokens || given --time || given --learning-rate || given --optimizer || given --mask-probability ||
-  options+=(--config "$root/scripts/language_bert.json" --optimizer muon --learning-rate 2e-3 --mask-probability 0.35
-    --steps 4500)
+# What learns the text that comes along, in two or three minutes on two cores.
+if ! { given --corpus || given --preset || given --config || given --model || given --steps || given --epochs ||
+  given --tokens || given --time || given --learning-rate; }; then
+  options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
+  given --optimizer || options+=(--optimizer muon)
+  given --mask-probability || options+=(--mask-probability 0.35)
+fi
 echo "pretrain: bert_pretrain ${options[*]} $*"
 model=$("$build/bert_pretrain" "${options[@]}" "$@")
 
