@@ -129,7 +129,7 @@ void answer(const Options& o, const BertForQuestionAnswering& model, const Token
   AnswerOptions options;
   options.max_answer_length = o.max_answer_length;
   options.null_answers = o.null_answers;
-  AnswerWindows windows = encode_questions(tokenizer, questions, {max_length, o.stride});
+  AnswerWindows windows = encode_questions(tokenizer, questions, window_options(o, max_length));
   Array logits = predict_logits(model, windows.sequences);
   check_finite(logits);
   for (int64_t q = 0; q < std::ssize(questions); ++q) {
@@ -221,7 +221,8 @@ void read_texts(const Options& o, const BertForTokenClassification&, const Token
 
 void read_texts(const Options& o, const BertForQuestionAnswering&, const Tokenizer& tokenizer,
                 int64_t max_length, Int8Comparison& comparison) {
-  comparison.texts = encode_questions(tokenizer, QuestionTexts(o).next(), {max_length, o.stride}).sequences;
+  comparison.texts =
+      encode_questions(tokenizer, QuestionTexts(o).next(), window_options(o, max_length)).sequences;
   comparison.predicted = "begins, ends";
   comparison.predictions = [](const TaskSequences& texts, const Array& logits) {
     std::vector<int64_t> places;

@@ -96,9 +96,10 @@ void declare_task_options(CLI::App& app, TaskOptions& o) {
                  "model has); longer texts are "
                  "cut, sentences and contexts become several sequences")
       ->transform(integer_in(8, 65'536));
-  app.add_option("--stride", o.stride, "answer: tokens that two sequences of a context share")
-      ->transform(integer_in(0, 65'536))
-      ->capture_default_str();
+  app.add_option("--stride", o.stride,
+                 "answer: tokens that two sequences of a context share (default: 128, or a third of "
+                 "--max-length where that is less)")
+      ->transform(integer_in(0, 65'536));
   app.add_option("--max-answer-length", o.max_answer_length, "answer: tokens of an answer")
       ->transform(integer_in(1, 65'536))
       ->capture_default_str();
@@ -110,6 +111,10 @@ int64_t sequence_length(const TaskOptions& options, const BertConfig& config) {
   BERTIE_CHECK(length <= config.max_position_embeddings, "max-length", "{} is over the model's {} positions",
                length, config.max_position_embeddings);
   return length;
+}
+
+AnswerWindowOptions window_options(const TaskOptions& options, int64_t max_length) {
+  return {max_length, options.stride.value_or(std::min(AnswerWindowOptions().stride, max_length / 3))};
 }
 
 TextTask::TextTask(const TaskOptions& options) : options_(options) {
@@ -330,7 +335,7 @@ AnswerOptions AnswerTask::answer_options() const {
 }
 
 void AnswerTask::encode(const Tokenizer& tokenizer, int64_t max_length) {
-  AnswerWindowOptions windows{max_length, options_.stride};
+  AnswerWindowOptions windows = window_options(options_, max_length);
   dev_windows_ = encode_questions(tokenizer, dev_.questions, windows);
   AnswerWindows labeled = encode_answered(tokenizer, dev_.questions, windows);
   if (labeled.left_out == 0) dev_windows_.sequences.labels = labeled.sequences.labels;

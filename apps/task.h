@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/run/metrics.h"
+#include "bertie/data/tasks/answer_windows.h"
 #include "bertie/data/tasks/table_reader.h"
 #include "bertie/models/task_objective.h"
 #include "bertie/models/task_scores.h"
@@ -21,14 +22,16 @@ struct TaskOptions {
   TaskKind task = TaskKind::classify;
   std::vector<std::string> train, dev;  // without `train`, labels are the model's
   TableOptions table;                   // how the files of classify and regress are read
-  std::optional<int64_t> max_length;
-  int64_t stride = 128, max_answer_length = 30;
+  std::optional<int64_t> max_length, stride;
+  int64_t max_answer_length = 30;
 };
 
 // How files are read and texts cut: those of bert_finetune and bert_predict.
 void declare_task_options(CLI::App& app, TaskOptions& options);
 // Of a sequence: as asked for, or what is usual, within the model's positions. Throws on more.
 int64_t sequence_length(const TaskOptions& options, const BertConfig& config);
+// Of a context that is longer: sharing what was asked for, or 128 tokens, at most a third of a sequence.
+AnswerWindowOptions window_options(const TaskOptions& options, int64_t max_length);
 
 // Labels for a text or a pair of texts, or a number.
 class TextTask {

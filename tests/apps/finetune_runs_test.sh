@@ -115,7 +115,7 @@ expect 0 bert_predict --model several --text "the bird is lovely ." --json
 grep --quiet '"labels":\["nice"\]' out || wrong "the labels should be those above one half: $(cat out)"
 awk -F '\t' '{print $1 "\t" ($2 == "positive" ? 1.5 : -1)}' all.tsv >numbers.tsv
 expect 0 bert_finetune --task regress --model base --train numbers.tsv --dev numbers.tsv --learning-rate 1e-3 --output numbers
-grep --quiet "pearson 0.9" err || wrong "numbers should be learned"
+grep --quiet -e "pearson 0.9" -e "pearson 1.0" err || wrong "numbers should be learned"
 awk -F '\t' 'NR > 1 {print last "\t" $1 "\t" $2} {last = $1}' all.tsv >pairs.tsv
 expect 0 bert_finetune --task classify --pairs --model base --train pairs.tsv --dev pairs.tsv --epochs 1 --output pairs
 printf 'the cat is good .\tthe dog is bad .\n' >pair.tsv
@@ -160,7 +160,7 @@ grep --quiet '"2": "O"' mixed/config.json || wrong "a directory's tags should st
   printf ']}]}\n'
 } >questions.json
 expect 0 bert_finetune --task answer --model base --train questions.json --dev questions.json --learning-rate 2e-3 --epochs 4 \
-  --max-length 64 --stride 16 --output reader
+  --max-length 64 --output reader
 grep --quiet "^Saved: dev after step .* exact_match 100.0" err || wrong "who did it should be answered"
 expect 0 bert_predict --model reader --text $'who did ?\tthe river is fine . bob did .' --json
 grep --quiet '"answer":"bob","begin":20,"end":23' out || wrong "the answer should have its place: $(cat out)"

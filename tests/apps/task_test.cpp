@@ -60,6 +60,16 @@ TEST(TextTask, ReadsAPipeOnce) {
   EXPECT_EQ(task.dev().size(), 1);
 }
 
+TEST(AnswerTask, HasWindowsThatOverlapAtAnyLength) {
+  TaskOptions options;
+  for (auto [length, shared] : {std::pair{512, 128}, {384, 128}, {128, 42}, {8, 2}}) {
+    EXPECT_EQ(window_options(options, length).stride, shared);
+    EXPECT_EQ(window_options(options, length).max_length, length);
+  }
+  options.stride = 0;
+  EXPECT_EQ(window_options(options, 128).stride, 0);
+}
+
 TEST(AnswerTask, NeedsAnAnswerInItsPlace) {
   WrittenFile file("a.json", R"({"data": [{"paragraphs": [{"context": "a b c", "qas": [
       {"id": "1", "question": "a", "answers": [{"text": "b", "answer_start": 0}]}]}]}]})");

@@ -85,7 +85,8 @@ def read_questions(path, tokenizer, length):
                  for article in json.loads(path.read_text(encoding="utf-8"))["data"]
                  for paragraph in article["paragraphs"] for question in paragraph["qas"]]
     encoded = tokenizer([q for q, _, _ in questions], [c for _, c, _ in questions], truncation="only_second",
-                        max_length=length, stride=128, return_overflowing_tokens=True, return_offsets_mapping=True)
+                        max_length=length, stride=min(128, length // 3), return_overflowing_tokens=True,
+                        return_offsets_mapping=True)
     examples = []
     for window, of_question in enumerate(encoded["overflow_to_sample_mapping"]):
         answers = questions[of_question][2]

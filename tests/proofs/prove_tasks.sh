@@ -39,7 +39,7 @@ sst=$BERTIE_TEST_DATA/glue/SST-2
 pretrain() {
   [[ -e $folder/mini-model/model.safetensors ]] && return
   "${compare[@]}" texts "$BERTIE_TEST_DATA" "$folder/texts.txt"
-  local options=(--corpus "$folder/texts.txt" --cache "$folder/cache" --preset mini --max-length 128 --threads "$threads")
+  local options=(--corpus "$folder/texts.txt" --cache "$folder/cache" --preset mini --optimizer adamw --max-length 128 --threads "$threads")
   "$build/bert_pretrain" "${options[@]}" --steps "${PRETRAIN_STEPS:-5000}" --output "$folder/mini-model"
   "$build/bert_pretrain" "${options[@]}" --steps 1 --learning-rate 1e-12 --output "$folder/untrained-model"
 }
@@ -52,7 +52,7 @@ for name in "${names[@]}"; do
     mini | untrained) pretrain; model=$name-model train=$folder/sst2_20000.tsv rate=3e-4 ;;
     wikiann) task=tag train=$folder/wikiann_train dev=$BERTIE_TEST_DATA/ner/dev score=f1 ;;
     xquad) task=answer train=$folder/xquad_train.json dev=$folder/xquad_dev.json length=384 score=f1 apart=1 ;;
-    nulls) task=answer train=$folder/nulls_train.json dev=$folder/nulls_dev.json score=f1 apart=1 ;;
+    nulls) task=answer train=$folder/nulls_train.json dev=$folder/nulls_dev.json epochs=4 rate=3e-4 score=f1 apart=1 ;;
     *) echo "prove_tasks: unknown '$name' (the head of the script tells more)" >&2; exit 2 ;;
   esac
   runs=$folder/$name
@@ -60,8 +60,7 @@ for name in "${names[@]}"; do
   options=(--task "$task" --model "$folder/$model" --train "$train" --dev "$dev" --epochs "$epochs" --learning-rate
            "$rate" --max-length "$length" --threads "$threads")
   for seed in ${SEEDS:-1 2 3}; do
-    [[ -e $runs/bertie-$seed/model.safetensors ]] ||
-      "$build/bert_finetune" "${options[@]}" --seed "$seed" --output "$runs/bertie-$seed"
+    "$build/bert_finetune" "${options[@]}" --seed "$seed" --output "$runs/bertie-$seed" --resume
     [[ -e $runs/pytorch-$seed/result.json ]] ||
       "${compare[@]}" train "${options[@]}" --seed "$seed" --output "$runs/pytorch-$seed" --programs "$build" --pieces "${PIECES:-1}"
   done
