@@ -14,6 +14,7 @@
 #include "bertie/autograd/error.h"
 #include "bertie/data/files/atomic_file.h"
 #include "bertie/models/model_exchange.h"
+#include "bertie/nn/checkpoint.h"
 
 namespace bertie {
 namespace {
@@ -106,7 +107,7 @@ ModelFolder::ModelFolder(std::string path, bool overwrite, bool resume)
     there.resize(std::min<size_t>(count, 5));
     fail("output", "a model's files are in {} already ({}{}{}); {}--overwrite replaces them", path_,
          fmt::join(there, ", "), count > there.size() ? ", …" : "", progress_of(path_),
-         fs::exists(path_ + "/" + checkpoint_folder) ? "--resume continues their run, " : "");
+         Checkpoints::any_in(path_ + "/" + checkpoint_folder) ? "--resume continues their run, " : "");
   }
   for (const std::string& name : there)
     BERTIE_CHECK(name != "modules.json", "output",

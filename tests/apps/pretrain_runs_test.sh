@@ -12,7 +12,7 @@ if sanitized; then
   model=(--config small.json)
 fi
 run=(bert_pretrain --corpus corpus.txt "${model[@]}" --vocab-size 100 --batch-tokens 200 --parts 3 --dropout 0.1
-  --objective mlm+nsp --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
+  --objective mlm+nsp --optimizer adamw --whole-words --steps 120 --checkpoint-steps 10 --evaluate-steps 30 --cache cache)
 steps() { sed -n -E '/"kind":"training"/ { s/"seconds":[^,]*,//; s/,"tokens_per_second".*//; p }' "$1"; }
 same_as_whole() {
   cmp --silent "$1/model.safetensors" whole/model.safetensors || wrong "$1 should be the undisturbed run's model"
@@ -32,6 +32,9 @@ refused 1 "killed/checkpoints --resume --overwrite" "${run[@]}" --output killed
 expect 0 "${run[@]}" --output killed --resume
 same_as_whole killed
 refused 1 "killed already --resume --overwrite" "${run[@]}" --output killed
+cp -r killed bare && rm bare/checkpoints/*
+expect 1 "${run[@]}" --output bare
+grep --quiet "bare already" err && ! grep --quiet -e "--resume" err || wrong "without checkpoints nothing can be resumed: $(cat err)"
 expect 0 "${run[@]}" --output killed --resume
 grep --quiet "^The run in killed is finished: there is nothing to resume" err || wrong "that a run is finished should be told"
 [[ $(cat out) == killed ]] || wrong "the folder of a finished run should be printed"
