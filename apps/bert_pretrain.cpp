@@ -74,8 +74,8 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                   {"standard_input", text.standard_input},
                   {"batch_tokens", batch_tokens},
                   {"parts", parts}};
-  settings.update(
-      common_settings(o, options, config, tokenizer, o.model.empty() ? "" : weights_hash(o.model)));
+  settings.update(common_settings(o, trains_with_muon(o, config), options, config, tokenizer,
+                                  o.model.empty() ? "" : weights_hash(o.model)));
   return settings.dump();
 }
 
@@ -178,13 +178,13 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
     memory = plan->in(parts, !o.parts && continued);
     parameters.emplace(model);
     if (folder) folder->reserve(parameters->values().bytes());
-    optimizer = make_optimizer(o, *parameters, model.bert(), processes);
+    optimizer = make_optimizer(o, trains_with_muon(o, config), *parameters, model.bert(), processes);
   });
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters->size(),
           o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
-  if (o.muon) message("Optimizer: {}", optimizer->str());
+  if (trains_with_muon(o, config)) message("Optimizer: {}", optimizer->str());
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 

@@ -195,7 +195,8 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
   BertConfig least = config;
   if (o.model.empty()) least.vocab_size = 1;
   int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) -
-                  (o.muon ? 4 * encoder_matrix_parameters(least) : 0) + process_memory().resident;
+                  (trains_with_muon(o, config) ? 4 * encoder_matrix_parameters(least) : 0) +
+                  process_memory().resident;
   MemoryLimit allowed = smallest_memory_limit();
   if (o.memory_limit && *o.memory_limit < allowed.resident) allowed = {*o.memory_limit, "--memory-limit"};
   BERTIE_CHECK(bytes <= allowed.resident, "memory-limit",
@@ -214,12 +215,13 @@ MemoryPlan::MemoryPlan(const PretrainOptions& options, const BertConfig& config,
 int64_t MemoryPlan::fewest_parts() const {
   if (!options_.memory_limit) return 1;
   return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_,
-                                precision_, options_.muon)
+                                precision_, trains_with_muon(options_, config_))
       .parts;
 }
 
 PretrainMemory MemoryPlan::in(int64_t parts, bool is_continued) const {
-  RunInParts run{config_, options_.next_sentence, batches_, besides_, precision_, options_.muon};
+  RunInParts run{
+      config_, options_.next_sentence, batches_, besides_, precision_, trains_with_muon(options_, config_)};
   PretrainMemory memory = run.in(parts);
   auto help = [&](int64_t limit) {
     return is_continued ? fmt::format("the parts of the run that is continued, {}, can't change", parts)

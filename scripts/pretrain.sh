@@ -56,9 +56,8 @@ if [[ $# -eq 0 ]] && grep --quiet --no-messages '"finished":true' "$output/berti
 fi
 # What learns the text that comes along, in two or three minutes on two cores.
 if ! { given --corpus || given --preset || given --config || given --model || given --steps || given --epochs ||
-  given --tokens || given --time || given --learning-rate; }; then
-  options+=(--config "$root/scripts/language_bert.json" --learning-rate 2e-3 --steps 4500)
-  given --optimizer || options+=(--optimizer muon)
+  given --tokens || given --time; }; then
+  options+=(--config "$root/scripts/language_bert.json" --steps 4500)
   given --mask-probability || options+=(--mask-probability 0.35)
 fi
 echo "pretrain: bert_pretrain ${options[*]} $*"

@@ -62,7 +62,8 @@ void declare_run_options(CLI::App& app, RunOptions& o, const std::string& evalua
 void declare_update_options(CLI::App& app, RunOptions& o, const UpdateHelp& help) {
   app.add_option_function<std::string>(
          "--optimizer", [&o](const std::string& name) { o.muon = name == "muon"; },
-         "adamw, or muon for the encoder's matrices and AdamW for all else (default: adamw)")
+         fmt::format("adamw, or muon for the encoder's matrices and AdamW for all else (default: {})",
+                     help.default_optimizer))
       ->check(CLI::IsMember({"adamw", "muon"}));
   app.add_option(
          "--learning-rate", o.learning_rate,

@@ -9,7 +9,7 @@ source "$root/tests/apps/program_checks.sh"
 small_documents >corpus.txt
 small_model >small.json
 run=(bert_pretrain --corpus corpus.txt --config small.json --vocab-size 100 --batch-tokens 200 --parts 2 --dropout 0.1
-  --objective mlm+nsp --steps 40 --checkpoint-steps 10 --evaluate-steps 20 --cache cache)
+  --objective mlm+nsp --optimizer adamw --steps 40 --checkpoint-steps 10 --evaluate-steps 20 --cache cache)
 expect 0 "${run[@]}" --output f32
 grep --quiet "^Precision" err && wrong "of f32 nothing should be said"
 

@@ -31,7 +31,7 @@ if sanitized; then  # enough to go through the code
   small_model >small.json
 fi
 pretrain=(bert_pretrain --corpus corpus.txt "${model[@]}" --vocab-size 100 --batch-tokens 200 --dropout 0.1
-  --objective mlm+nsp --steps 24 --checkpoint-steps 8 --evaluate-steps 12 --cache cache)
+  --objective mlm+nsp --optimizer adamw --steps 24 --checkpoint-steps 8 --evaluate-steps 12 --cache cache)
 run=("${pretrain[@]}" --parts 4)
 long=("${run[@]/#24/80}")
 
@@ -54,8 +54,8 @@ expect 0 "${run[@]}" --precision auto --output auto_alone  # bf16 where this CPU
 expect 0 "$mpirun" -n 2 "${run[@]}" --precision auto --output auto
 [[ $(grep -c "^Precision: " err) -eq 1 ]] || wrong "the precision should be told once"
 same_as auto_alone auto
-expect 0 "${run[@]}" --optimizer muon --output muon_alone
-expect 0 "$mpirun" -n 3 "${run[@]}" --optimizer muon --output muon
+expect 0 "${run[@]/#adamw/muon}" --output muon_alone
+expect 0 "$mpirun" -n 3 "${run[@]/#adamw/muon}" --output muon
 same_as muon_alone muon
 
 # --- one is killed, then continued by fewer, and by more

@@ -44,8 +44,8 @@ echo "the short run"
 judge build/prove_language/short/metrics.jsonl 0.012 0.06 1
 status=0
 for seed in 1 2 3; do
-  build/release/bert_pretrain --config scripts/language_bert.json --optimizer muon --learning-rate 2e-3 \
-    --mask-probability 0.35 --steps 9000 --seed $seed --output build/prove_language/long --overwrite "$@"
+  build/release/bert_pretrain --config scripts/language_bert.json --mask-probability 0.35 \
+    --steps 9000 --seed $seed --output build/prove_language/long --overwrite "$@"
   echo "the long run, seed $seed"
   judge build/prove_language/long/metrics.jsonl 0.02 0.06 0.05 || status=1
 done

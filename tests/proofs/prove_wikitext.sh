@@ -33,7 +33,7 @@ for seed in ${SEEDS:-1 2 3}; do
   mkdir "$run"
   options=(--corpus "$text/test.txt" --held-out "$text/valid.txt" --cache "$folder/cache" --vocab "$folder/vocab.txt"
            --preset mini --max-length 128 --dropout 0 --unscored '<' unk '>' --batch-tokens "${BATCH_TOKENS:-1024}"
-           --steps "$steps" --learning-rate "$rate" --warmup "$warmup" --seed "$seed" --threads "$threads")
+           --steps "$steps" --optimizer adamw --learning-rate "$rate" --warmup "$warmup" --seed "$seed" --threads "$threads")
   sgemm() { "$build/bench/machine_rates" --json --threads "$threads" >>"$run/sgemm.jsonl"; }
   "$build/tests/write_mlm_run" "${options[@]}" --output "$run"
   sgemm
