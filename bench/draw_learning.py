@@ -8,7 +8,9 @@ title and a label. Runs of one title share two panels. Without folders, what is 
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
 
 from draw_step_cost import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, joined, tag, text, ticks
@@ -42,10 +44,12 @@ def panel(left, top, title, column, curves):
         return (left + LEFT + row[column] / last * (WIDTH - LEFT - RIGHT),
                 top + HEIGHT - BOTTOM - (row[2] - low) / (high - low) * (HEIGHT - TOP - BOTTOM))
 
-    for tick in ticks(high - low):
-        y = place([0, 0, low + tick])[1]
+    step = ticks(high - low)[1]
+    first = math.ceil(low / step) * step
+    for tick in ticks(high - first):
+        y = place([0, 0, first + tick])[1]
         yield tag("path", d=f"M{left + LEFT} {y:.1f}h{WIDTH - LEFT - RIGHT}", stroke="#ddd")
-        yield text(left + LEFT - 8, y + 4, f"{low + tick:.2f}", "end")
+        yield text(left + LEFT - 8, y + 4, f"{first + tick:g}", "end")
     for tick in ticks(last):
         yield text(place([tick, tick, low])[0], top + HEIGHT - BOTTOM + 18, f"{tick:g}", "middle")
     for color, rows in zip(COLORS, curves.values()):
@@ -88,8 +92,8 @@ def main():
     if not figures:
         parser.error("there is nothing to draw: name runs")
     with open(options.json, "w", encoding="utf-8") as file:
-        json.dump(figures, file, ensure_ascii=False, indent=1)
-        file.write("\n")
+        rows_apart = json.dumps(figures, ensure_ascii=False, indent=1)
+        file.write(re.sub(r"\[\s+([^][]+?)\s+\]", lambda row: "[" + " ".join(row[1].split()) + "]", rows_apart) + "\n")
     with open(options.svg, "w", encoding="utf-8") as file:
         file.write(svg(figures))
 
