@@ -175,7 +175,7 @@ int main(int argc, char** argv) {
         load_pretrained<BertModel>(modules ? modules->transformer : directory, load, pool == "pooler");
     if (modules) notes.insert(notes.end(), modules->notes.begin(), modules->notes.end());
     for (const LoadNote& note : notes) message("Note: {}", note.str());
-    set_precision(*model, *model, precision);
+    set_precision(*model, precision, text.input.empty());
     int64_t last = model->config().num_hidden_layers;
     Layers layers{0, 0, combine};
     std::tie(layers.first, layers.last) = parse_layers(layer, last);

@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, [&] {
     auto [model, tokenizer, max_length, notes] = load_pretrained<BertForMaskedLM>(directory, load);
     for (const LoadNote& note : notes) message("Note: {}", note.str());
-    set_precision(*model, model->bert(), precision);
+    set_precision(model->bert(), precision, text.input.empty());
     const Vocabulary& vocabulary = tokenizer.vocabulary();
     std::vector<int32_t> choices;
     for (size_t begin = 0, end; !targets.empty() && begin <= targets.size(); begin = end + 1) {

@@ -248,7 +248,7 @@ void compare(Options o) {
   read_texts(o, *model, tokenizer, std::min(sequence_length(o, model->config()), longest), comparison);
   comparison.logits = [&o](const TaskSequences& texts, const std::optional<std::vector<std::string>>& keep) {
     auto loaded = load_pretrained<Model>(o.model);
-    if (keep) loaded.model->bert().quantize(Precision::int8, *keep);
+    if (keep) loaded.model->bert().pack(Precision::int8, *keep);
     return predict_logits(*loaded.model, texts);
   };
   compare_int8(comparison, o.json);
@@ -259,7 +259,7 @@ void run(Options o) {
   if (!o.compare.empty()) return compare<typename Task::Model>(o);
   auto [model, tokenizer, longest, notes] = load_pretrained<typename Task::Model>(o.model);
   for (const LoadNote& note : notes) message("Note: {}", note.str());
-  set_precision(*model, model->bert(), o.precision);
+  set_precision(model->bert(), o.precision, o.input.empty() && o.report.empty());
   int64_t max_length = std::min(sequence_length(o, model->config()), longest);
   if (o.report.empty())
     predict(o, *model, tokenizer, max_length);

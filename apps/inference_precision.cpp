@@ -24,13 +24,10 @@ void check_precision(const InferencePrecision& options) {
     throw CLI::ValidationError("--keep-f32", "goes with --precision int8");
 }
 
-void set_precision(Module& model, BertModel& bert, const InferencePrecision& options) {
+void set_precision(BertModel& model, const InferencePrecision& options, bool single_text) {
   PrecisionChoice choice = choose_precision(options.precision);
-  if (choice.precision == Precision::int8) bert.quantize(Precision::int8, options.keep_f32);
-  if (choice.precision == Precision::bf16) {
-    model.set_precision(Precision::bf16);
-    bert.quantize(Precision::bf16_weights);
-  }
+  if (choice.precision != Precision::of_parameters || !single_text)
+    model.pack(packed(choice.precision), options.keep_f32);
   give_back_free_memory();
   tell_precision(choice);
 }

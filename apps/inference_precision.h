@@ -13,14 +13,15 @@ namespace bertie {
 
 struct InferencePrecision {
   std::string precision = "f32";
-  std::vector<std::string> keep_f32;  // what BertModel::quantize() is to leave
+  std::vector<std::string> keep_f32;  // what BertModel::pack() is to leave
 };
 
 // After parsing, the app does what check_precision() does.
 void declare_inference_precision(CLI::App& app, InferencePrecision& options);
 // Throws CLI's error of wrong usage where the options don't go together.
 void check_precision(const InferencePrecision& options);
-// Has a model compute so, whose BERT is `bert`, and tells it.
-void set_precision(Module& model, BertModel& bert, const InferencePrecision& options);
+// Has a model compute so from now on, and tells it. In f32 a single text is done before its weights were
+// packed.
+void set_precision(BertModel& model, const InferencePrecision& options, bool single_text);
 
 }  // namespace bertie

@@ -53,13 +53,9 @@ class Inference {
         init_(Initializer::normal(config_.initializer_range, 0)),
         model_(config_, init_, false) {
     model_.eval();
-    if (!options.save.empty()) save_model(options.save);  // in int8 there are no weights to save
+    if (!options.save.empty()) save_model(options.save);  // packed ones can't be saved
     precision_ = choose_precision(options.precision).precision;
-    if (precision_ == Precision::int8) model_.quantize(Precision::int8);
-    if (precision_ == Precision::bf16) {
-      model_.set_precision(Precision::bf16);
-      model_.quantize(Precision::bf16_weights);
-    }
+    model_.pack(packed(precision_));
     give_back_free_memory();
     Random random(0);
     std::span<const int64_t> lengths = options.lengths;
@@ -78,12 +74,11 @@ class Inference {
   const Packing& packing(size_t batch) const { return inputs_[batch].pass.packing; }
   double flops(size_t batch) const { return encoder_flops(config_, packing(batch).offsets); }
 
-  // What serves the largest products of a layer: a library, or instructions.
-  const char* server(size_t batch) const {
+  // Whose instructions the products take.
+  const char* instructions() const {
     if (precision_ == Precision::int8) return name(int8_instructions());
     if (precision_ == Precision::bf16) return name(bf16_instructions());
-    return name(
-        gemm_backend(DType::f32, packing(batch).tokens(), config_.intermediate_size, config_.hidden_size));
+    return name(isa());
   }
 
   // Seconds of one forward pass.
@@ -181,7 +176,6 @@ Json measure(const Options& options, const Inference& inference) {
     const Packing& packing = inference.packing(batch);
     batches.push_back(
         row(packing.sequences(), packing.tokens(), inference.flops(batch), seconds[batch], machine));
-    batches.back()["gemm_backend"] = inference.server(batch);
     tokens += packing.tokens();
     flops += inference.flops(batch);
     sum += seconds[batch];
@@ -192,22 +186,22 @@ Json measure(const Options& options, const Inference& inference) {
           {"sgemm_library", machine.sgemm_library},
           {"bandwidth_gbs", machine.bandwidth_gbs},
           {"threads", options.threads},
-          {"isa", name(isa())}};
+          {"instructions", inference.instructions()}};
 }
 
 void print(const Json& result) {
   fmt::print("{:>6}{:>8}{:>10}{:>10}{:>10}{:>10}\n", "texts", "tokens", "ms", "tokens/s", "GFLOP/s",
              "of sgemm");
-  auto line = [](const Json& row, const std::string& note) {
+  auto line = [](const Json& row, const char* note = "") {
     auto number = [&](const char* key) { return row.at(key).get<double>(); };
     fmt::print("{:6}{:8}{:10.2f}{:10.0f}{:10.1f}{:9.0f}%  {}\n", row.at("texts").get<int64_t>(),
                row.at("tokens").get<int64_t>(), 1e3 * number("seconds"), number("tokens_per_second"),
                number("gflops"), 100 * number("share_of_sgemm"), note);
   };
-  for (const Json& row : result.at("batches")) line(row, row.at("gemm_backend"));
+  for (const Json& row : result.at("batches")) line(row);
   line(result.at("all"), "all");
   fmt::print("{} threads, {}; this machine's sgemm {:.1f} GFLOP/s ({}), bandwidth {:.1f} GB/s\n",
-             result.at("threads").get<int>(), result.at("isa").get<std::string>(),
+             result.at("threads").get<int>(), result.at("instructions").get<std::string>(),
              result.at("sgemm_gflops").get<double>(), result.at("sgemm_library").get<std::string>(),
              result.at("bandwidth_gbs").get<double>());
 }

@@ -30,7 +30,7 @@
 #include "bertie/nn/optimizer.h"
 #include "bertie/ops/gemm.h"
 #include "bertie/ops/int8_instructions.h"
-#include "bertie/ops/quantized_linear.h"
+#include "bertie/ops/packed_linear.h"
 #include "bertie/ops/reduce.h"
 #include "tests/op_cases/op_case.h"
 
@@ -188,7 +188,7 @@ void add_int8(const std::string& id, const OpCase& linear_case, const Sizes& siz
     add(id + "/int8/" + name(instructions),
         [&linear_case, &sizes, report, instructions](benchmark::State& state) {
           std::vector<Array> inputs = make_inputs(linear_case, sizes, DType::f32, 1);
-          QuantizedWeight W(inputs[1]);
+          PackedWeight W(inputs[1], DType::i8);
           Tensor x = inputs[0], b = inputs[2], y;
           set_int8_instructions(instructions);
           report(state, [&] { y = linear(x, W, b); });

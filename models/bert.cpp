@@ -167,19 +167,20 @@ std::vector<std::string> BertModel::parts() {
   return names;
 }
 
-void BertModel::quantize(Precision precision, const std::vector<std::string>& keep) {
-  BERTIE_CHECK(precision == Precision::int8 || precision == Precision::bf16_weights, "quantize",
-               "is to int8 or bf16_weights");
+void BertModel::pack(Precision precision, const std::vector<std::string>& keep) {
+  BERTIE_CHECK(precision != Precision::of_parameters && precision != Precision::bf16, "pack",
+               "is to packed_f32, packed_bf16 or int8");
   std::set<std::string> kept;
   for (const std::string& wanted : keep) {
     auto is_meant = [&](const std::string& name) { return name == wanted || name.starts_with(wanted + "."); };
     std::vector<std::string> names = parts();
-    BERTIE_CHECK(std::any_of(names.begin(), names.end(), is_meant), "quantize",
+    BERTIE_CHECK(std::any_of(names.begin(), names.end(), is_meant), "pack",
                  "there are the layers 0 … {}, and of each the parts attention, intermediate and output, as "
                  "0.output; got '{}'",
                  config_.num_hidden_layers - 1, wanted);
     std::copy_if(names.begin(), names.end(), std::inserter(kept, kept.end()), is_meant);
   }
+  if (precision == Precision::packed_bf16) embeddings_.set_precision(Precision::bf16);
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
     for (const BertLayer::Part& part : encoder_.layer(i).parts())
       if (!kept.contains(fmt::format("{}.{}", i, part.name))) part.module->set_precision(precision);

@@ -38,7 +38,7 @@ class BertLayer : public Layer {
  public:
   BertLayer(const BertConfig& config, Initializer& init);
   Tensor forward(const Tensor& x, const Pass& pass) const override;
-  // What has weights of products, by the name that quantize() knows.
+  // What has weights of products, by the name that pack() knows.
   struct Part {
     std::string name;  // "attention", "intermediate" or "output"
     Module* module;
@@ -98,12 +98,11 @@ class BertModel : public Module {
   const BertEncoder& encoder() const { return encoder_; }
   // Module::freeze() of the embeddings and the first so many layers. Throws on more layers than there are.
   void freeze_layers(int64_t layers);
-  // For inference: from now on the layers' weights are in int8, or, of a model in bf16, in bf16_weights
-  // (nn/precision.h), but for those of `keep`: a layer, "11", or a part of one, "11.attention",
-  // "11.intermediate" (the first product of the feed-forward part) or "11.output" (its second). Embeddings,
-  // pooler and heads stay as they are. Throws on what names no layer and on other precisions, before anything
-  // changes.
-  void quantize(Precision precision, const std::vector<std::string>& keep = {});
+  // For inference: from now on the layers compute in packed_f32, packed_bf16 or int8 (nn/precision.h), but
+  // for those of `keep`: a layer, "11", or a part of one, "11.attention", "11.intermediate" (the first
+  // product of the feed-forward part) or "11.output" (its second). Embeddings, pooler and heads stay as they
+  // are. Throws on what names no layer and on other precisions, before anything changes.
+  void pack(Precision precision, const std::vector<std::string>& keep = {});
   // The layers' parts by those names, in their order.
   std::vector<std::string> parts();
 

@@ -9,7 +9,7 @@
 namespace bertie {
 
 Array Parameter::part(size_t i) const {
-  BERTIE_CHECK(tensor, "module", "{} has given its value up for a rounded one, of which nothing can be saved",
+  BERTIE_CHECK(tensor, "module", "{} has given its value up for a packed one, of which nothing can be saved",
                names[i]);
   int64_t rows = tensor.shape()[0] / static_cast<int64_t>(names.size());
   if (names.size() == 1) return tensor.array();

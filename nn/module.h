@@ -45,8 +45,8 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
   // As models are new it is of_parameters; modules within follow. The module that makes activations of what
-  // isn't any asks for it (BertEmbeddings), and those that have weights to round for inference (Projection);
-  // the others take what they get. From int8 and bf16_weights there is no way back.
+  // isn't any asks for it (BertEmbeddings), and those that have weights to pack for inference (Projection);
+  // the others take what they get. From packed_f32, packed_bf16 and int8 there is no way back.
   void set_precision(Precision precision);
   Precision precision() const { return precision_; }
   // The parameters of this module and of those within are constants from now on, which aren't trained. Throws

@@ -9,14 +9,20 @@ namespace bertie {
 const char* name(Precision precision) {
   switch (precision) {
     case Precision::of_parameters:
+    case Precision::packed_f32:
       return "f32";
     case Precision::bf16:
-    case Precision::bf16_weights:
+    case Precision::packed_bf16:
       return "bf16";
     case Precision::int8:
       return "int8";
   }
   return "?";
+}
+
+Precision packed(Precision precision) {
+  if (precision == Precision::of_parameters) return Precision::packed_f32;
+  return precision == Precision::bf16 ? Precision::packed_bf16 : precision;
 }
 
 PrecisionChoice choose_precision(const std::string& asked) {

@@ -8,11 +8,14 @@ namespace bertie {
 // but in proofs, or bf16, to which parameters are rounded for them. Parameters, their gradients, an
 // optimizer's moments and losses keep their type. docs/precision.md tells what this costs and gains.
 //
-// Two are for inference alone, and for modules whose time goes into products (Projection): their weights are
-// rounded once, and their f32 is given up. Of int8 activations are f32, of which each product rounds the rows
-// that it takes; of bf16_weights they are bf16.
-enum class Precision { of_parameters, bf16, int8, bf16_weights };
+// Three are for inference alone, and for modules whose time goes into products (Projection): their weights
+// are packed once for these (ops/packed_linear.h), and the parameters given up. Of packed_f32 activations are
+// f32, of packed_bf16 bf16; of int8 f32, of which each product rounds the rows that it takes.
+enum class Precision { of_parameters, bf16, packed_f32, packed_bf16, int8 };
 const char* name(Precision precision);  // "f32", "bf16" or "int8"
+// What serves inference in place of one that training has as well: packed_f32 of_parameters, packed_bf16
+// bf16.
+Precision packed(Precision precision);
 
 struct PrecisionChoice {
   Precision precision = Precision::of_parameters;

@@ -3,22 +3,24 @@
 namespace bertie {
 
 Tensor Projection::forward(const Tensor& x, InputFunction f) const {
-  return quantized_ ? linear(x, quantized_, bias_, f) : linear(x, weight_, bias_, f);
+  return packed_ ? linear(x, packed_, bias_, f) : linear(x, weight_, bias_, f);
 }
 
 void Projection::set_precision(Precision precision) {
-  bool rounds = precision == Precision::int8 || precision == Precision::bf16_weights;
-  DType type = precision == Precision::int8 ? DType::i8 : DType::bf16;
-  if (quantized_) {
-    BERTIE_CHECK(rounds && quantized_.dtype() == type, "precision",
-                 "a weight that was rounded to {} can't become {}: load the model anew",
-                 name(quantized_.dtype()), name(precision));
+  bool packs = precision != Precision::of_parameters && precision != Precision::bf16;
+  DType type = precision == Precision::packed_f32    ? DType::f32
+               : precision == Precision::packed_bf16 ? DType::bf16
+                                                     : DType::i8;
+  if (packed_) {
+    BERTIE_CHECK(packs && packed_.dtype() == type, "precision",
+                 "a weight that was packed in {} can't become {}: load the model anew", name(packed_.dtype()),
+                 name(precision));
     return;
   }
-  if (!rounds) return;
-  QuantizedWeight quantized(weight_.array(), type);
+  if (!packs) return;
+  PackedWeight packed(weight_.array(), type);
   weight_.release();  // may throw
-  quantized_ = std::move(quantized);
+  packed_ = std::move(packed);
 }
 
 }  // namespace bertie

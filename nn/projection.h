@@ -1,7 +1,7 @@
 // The product that most of a model's time goes into, in what its module's precision says.
 #pragma once
 #include "bertie/nn/precision.h"
-#include "bertie/ops/quantized_linear.h"
+#include "bertie/ops/packed_linear.h"
 
 namespace bertie {
 
@@ -11,15 +11,15 @@ class Projection {
   Projection(Tensor weight, Tensor bias = {})  // [out, in], [out] or no value
       : weight_(std::move(weight)), bias_(std::move(bias)) {}
   Tensor forward(const Tensor& x, InputFunction f = InputFunction::identity) const;
-  // In int8 and bf16_weights the weight is rounded once and for all, and the parameter gives its value up;
-  // from there to another precision throws.
+  // In packed_f32, packed_bf16 and int8 the weight is packed once and for all, and the parameter gives its
+  // value up; from there to another precision throws.
   void set_precision(Precision precision);
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }
 
  private:
   Tensor weight_, bias_;
-  QuantizedWeight quantized_;
+  PackedWeight packed_;
 };
 
 }  // namespace bertie

@@ -19,7 +19,8 @@ struct SmallProduct {
   T* c;
   int64_t c_stride;
   bool accumulate = false;
-  bool fetch_rows = false;  // A comes from memory: ask for a tile's rows one tile ahead
+  bool fetch_rows = false;       // A comes from memory: ask for a tile's rows one tile ahead
+  const T* then_read = nullptr;  // K · N numbers that the caller reads next: ask for them meanwhile
 };
 
 // Of a row of scores, what makes probabilities of them again. Two numbers: see LogSum in
@@ -31,6 +32,9 @@ struct ScoreSum {
 
 template <class T>
 struct AttentionKernels {
+  // Of C these many columns are computed at a time, a multiple of the chunk: a B whose columns lie in panels
+  // of so many, [N / panel, K, panel], is read from one end to the other.
+  int64_t panel_columns;
   void (*multiply)(const SmallProduct<T>& product);
   // to [columns, rows] = fromᵀ, with zeros up to a multiple of the chunk in each row of `to`.
   void (*transpose)(const T* from, int64_t from_stride, int64_t rows, int64_t columns, T* to,

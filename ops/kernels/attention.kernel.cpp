@@ -34,8 +34,11 @@ inline void store(T* to, V v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
-// `rows` rows from m on, `vectors` vectors from column n on. `fetches`: asks for the next `rows` rows of A.
-template <class T, int rows, int vectors, bool transposed, bool fetches>
+// What a tile asks the caches for: the next `rows` rows of A, or its share of what the caller reads next.
+enum class Fetch { nothing, rows_of_a, then_read };
+
+// `rows` rows from m on, `vectors` vectors from column n on.
+template <class T, int rows, int vectors, bool transposed, Fetch fetch>
 void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
   constexpr int width = lanes_of<T>;
   int64_t a_row = transposed ? 1 : p.a_row, a_column = transposed ? p.a_column : 1;
@@ -44,12 +47,15 @@ void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
   Vector<T> sums[rows][vectors] = {};
   for (int64_t k = 0, end; k < p.K; k = end) {
     end = p.K;
-    if constexpr (fetches) {
-      constexpr int64_t line = 64 / sizeof(T);
-      end = p.K - k < line ? p.K : k + line;
+    constexpr int64_t line = 64 / sizeof(T);
+    if constexpr (fetch != Fetch::nothing) end = p.K - k < line ? p.K : k + line;
+    if constexpr (fetch == Fetch::rows_of_a)
 #pragma GCC unroll 12
       for (int row = 0; row < rows; ++row) __builtin_prefetch(a + (rows + row) * a_row);
-    }
+    if constexpr (fetch == Fetch::then_read)
+      for (int64_t i = (m * p.K + rows * k) * p.N / p.M, last = (m * p.K + rows * end) * p.N / p.M; i < last;
+           i += line)
+        __builtin_prefetch(p.then_read + i, 0, 2);
     for (int64_t i = k; i < end; ++i, a += a_column, b += p.b_stride) {
       Vector<T> factor[vectors];
 #pragma GCC unroll 8
@@ -76,28 +82,30 @@ void tile(const SmallProduct<T>& p, int64_t m, int64_t n) {
   }
 }
 
-template <class T, int vectors, bool transposed, bool fetches, int rows = tile_rows(vectors)>
+template <class T, int vectors, bool transposed, Fetch fetch, int rows = tile_rows(vectors)>
 inline void column_of_tiles(const SmallProduct<T>& p, int64_t m, int64_t n) {
-  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed, fetches>(p, m, n);
-  if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, fetches, rows - 1>(p, m, n);
+  for (; m + rows <= p.M; m += rows) tile<T, rows, vectors, transposed, fetch>(p, m, n);
+  if constexpr (rows > 1) column_of_tiles<T, vectors, transposed, fetch, rows - 1>(p, m, n);
 }
 
-template <class T, bool transposed, bool fetches, int vectors = tile_vectors>
+template <class T, bool transposed, Fetch fetch, int vectors = tile_vectors>
 inline void all_tiles(const SmallProduct<T>& p, int64_t n) {
   constexpr int width = vectors * lanes_of<T>;
   int64_t end = (p.N + lanes_of<T> - 1) / lanes_of<T> * lanes_of<T>;
-  for (; n + width <= end; n += width) column_of_tiles<T, vectors, transposed, fetches>(p, 0, n);
-  if constexpr (vectors > 1) all_tiles<T, transposed, fetches, vectors - 1>(p, n);
+  for (; n + width <= end; n += width) column_of_tiles<T, vectors, transposed, fetch>(p, 0, n);
+  if constexpr (vectors > 1) all_tiles<T, transposed, fetch, vectors - 1>(p, n);
 }
 
 template <class T>
 void multiply(const SmallProduct<T>& p) {
   if (p.a_column != 1)
-    all_tiles<T, true, false>(p, 0);
+    all_tiles<T, true, Fetch::nothing>(p, 0);
   else if (p.fetch_rows)
-    all_tiles<T, false, true>(p, 0);
+    all_tiles<T, false, Fetch::rows_of_a>(p, 0);
+  else if (p.then_read)
+    all_tiles<T, false, Fetch::then_read>(p, 0);
   else
-    all_tiles<T, false, false>(p, 0);
+    all_tiles<T, false, Fetch::nothing>(p, 0);
 }
 
 template <class T>
@@ -228,7 +236,9 @@ void softmax_backward_row(T* x, T* dx, int64_t n, T scale, ScoreSum<T> sum, cons
 
 template <class T>
 constexpr AttentionKernels<T> table() {
-  return {.multiply = multiply<T>,
+  constexpr int64_t tile_columns = tile_vectors * lanes_of<T>;
+  return {.panel_columns = tile_columns < chunk ? chunk : tile_columns,
+          .multiply = multiply<T>,
           .transpose = transpose<T>,
           .copy = copy<T>,
           .softmax_row = softmax_row<T>,

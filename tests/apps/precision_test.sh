@@ -63,7 +63,7 @@ for program in embed fill predict; do
   refused 2 "--keep-f32 --precision int8" "${command[@]}" --keep-f32 0
   refused 2 "--keep-f32 --precision int8" "${command[@]}" --precision auto --keep-f32 0.output
   for unknown in 1 x 0.foo -1 0.output,12; do
-    refused 1 "[quantize] '${unknown#*,}' 0.output" "${command[@]}" --precision int8 "--keep-f32=$unknown"
+    refused 1 "[pack] '${unknown#*,}' 0.output" "${command[@]}" --precision int8 "--keep-f32=$unknown"
   done
 done
 # --- what int8 changes, and which layers would be better left

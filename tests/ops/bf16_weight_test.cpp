@@ -8,7 +8,7 @@
 #include "bertie/autograd/random.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/ops/elementwise.h"
-#include "bertie/ops/quantized_linear.h"
+#include "bertie/ops/packed_linear.h"
 #include "bertie/ops/reduce.h"
 #include "tests/message_of.h"
 
@@ -28,7 +28,7 @@ struct Bf16Weight {
         W(normal_numbers({out, in}, 2)),
         b(normal_numbers({out}, 3)) {}
   Array y(bool with_bias = true, InputFunction f = InputFunction::identity) const {
-    return linear(x, QuantizedWeight(W, DType::bf16), with_bias ? Tensor(b) : Tensor(), f).array();
+    return linear(x, PackedWeight(W, DType::bf16), with_bias ? Tensor(b) : Tensor(), f).array();
   }
   Array x, W, b;
 };
@@ -128,17 +128,17 @@ TEST(WeightInBf16, OfNothing) {
 
 TEST(WeightInBf16, IsHalfAsLarge) {
   Array W = normal_numbers({65, 70}, 7);
-  QuantizedWeight rounded(W, DType::bf16);
+  PackedWeight rounded(W, DType::bf16);
   EXPECT_EQ(rounded.dtype(), DType::bf16);
   EXPECT_EQ(rounded.shape(), (Shape{65, 70}));
   EXPECT_EQ(rounded.values().to_vector<float>(), W.cast(DType::bf16).cast(DType::f32).to_vector<float>());
   EXPECT_EQ(rounded.bytes(), 128 * 96 * 2);  // in whole blocks of 64 and 32
-  EXPECT_EQ(QuantizedWeight(normal_numbers({128, 192}, 1), DType::bf16).bytes(), 128 * 192 * 2);
+  EXPECT_EQ(PackedWeight(normal_numbers({128, 192}, 1), DType::bf16).bytes(), 128 * 192 * 2);
 }
 
 TEST(WeightInBf16, RefusesWhatDoesntFit) {
   Bf16Weight c(4, 6, 3);
-  QuantizedWeight W(c.W, DType::bf16);
+  PackedWeight W(c.W, DType::bf16);
   auto of = [&](const Tensor& x, const Tensor& b) { return message_of([&] { linear(x, W, b); }); };
   EXPECT_EQ(of(c.x.cast(DType::f32), {}),
             "[linear] x must be bf16 and b f32 where W is bf16: x is f32, b is none");
@@ -149,13 +149,13 @@ TEST(WeightInBf16, RefusesWhatDoesntFit) {
   EXPECT_EQ(of(c.x, normal_numbers({4}, 1)), "[linear] b must be [out]: b is [4], W is [3, 6]");
   Tensor b = Tensor::parameter(c.b);
   EXPECT_EQ(message_of([&] { backward(sum(linear(c.x, W, b))); }),
-            "[linear] a weight that was rounded once and for all has no gradient");
+            "[linear] a weight that was packed once and for all has no gradient");
 }
 
 TEST(WeightInBf16, LeadingAxesAreRows) {
   Bf16Weight c(15, 20, 7);
   std::vector<uint16_t> flat = bits_of(c.y());
-  Array y = linear(c.x.reshape({3, 5, 20}), QuantizedWeight(c.W, DType::bf16), c.b).array();
+  Array y = linear(c.x.reshape({3, 5, 20}), PackedWeight(c.W, DType::bf16), c.b).array();
   EXPECT_EQ(y.shape(), (Shape{3, 5, 7}));
   EXPECT_EQ(bits_of(y), flat);
 }

@@ -1,4 +1,4 @@
-// Modules whose weights are rounded once and for all, to int8 or bf16.
+// Modules whose weights are packed once and for all: in int8, rounded to bf16, or in f32.
 #include <gtest/gtest.h>
 
 #include "bertie/autograd/memory.h"
@@ -21,12 +21,12 @@ Tensor some_rows(int64_t tokens, int64_t width) {
   return normal({tokens, width}, 0, 1, 5, static_cast<uint64_t>(width), DType::f32);
 }
 
-TEST(Int8Modules, ALinearComputesWithRoundedWeights) {
+TEST(PackedModules, ALinearComputesWithRoundedWeights) {
   Initializer init = f32_weights();
   for (bool with_bias : {true, false}) {
     Linear layer(30, 7, init, with_bias);
     Tensor x = some_rows(5, 30);
-    QuantizedWeight weight(layer.weight().array());
+    PackedWeight weight(layer.weight().array(), DType::i8);
     Array f32 = layer.forward(x).array();
     layer.set_precision(Precision::int8);
     EXPECT_EQ(layer.precision(), Precision::int8);
@@ -45,12 +45,12 @@ TEST(Int8Modules, ALinearComputesWithRoundedWeights) {
   }
 }
 
-TEST(Int8Modules, BothProductsOfAttentionAreRounded) {
+TEST(PackedModules, BothProductsOfAttentionAreRounded) {
   Initializer init = f32_weights();
   MultiHeadAttention layer({24, 3, 0, {"q", "k", "v", "o"}}, init);
   std::vector<Parameter> parameters = layer.parameters();
   ASSERT_EQ(parameters.size(), 4u);
-  QuantizedWeight qkv(parameters[0].tensor.array()), output(parameters[2].tensor.array());
+  PackedWeight qkv(parameters[0].tensor.array(), DType::i8), output(parameters[2].tensor.array(), DType::i8);
   Tensor x = some_rows(9, 24), qkv_bias = parameters[1].tensor, output_bias = parameters[3].tensor;
   Pass pass{{{0, 4, 9}}, 0, 0};
   layer.eval();
@@ -62,7 +62,7 @@ TEST(Int8Modules, BothProductsOfAttentionAreRounded) {
     EXPECT_EQ(static_cast<bool>(parameters[i].tensor), i % 2 == 1) << parameters[i].names[0];
 }
 
-TEST(Int8Modules, TheMemoryOfTheWeightIsFree) {
+TEST(PackedModules, TheMemoryOfTheWeightIsFree) {
   Initializer init = f32_weights();
   int64_t before = memory_counters().live_bytes;
   Linear layer(1024, 512, init, false);
@@ -71,7 +71,7 @@ TEST(Int8Modules, TheMemoryOfTheWeightIsFree) {
   EXPECT_LE(memory_counters().live_bytes - before, 1024 * 512 + 3 * 4 * 512);
 }
 
-TEST(Int8Modules, OnceMoreChangesNothing) {
+TEST(PackedModules, OnceMoreChangesNothing) {
   Initializer init = f32_weights();
   Linear layer(30, 7, init);
   Tensor x = some_rows(5, 30);
@@ -82,7 +82,7 @@ TEST(Int8Modules, OnceMoreChangesNothing) {
 }
 
 // The numbers are gone.
-TEST(Int8Modules, ThereIsNoWayBack) {
+TEST(PackedModules, ThereIsNoWayBack) {
   struct Way {
     Precision to, then;
     const char* message;
@@ -90,16 +90,19 @@ TEST(Int8Modules, ThereIsNoWayBack) {
   using enum Precision;
   for (Way way :
        {Way{int8, of_parameters, "i8 can't become f32"}, Way{int8, bf16, "i8 can't become bf16"},
-        Way{int8, bf16_weights, "i8 can't become bf16"}, Way{bf16_weights, int8, "bf16 can't become int8"},
-        Way{bf16_weights, of_parameters, "bf16 can't become f32"}, Way{int8, int8, nullptr},
-        Way{bf16_weights, bf16_weights, nullptr}}) {
+        Way{int8, packed_bf16, "i8 can't become bf16"}, Way{int8, packed_f32, "i8 can't become f32"},
+        Way{packed_bf16, int8, "bf16 can't become int8"},
+        Way{packed_bf16, of_parameters, "bf16 can't become f32"},
+        Way{packed_f32, int8, "f32 can't become int8"},
+        Way{packed_f32, of_parameters, "f32 can't become f32"}, Way{int8, int8, nullptr},
+        Way{packed_bf16, packed_bf16, nullptr}, Way{packed_f32, packed_f32, nullptr}}) {
     Initializer init = f32_weights();
     TwoLayers model(f32_weights());
     MultiHeadAttention layer({24, 3, 0, {"q", "k", "v", "o"}}, init);
     for (Module* each : std::initializer_list<Module*>{&model, &layer}) {
       each->set_precision(way.to);
       EXPECT_EQ(message_of([&] { each->set_precision(way.then); }),
-                way.message ? fmt::format("[precision] a weight that was rounded to {}: load the model anew",
+                way.message ? fmt::format("[precision] a weight that was packed in {}: load the model anew",
                                           way.message)
                             : "no error");
     }
@@ -107,12 +110,12 @@ TEST(Int8Modules, ThereIsNoWayBack) {
 }
 
 // Of a model in bf16, whose activations are that.
-TEST(Int8Modules, WeightsMayBeRoundedToBf16OnceAndForAll) {
+TEST(PackedModules, WeightsMayBeRoundedToBf16OnceAndForAll) {
   Initializer init = f32_weights();
   Linear layer(30, 7, init);
   Tensor x = cast(some_rows(5, 30), DType::bf16);
-  QuantizedWeight weight(layer.weight().array(), DType::bf16);
-  layer.set_precision(Precision::bf16_weights);
+  PackedWeight weight(layer.weight().array(), DType::bf16);
+  layer.set_precision(Precision::packed_bf16);
   Tensor y = layer.forward(x), expected = linear(x, weight, layer.bias());
   EXPECT_EQ(y.dtype(), DType::bf16);
   EXPECT_EQ(y.array().cast(DType::f32).to_vector<float>(),
@@ -120,11 +123,25 @@ TEST(Int8Modules, WeightsMayBeRoundedToBf16OnceAndForAll) {
   EXPECT_FALSE(layer.weight());
 }
 
-TEST(Int8Modules, OneOfAModelsPartsIsEnough) {
+// Sums come in another order than the libraries', of 30 terms.
+TEST(PackedModules, InF32NumbersStayWhatTheyAre) {
+  Initializer init = f32_weights();
+  Linear layer(30, 7, init);
+  Tensor x = some_rows(5, 30);
+  PackedWeight weight(layer.weight().array(), DType::f32);
+  Array before = layer.forward(x).array();
+  layer.set_precision(Precision::packed_f32);
+  Array y = layer.forward(x).array();
+  EXPECT_EQ(y.to_vector<float>(), linear(x, weight, layer.bias()).array().to_vector<float>());
+  for (int64_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y.item(i), before.item(i), 1e-6);
+  EXPECT_FALSE(layer.weight());
+}
+
+TEST(PackedModules, OneOfAModelsPartsIsEnough) {
   TwoLayers model(f32_weights());
   model.eval();
   Tensor x = some_rows(5, 3);
-  QuantizedWeight weight(model.second.weight().array());
+  PackedWeight weight(model.second.weight().array(), DType::i8);
   Tensor h = bertie::tanh(model.first.forward(x));
   model.second.set_precision(Precision::int8);
   EXPECT_EQ(model.forward(x).array().to_vector<float>(),
@@ -132,21 +149,21 @@ TEST(Int8Modules, OneOfAModelsPartsIsEnough) {
   EXPECT_TRUE(model.first.weight());
 }
 
-TEST(Int8Modules, OtherTypesAreRefused) {
+TEST(PackedModules, OtherTypesAreRefused) {
   TwoLayers model;  // in f64
   EXPECT_EQ(message_of([&] { model.set_precision(Precision::int8); }),
-            "[quantize] a weight must be f32 [out, in], got f64 [4, 3]");
+            "[pack] a weight must be f32 [out, in], got f64 [4, 3]");
   EXPECT_TRUE(model.first.weight());
 }
 
-TEST(Int8Modules, WhatIsLeftCantBeSaved) {
+TEST(PackedModules, WhatIsLeftCantBeSaved) {
   TemporaryFolder folder;
   TwoLayers model(f32_weights());
   save_parameters(model, folder / "weights");
   std::string before = read_file(folder / "weights");
   model.second.set_precision(Precision::int8);
   std::string message =
-      "[module] second.weight has given its value up for a rounded one, of which nothing can be saved";
+      "[module] second.weight has given its value up for a packed one, of which nothing can be saved";
   EXPECT_EQ(message_of([&] { save_parameters(model, folder / "weights"); }), message);
   EXPECT_EQ(message_of([&] { save_parameters(model, folder / "others"); }), message);
   EXPECT_EQ(folder.entries(), 1u);
@@ -158,7 +175,7 @@ TEST(Int8Modules, WhatIsLeftCantBeSaved) {
     EXPECT_EQ(message_of([&] { each.part(0); }), each.names[0] == "second.weight" ? message : "no error");
 }
 
-TEST(Int8Modules, EveryNameOfAPartIsTold) {
+TEST(PackedModules, EveryNameOfAPartIsTold) {
   Initializer init = f32_weights();
   MultiHeadAttention layer({24, 3, 0, {"q", "k", "v", "o"}}, init);
   layer.set_precision(Precision::int8);
@@ -166,19 +183,19 @@ TEST(Int8Modules, EveryNameOfAPartIsTold) {
   for (size_t i = 0; i < 3; ++i)
     EXPECT_EQ(message_of([&] { qkv.part(i); }),
               "[module] " + qkv.names[i] +
-                  " has given its value up for a rounded one, of which nothing can be saved");
+                  " has given its value up for a packed one, of which nothing can be saved");
 }
 
-TEST(Int8Modules, NoBlockTrainsThem) {
+TEST(PackedModules, NoBlockTrainsThem) {
   TwoLayers model(f32_weights());
   model.second.set_precision(Precision::int8);
   EXPECT_EQ(message_of([&] { ParameterBlock block(model); }),
             "[parameter_block] second.weight has given its value up and can't be trained");
   EXPECT_EQ(message_of([&] { backward(sum(model.forward(some_rows(5, 3), pass_of(5)))); }),
-            "[linear] a weight that was rounded once and for all has no gradient");
+            "[linear] a weight that was packed once and for all has no gradient");
 }
 
-TEST(Int8Modules, WhatABlockHoldsStaysAsItIs) {
+TEST(PackedModules, WhatABlockHoldsStaysAsItIs) {
   Initializer init = f32_weights();
   Linear layer(30, 7, init);
   ParameterBlock block(layer);

@@ -1,5 +1,5 @@
 // linear() with a weight in int8, against what its header says in f64, and against what wasn't rounded.
-#include "bertie/ops/quantized_linear.h"
+#include "bertie/ops/packed_linear.h"
 
 #include <gtest/gtest.h>
 
@@ -70,7 +70,7 @@ void expect_quantized_linear(const Array& y, const QuantizedCase& c, bool with_b
   int64_t in = c.W.shape()[1], out = c.W.shape()[0], rows = c.x.shape()[0];
   ASSERT_EQ(y.shape(), (Shape{rows, out}));
   ASSERT_EQ(y.dtype(), DType::f32);
-  Array fx = function_of(c.x, f), rounded_w = QuantizedWeight(c.W).values();
+  Array fx = function_of(c.x, f), rounded_w = PackedWeight(c.W, DType::i8).values();
   for (int64_t i = 0; i < rows; ++i) {
     const float* x = fx.data<float>() + i * in;
     RoundedRow row(x, in);
@@ -99,7 +99,7 @@ void expect_quantized_linear(const Array& y, const QuantizedCase& c, bool with_b
 
 Array quantized_linear(const QuantizedCase& c, bool with_bias = true,
                        InputFunction f = InputFunction::identity) {
-  return linear(c.x, QuantizedWeight(c.W), with_bias ? Tensor(c.b) : Tensor(), f).array();
+  return linear(c.x, PackedWeight(c.W, DType::i8), with_bias ? Tensor(c.b) : Tensor(), f).array();
 }
 
 // Bits, so that NaN equals itself.
@@ -156,11 +156,11 @@ TEST_F(QuantizedLinear, IsWhatItsHeaderSaysInEveryInstructionSet) {
 TEST_F(QuantizedLinear, AnyNumberOfThreadsGivesTheSameBits) {
   QuantizedCase c(300, 517, 200);
   set_thread_count(1);
-  Array one = quantized_linear(c, true, InputFunction::gelu), values = QuantizedWeight(c.W).values();
+  Array one = quantized_linear(c, true, InputFunction::gelu), values = PackedWeight(c.W, DType::i8).values();
   for (int threads : {2, 3}) {
     set_thread_count(threads);
     expect_same_bits(quantized_linear(c, true, InputFunction::gelu), one, fmt::format("{} threads", threads));
-    expect_same_bits(QuantizedWeight(c.W).values(), values, "values");
+    expect_same_bits(PackedWeight(c.W, DType::i8).values(), values, "values");
   }
 }
 
@@ -177,7 +177,7 @@ TEST_F(QuantizedLinear, ARowIsRoundedOnItsOwn) {
 
 TEST_F(QuantizedLinear, LeadingAxesAreRows) {
   QuantizedCase c(15, 20, 7);
-  QuantizedWeight W(c.W);
+  PackedWeight W(c.W, DType::i8);
   Array flat = quantized_linear(c);
   Array y = linear(c.x.reshape({3, 5, 20}), W, c.b).array();
   EXPECT_EQ(y.shape(), (Shape{3, 5, 7}));
@@ -309,8 +309,8 @@ TEST_F(QuantizedLinear, TheLargestDepthServes) {
 
 TEST_F(QuantizedLinear, RefusesWhatDoesntFit) {
   QuantizedCase c(4, 6, 3);
-  QuantizedWeight W(c.W);
-  auto of = [&](const Tensor& x, const QuantizedWeight& weight, const Tensor& b) {
+  PackedWeight W(c.W, DType::i8);
+  auto of = [&](const Tensor& x, const PackedWeight& weight, const Tensor& b) {
     return message_of([&] { linear(x, weight, b); });
   };
   EXPECT_EQ(of({}, W, {}), "[linear] needs an input and a weight with values");
@@ -330,8 +330,8 @@ TEST_F(QuantizedLinear, RefusesWhatDoesntFit) {
 
 TEST_F(QuantizedLinear, HasNoGradient) {
   QuantizedCase c(4, 6, 3);
-  QuantizedWeight W(c.W);
-  std::string message = "[linear] a weight that was rounded once and for all has no gradient";
+  PackedWeight W(c.W, DType::i8);
+  std::string message = "[linear] a weight that was packed once and for all has no gradient";
   Tensor x = Tensor::parameter(c.x), b = Tensor::parameter(c.b);
   EXPECT_EQ(message_of([&] { backward(sum(linear(x, W, c.b))); }), message);
   EXPECT_EQ(message_of([&] { backward(sum(linear(c.x, W, b))); }), message);
@@ -345,7 +345,7 @@ TEST_F(QuantizedLinear, AWeightIsOffByHalfAScale) {
     set_isa(each);
     for (Shape shape : {Shape{1, 1}, Shape{15, 33}, Shape{16, 64}, Shape{65, 70}, Shape{130, 5}}) {
       Array W = floats(shape, 7, 0.3);
-      QuantizedWeight rounded(W);
+      PackedWeight rounded(W, DType::i8);
       EXPECT_TRUE(rounded);
       EXPECT_EQ(rounded.shape(), shape);
       Array values = rounded.values();
@@ -368,25 +368,24 @@ TEST_F(QuantizedLinear, AWeightIsOffByHalfAScale) {
 
 // A number is 8 bits; of each row there are a scale and a sum beside them. Rows come to whole blocks of 64.
 TEST_F(QuantizedLinear, AWeightTakesAFourthOfTheMemory) {
-  EXPECT_EQ(QuantizedWeight(floats({128, 192}, 1)).bytes(), 128 * 192 + 2 * 4 * 128);
-  EXPECT_EQ(QuantizedWeight(floats({65, 129}, 1)).bytes(), 128 * 192 + 2 * 4 * 128);
-  EXPECT_FALSE(QuantizedWeight());
+  EXPECT_EQ(PackedWeight(floats({128, 192}, 1), DType::i8).bytes(), 128 * 192 + 2 * 4 * 128);
+  EXPECT_EQ(PackedWeight(floats({65, 129}, 1), DType::i8).bytes(), 128 * 192 + 2 * 4 * 128);
+  EXPECT_FALSE(PackedWeight());
 }
 
 TEST_F(QuantizedLinear, RefusesOtherWeights) {
-  auto of = [&](const Array& W) { return message_of([&] { QuantizedWeight{W}; }); };
-  EXPECT_EQ(of({}), "[quantize] a weight must be f32 [out, in], got f32 []");
-  EXPECT_EQ(of(floats({6}, 1)), "[quantize] a weight must be f32 [out, in], got f32 [6]");
-  EXPECT_EQ(of(floats({2, 3, 1}, 1)), "[quantize] a weight must be f32 [out, in], got f32 [2, 3, 1]");
-  EXPECT_EQ(of(floats({2, 3}, 1).cast(DType::f64)),
-            "[quantize] a weight must be f32 [out, in], got f64 [2, 3]");
+  auto of = [&](const Array& W) { return message_of([&] { PackedWeight{W, DType::i8}; }); };
+  EXPECT_EQ(of({}), "[pack] a weight must be f32 [out, in], got f32 []");
+  EXPECT_EQ(of(floats({6}, 1)), "[pack] a weight must be f32 [out, in], got f32 [6]");
+  EXPECT_EQ(of(floats({2, 3, 1}, 1)), "[pack] a weight must be f32 [out, in], got f32 [2, 3, 1]");
+  EXPECT_EQ(of(floats({2, 3}, 1).cast(DType::f64)), "[pack] a weight must be f32 [out, in], got f64 [2, 3]");
   EXPECT_EQ(of(floats({2, 3}, 1).cast(DType::bf16)),
-            "[quantize] a weight must be f32 [out, in], got bf16 [2, 3]");
+            "[pack] a weight must be f32 [out, in], got bf16 [2, 3]");
   EXPECT_EQ(message_of([] {
-              QuantizedWeight(floats({2, 3}, 1), DType::f32);
+              PackedWeight(floats({2, 3}, 1), DType::f64);
             }),
-            "[quantize] is to i8 or bf16, not to f32");
-  EXPECT_EQ(of(floats({1, (1 << 16) + 1}, 1)), "[quantize] a row may have 65536 numbers, got [1, 65537]");
+            "[pack] is to f32, bf16 or i8, not to f64");
+  EXPECT_EQ(of(floats({1, (1 << 16) + 1}, 1)), "[pack] a row may have 65536 numbers, got [1, 65537]");
 }
 
 }  // namespace
