@@ -161,7 +161,7 @@ Array Needs::place(size_t input) const {
   return first && single ? node.grad : Array::empty(node.shape, node.dtype);
 }
 
-Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward) {
+Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward, Recompute again) {
   bool wanted = false;
   for (const Tensor& input : inputs) {
     BERTIE_CHECK(static_cast<bool>(input), op, "an input has no value");
@@ -179,7 +179,14 @@ Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward back
   }
   node->versions.push_back({y.storage(), y.storage()->version});
   if (keep_values_depth > 0) node->value = y;
-  return Tensor(std::move(y), std::move(node));
+  Tensor result(std::move(y), std::move(node));
+  if (again) result.again_ = std::make_shared<const Recompute>(std::move(again));
+  return result;
+}
+
+Tensor recomputed(Tensor y) {
+  y.is_recomputed_ = y.again_ && keep_values_depth == 0;
+  return y;
 }
 
 }  // namespace bertie

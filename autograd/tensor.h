@@ -24,6 +24,28 @@ namespace bertie {
 
 struct Node;
 
+// The result of an operation, computed once more: the same bits.
+using Recompute = std::function<Array()>;
+
+// What a closure keeps of an input's value: the array, or how to compute it again (see recomputed()).
+class Saved {
+ public:
+  Saved() = default;  // nothing
+  Saved(Array array) : array_(std::move(array)) {}
+  explicit Saved(std::shared_ptr<const Recompute> again) : again_(std::move(again)) {}
+  Array array() const { return again_ ? (*again_)() : array_; }
+  // The same for the last time: nothing is left here, so that the array may be unique.
+  Array take() {
+    Array array = this->array();
+    *this = Saved();
+    return array;
+  }
+
+ private:
+  Array array_;
+  std::shared_ptr<const Recompute> again_;
+};
+
 class Tensor {
  public:
   Tensor() = default;   // no value
@@ -44,6 +66,10 @@ class Tensor {
   // The value in bf16, as products of bf16 want it. A parameter keeps that, and rounds again where its value
   // has changed since.
   Array rounded() const;
+
+  // For a closure to capture where the value may be one that isn't kept. (An operation that captures array()
+  // keeps any value.)
+  Saved saved() const { return is_recomputed_ ? Saved(again_) : Saved(array()); }
 
   // The following are for parameters and throw on other tensors.
   // The sum of what backward passes brought since the last zero_grad(); no array when none did.
@@ -74,11 +100,14 @@ class Tensor {
  private:
   Tensor(Array value, std::shared_ptr<Node> node) : value_(std::move(value)), node_(std::move(node)) {}
   friend Tensor record(const char*, Array, std::vector<Tensor>,
-                       std::function<std::vector<struct Gradient>(Array, const class Needs&)>);
+                       std::function<std::vector<struct Gradient>(Array, const class Needs&)>, Recompute);
+  friend Tensor recomputed(Tensor y);
   friend Tensor parameter_of(std::shared_ptr<Node> node);
 
   Array value_;  // a parameter's value is in its node, which all its copies share
   std::shared_ptr<Node> node_;
+  std::shared_ptr<const Recompute> again_;  // of a result whose operation tells
+  bool is_recomputed_ = false;
 };
 
 // The gradient of one input: an array of the input's shape, or of the result's, which is then summed to the
@@ -110,8 +139,14 @@ using Backward = std::function<Gradients(Array dy, const Needs& needs)>;
 
 // The result of operation `op` as a Tensor; with a node where an input wants a gradient and no NoGrad is in
 // scope. Changing an input or the result in place before the backward pass has gone through is noticed there
-// and throws.
-Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward);
+// and throws. An operation that costs little may tell how to compute its result again, from arrays and the
+// saved() of its inputs.
+Tensor record(const char* op, Array y, std::vector<Tensor> inputs, Backward backward, Recompute again = {});
+
+// Memory for time: y, whose value isn't kept for the backward pass by operations that take its saved(). They
+// compute it again there, from what its operation took; where that isn't kept either, from what came before.
+// y itself where its operation doesn't tell how to, where nothing is recorded, and within KeepValues.
+Tensor recomputed(Tensor y);
 
 // Throws, naming the operation, where x has no value.
 inline void check_value(const char* op, const Tensor& x) {

@@ -24,7 +24,11 @@ struct Sizes {
         L(config.num_hidden_layers),
         rounds(precision == Precision::bf16),
         active(rounds ? 2 : number) {
-    layers = L * T * (active * (8 * H + I) + number * 2 * A) + number * T * (H + 3);
+    bool is_gelu = config.hidden_act == "gelu" || config.hidden_act == "gelu_new";
+    norm_again = rounds ? active * T * H : 0;
+    inner_again = rounds && is_gelu ? active * T * I : 0;
+    layers = L * (T * (active * (8 * H + I) + number * 2 * A) - 2 * norm_again - inner_again) + norm_again +
+             number * T * (H + 3);
     // These find their gradient from their result, which LayerNorm saves anyway.
     bool one_saved = config.hidden_act == "relu" || config.hidden_act == "tanh";
     unsaved = one_saved ? active * M * H : 0;
@@ -39,8 +43,10 @@ struct Sizes {
   bool rounds;           // what is stored isn't what is computed in
   int64_t active;        // bytes of an activation
   int64_t layers, head;  // all that is saved
-  int64_t unsaved;       // of what the head computes before its activation
-  int64_t D;             // dropout's gradient needs memory of its own where the residual shares it
+  // What is computed again instead: a LayerNorm's result, and that of a feed-forward part's first product.
+  int64_t norm_again, inner_again;
+  int64_t unsaved;  // of what the head computes before its activation
+  int64_t D;        // dropout's gradient needs memory of its own where the residual shares it
 };
 
 // Those of words, token types and positions, the sum of two and of all, and three ids of each token.
@@ -84,6 +90,9 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   const Sizes s(config, batch, options.next_sentence, options.precision);
   int64_t TH = s.active * s.T * s.H, TI = s.active * s.T * s.I, MH = s.active * s.M * s.H;
   int64_t all = s.layers + s.head;
+  // What isn't saved is there while it is used: within a layer its input, but for the first layer, and the
+  // feed-forward part's.
+  int64_t input = s.L > 1 ? s.norm_again : 0, middle = s.norm_again, inner = s.inner_again;
   int64_t rounded = s.rounds ? s.active * s.M * s.V : 0;  // logits, or their gradient
   // A weight's gradient beside that of a part before. That of the decoder, where the word embeddings are its
   // weight, waits for theirs until the end.
@@ -103,8 +112,8 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   // within a layer has its largest memory there, and what the head saved is gone.
   return {
       {"the embeddings", embeddings(s)},
-      {"the last layer's feed-forward part", s.layers + TH + TI},
-      {"the last layer's end", s.layers + (3 + s.D) * TH},
+      {"the last layer's feed-forward part", s.layers + TH + TI + input + middle + inner},
+      {"the last layer's end", s.layers + (3 + s.D) * TH + input + middle},
       // Behind the last layer the hidden states are there until the head has computed its logits.
       {"the head", all + TH + s.unsaved + rounded},
       {"backward through the logits", all + rounded + (options.next_sentence ? TH : 0)},
@@ -117,15 +126,16 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
       // s₂, before LayerNorm, has been used: −TH. Its gradient goes on beside the feed-forward part and,
       // through dropout, into it, where each of the I inner channels gets one.
       {"backward through the feed-forward part's second product",
-       s.layers + s.D * TH + TI + weight(s.H * s.I) + bias_sums(s.T, s.H) + waits},
-      {"backward through its first product", s.layers + TH + weight(s.H * s.I) + bias_sums(s.T, s.I) + waits},
+       s.layers + s.D * TH + TI + inner + weight(s.H * s.I) + bias_sums(s.T, s.H) + waits},
+      {"backward through its first product",
+       s.layers + TH + middle + inner + weight(s.H * s.I) + bias_sums(s.T, s.I) + waits},
       // −3TH: both sums and the feed-forward part's input have been used; the gradients of the layer's
       // input, of attention's result, and of queries, keys and values make 5.
-      {"backward through attention", s.layers - 3 * TH - TI + 5 * TH + scratch + waits},
+      {"backward through attention", s.layers - 3 * TH - TI + middle + inner + 5 * TH + scratch + waits},
       // Attention's 4TH and its sums have been used, too.
-      {"backward through queries, keys and values", s.layers - 7 * TH - TI - number * 2 * s.T * s.A + 5 * TH +
-                                                        weight(3 * s.H * s.H) + bias_sums(s.T, 3 * s.H) +
-                                                        waits},
+      {"backward through queries, keys and values",
+       s.layers - 7 * TH - TI + middle + inner - number * 2 * s.T * s.A + 5 * TH + input +
+           weight(3 * s.H * s.H) + bias_sums(s.T, 3 * s.H) + waits},
       {"the update of the weights", update},
   };
 }

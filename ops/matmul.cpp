@@ -161,18 +161,21 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
                b ? b.shape() : Shape(), W.shape());
   int64_t T = leading(x.shape(), 1), in = W.shape()[1], out = W.shape()[0];
   Shape shape = x.shape().with(-1, out);
-  Array y = Array::empty(shape, type), fx = value_of(f, x.array()),
-        w = type == parameters ? W.array() : W.rounded();
-  dispatch("linear", type, [&](auto zero) {
-    using Number = decltype(zero);
-    Product<Number> p{.M = T, .N = out, .K = in};
-    p.a = {fx.data<Number>(), in};
-    p.b = {w.data<Number>(), in, true};
-    p.c = y.mutable_data<Number>();
-    p.c_stride = out;
-    if (b) p.bias = b.array().data<Compute<Number>>();
-    gemm(p);
-  });
+  Array w = type == parameters ? W.array() : W.rounded(), bias = b ? b.array() : Array();
+  auto forward = [=](const Array& x) {
+    Array y = Array::empty(shape, type), fx = value_of(f, x);
+    dispatch("linear", type, [&](auto zero) {
+      using Number = decltype(zero);
+      Product<Number> p{.M = T, .N = out, .K = in};
+      p.a = {fx.data<Number>(), in};
+      p.b = {w.data<Number>(), in, true};
+      p.c = y.mutable_data<Number>();
+      p.c_stride = out;
+      if (bias) p.bias = bias.data<Compute<Number>>();
+      gemm(p);
+    });
+    return y;
+  };
 
   Array weight = w.reshape({1, out, in});
   std::vector<Tensor> inputs{x, W};
@@ -180,9 +183,10 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
   bool keep_x = W.requires_grad() || (f != InputFunction::identity && x.requires_grad());
   // dx = (dy W) ∘ f'(x), dW = dyᵀ f(x), db = Σ over the rows of dy
   return record(
-      "linear", y, inputs,
-      [=, X = x.shape(), x = save_if(keep_x, x.array()), has_bias = static_cast<bool>(b),
+      "linear", forward(x.array()), inputs,
+      [=, X = x.shape(), saved = keep_x ? x.saved() : Saved(), has_bias = static_cast<bool>(b),
        weight = save_if(x.requires_grad(), weight)](Array dy, const Needs& needs) mutable -> Gradients {
+        Array x = saved.take();  // first: what computes it needs memory that the gradient then takes
         Array d = dy.reshape({1, T, out});
         Gradients gradients(has_bias ? 3 : 2);
         if (needs[0]) gradients[0] = product({d, false}, {weight, false}, {type}).reshape(X);
@@ -198,7 +202,8 @@ Tensor linear(const Tensor& x, const Tensor& W, const Tensor& b, InputFunction f
         }
         if (has_bias && needs[2]) gradients[2] = column_sum(d.reshape({T, out}));
         return gradients;
-      });
+      },
+      [forward, saved = x.saved()] { return forward(saved.array()); });
 }
 
 }  // namespace bertie

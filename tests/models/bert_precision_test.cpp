@@ -1,12 +1,16 @@
 // Small BERTs in bf16: their gradients against those of the same weights in f64, and their dropout.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "bertie/autograd/backward.h"
+#include "bertie/autograd/threads.h"
 #include "bertie/models/bert_heads.h"
 #include "tests/largest.h"
+#include "tests/message_of.h"
 #include "tests/models/ragged_batch.h"
 #include "tests/numbers.h"
 
@@ -158,6 +162,64 @@ TEST(BertInBf16, TheLossWithDropoutIsNearThatOfF32) {
     double f32 = loss();
     model.set_precision(Precision::bf16);
     EXPECT_NEAR(loss(), f32, 2e-3 * f32) << step;
+  }
+}
+
+// A batch's loss, and the gradients of all that is trained. Within KeepValues a layer keeps what it else
+// computes again.
+std::vector<double> loss_and_gradients(BertForPreTraining& model, bool keeps) {
+  RaggedBatch batch(ten_lengths, most_words, 5);
+  std::optional<KeepValues> guard;
+  if (keeps) guard.emplace();
+  Tensor loss = model.loss(model.logits(batch.input, batch.rows), batch.true_words, batch.labels);
+  std::vector<double> all{loss.item()};
+  backward(loss);
+  for (Parameter& each : model.parameters()) {
+    if (!each.tensor.requires_grad()) continue;
+    std::vector<double> own = numbers(each.tensor.grad());
+    all.insert(all.end(), own.begin(), own.end());
+    each.tensor.zero_grad();
+  }
+  return all;
+}
+
+// What layers compute again is, bit for bit, what they would have kept: with dropout and without, with each
+// kind of activation, above frozen layers, on any number of threads. In f32 they keep it.
+TEST(BertInBf16, WhatIsComputedAgainIsTheSame) {
+  int before = thread_count();
+  for (double dropout : {0.0, 0.1})
+    for (const char* act : {"gelu", "gelu_new", "relu", "tanh"})
+      for (int64_t frozen : {0, 1})
+        for (Precision precision : {Precision::of_parameters, Precision::bf16}) {
+          SCOPED_TRACE(fmt::format("dropout {}, {}, {} frozen, {}", dropout, act, frozen, name(precision)));
+          BertConfig config = precision_config(dropout);
+          config.hidden_act = act;
+          BertForPreTraining model(config, Initializer::normal(0.05, 3));
+          model.set_precision(precision);
+          if (frozen > 0) model.bert().freeze_layers(frozen);
+          set_thread_count(1);
+          std::vector<double> kept = loss_and_gradients(model, true);
+          EXPECT_EQ(loss_and_gradients(model, false), kept);
+          set_thread_count(3);
+          EXPECT_EQ(loss_and_gradients(model, false), kept);
+        }
+  set_thread_count(before);
+}
+
+// Nothing is computed again from a parameter that has changed.
+TEST(BertInBf16, AParameterThatChangesBeforeTheBackwardPassIsAnError) {
+  RaggedBatch batch(ten_lengths, most_words, 5);
+  for (const char* name : {"attention.output.LayerNorm.bias", "intermediate.dense.weight",
+                           "intermediate.dense.bias", "output.LayerNorm.weight"}) {
+    BertForPreTraining model(precision_config(), Initializer::normal(0.05, 3));
+    model.set_precision(Precision::bf16);
+    Tensor loss = model.loss(model.logits(batch.input, batch.rows), batch.true_words, batch.labels);
+    for (Parameter& each : model.parameters())
+      if (each.names[0] == fmt::format("bert.encoder.layer.0.{}", name))
+        each.tensor.mutable_array().fill_zero();
+    EXPECT_NE(message_of([&] { backward(loss); }).find("was changed in place after its use"),
+              std::string::npos)
+        << name;
   }
 }
 
