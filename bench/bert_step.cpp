@@ -89,7 +89,7 @@ Tensor BertStep::loss(int64_t part) {
   if (part > 0) seconds_.backward += lap();  // its end: adding up
   const MaskedBatch& batch = parts_[part];
   if (batch.tokens.sequences.empty()) return {};
-  Tensor logits = model_.logits(bert_input(batch.tokens, 0, step_), batch.scored_rows);
+  Tensor logits = model_.rounded_logits(bert_input(batch.tokens, 0, step_), batch.scored_rows);
   Tensor loss = model_.loss(logits, batch.labels, static_cast<double>(batch_.labels.size()));
   seconds_.forward += lap();
   return loss;

@@ -100,7 +100,7 @@ BertMlmHead::BertMlmHead(const BertConfig& config, const Tensor& word_embeddings
 // decoder_, where tied, is the very tensor of the word embeddings. Its gradient is the sum of what comes from
 // here and what comes from the lookup; accumulate_parameter() in autograd/backward.cpp adds them.
 Tensor BertMlmHead::forward(const Tensor& hidden) const {
-  return unrounded(linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_));
+  return linear(norm_.forward(activation_.forward(dense_.forward(hidden))), decoder_, bias_);
 }
 
 BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)
@@ -109,6 +109,10 @@ BertForMaskedLM::BertForMaskedLM(const BertConfig& config, Initializer init)
 }
 
 Tensor BertForMaskedLM::logits(const BertInput& input, const Array& rows) const {
+  return unrounded(rounded_logits(input, rows));
+}
+
+Tensor BertForMaskedLM::rounded_logits(const BertInput& input, const Array& rows) const {
   return head_.forward(select_rows(bert_.last_hidden_state(input), rows));
 }
 
@@ -125,6 +129,12 @@ BertForPreTraining::BertForPreTraining(const BertConfig& config, Initializer ini
 }
 
 BertForPreTraining::Logits BertForPreTraining::logits(const BertInput& input, const Array& rows) const {
+  Logits rounded = rounded_logits(input, rows);
+  return {unrounded(rounded.prediction_logits), rounded.seq_relationship_logits};
+}
+
+BertForPreTraining::Logits BertForPreTraining::rounded_logits(const BertInput& input,
+                                                              const Array& rows) const {
   Tensor hidden = bert_.last_hidden_state(input);
   return {head_.forward(select_rows(hidden, rows)),
           seq_relationship_.forward(bert_.pooler_output(hidden, input.pass.packing))};

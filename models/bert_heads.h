@@ -26,7 +26,7 @@ class BertPreTrainedModel : public Module {
 class BertMlmHead : public Module {
  public:
   BertMlmHead(const BertConfig& config, const Tensor& word_embeddings, Initializer& init);
-  Tensor forward(const Tensor& hidden) const;
+  Tensor forward(const Tensor& hidden) const;  // of hidden's type
 
  private:
   Linear dense_;
@@ -41,6 +41,9 @@ class BertForMaskedLM : public BertPreTrainedModel {
   BertForMaskedLM(const BertConfig& config, Initializer init);
   // Scores of all words at the given rows only.    rows [M] i32 or i64 → [M, V]
   Tensor logits(const BertInput& input, const Array& rows) const;
+  // The same as the product gives them, in bf16 where activations are. cross_entropy() computes in f32 from
+  // either: for training, where scores in f32 beside those would be the most that a step needs at a time.
+  Tensor rounded_logits(const BertInput& input, const Array& rows) const;
   // Mean cross-entropy of the true ids    labels [M] i32 or i64
   Tensor loss(const Tensor& logits, const Array& labels, double denominator = 0) const;
 
@@ -57,6 +60,7 @@ class BertForPreTraining : public BertPreTrainedModel {
   };
   BertForPreTraining(const BertConfig& config, Initializer init);
   Logits logits(const BertInput& input, const Array& rows) const;
+  Logits rounded_logits(const BertInput& input, const Array& rows) const;  // of the words, as above
   // The sum of both heads' mean cross-entropies.    labels [M], next_sentence_labels [N] (0: follows)
   Tensor loss(const Logits& logits, const Array& labels, const Array& next_sentence_labels,
               double denominator = 0, double next_sentence_denominator = 0) const;

@@ -32,7 +32,7 @@ struct Sizes {
     // These find their gradient from their result, which LayerNorm saves anyway.
     bool one_saved = config.hidden_act == "relu" || config.hidden_act == "tanh";
     unsaved = one_saved ? active * M * H : 0;
-    head = M * (active * 4 * H + number * (V + 2)) - unsaved + number * 2 * N * H;
+    head = M * (active * (4 * H + V) + number * 2) - unsaved + number * 2 * N * H;
     D = config.hidden_dropout_prob > 0 ? 1 : 0;
     if (rounds && (config.hidden_act == "tanh" || config.hidden_act == "sigmoid")) {
       layers += number * L * T * I;  // by way of f32, with that result saved
@@ -93,7 +93,6 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   // What isn't saved is there while it is used: within a layer its input, but for the first layer, and the
   // feed-forward part's.
   int64_t input = s.L > 1 ? s.norm_again : 0, middle = s.norm_again, inner = s.inner_again;
-  int64_t rounded = s.rounds ? s.active * s.M * s.V : 0;  // logits, or their gradient
   // A weight's gradient beside that of a part before. That of the decoder, where the word embeddings are its
   // weight, waits for theirs until the end.
   auto weight = [&](int64_t size) { return options.in_parts ? number * size : 0; };
@@ -115,13 +114,11 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
       {"the last layer's feed-forward part", s.layers + TH + TI + input + middle + inner},
       {"the last layer's end", s.layers + (3 + s.D) * TH + input + middle},
       // Behind the last layer the hidden states are there until the head has computed its logits.
-      {"the head", all + TH + s.unsaved + rounded},
-      {"backward through the logits", all + rounded + (options.next_sentence ? TH : 0)},
-      // The gradient of the head's input, and where the pooler was first, that of all hidden states. That of
-      // the logits, where it is rounded, has replaced them.
-      {"backward through the decoder", all - (s.rounds ? number * s.M * s.V - rounded : 0) + MH +
-                                           weight(s.V * s.H) + bias_sums(s.M, s.V) +
-                                           (options.next_sentence ? TH : 0)},
+      {"the head", all + TH + s.unsaved},
+      {"backward through the logits", all + (options.next_sentence ? TH : 0)},
+      // The gradient of the head's input, and where the pooler was first, that of all hidden states.
+      {"backward through the decoder",
+       all + MH + weight(s.V * s.H) + bias_sums(s.M, s.V) + (options.next_sentence ? TH : 0)},
       {"backward into the last layer", s.layers + TH + MH + waits},
       // s₂, before LayerNorm, has been used: −TH. Its gradient goes on beside the feed-forward part and,
       // through dropout, into it, where each of the I inner channels gets one.

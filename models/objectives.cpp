@@ -81,9 +81,9 @@ Tensor PretrainingObjective::loss(int64_t part) {
   BertInput input = bert_input(batch.tokens, options_.seed, step_);
   BertForPreTraining::Logits logits;
   if (pretraining_)
-    logits = pretraining_->logits(input, batch.scored_rows);
+    logits = pretraining_->rounded_logits(input, batch.scored_rows);
   else
-    logits.prediction_logits = masked_lm_->logits(input, batch.scored_rows);
+    logits.prediction_logits = masked_lm_->rounded_logits(input, batch.scored_rows);
 
   auto [mlm, right] = score(logits.prediction_logits, batch.labels, scored_);
   PretrainingSums& sums = sums_of_parts_[part];

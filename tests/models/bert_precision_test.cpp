@@ -167,11 +167,13 @@ TEST(BertInBf16, TheLossWithDropoutIsNearThatOfF32) {
 
 // A batch's loss, and the gradients of all that is trained. Within KeepValues a layer keeps what it else
 // computes again.
-std::vector<double> loss_and_gradients(BertForPreTraining& model, bool keeps) {
+std::vector<double> loss_and_gradients(BertForPreTraining& model, bool keeps, bool rounds_logits = false) {
   RaggedBatch batch(ten_lengths, most_words, 5);
   std::optional<KeepValues> guard;
   if (keeps) guard.emplace();
-  Tensor loss = model.loss(model.logits(batch.input, batch.rows), batch.true_words, batch.labels);
+  BertForPreTraining::Logits logits =
+      rounds_logits ? model.rounded_logits(batch.input, batch.rows) : model.logits(batch.input, batch.rows);
+  Tensor loss = model.loss(logits, batch.true_words, batch.labels);
   std::vector<double> all{loss.item()};
   backward(loss);
   for (Parameter& each : model.parameters()) {
@@ -220,6 +222,18 @@ TEST(BertInBf16, AParameterThatChangesBeforeTheBackwardPassIsAnError) {
     EXPECT_NE(message_of([&] { backward(loss); }).find("was changed in place after its use"),
               std::string::npos)
         << name;
+  }
+}
+
+// Logits in f32 are those in bf16, and their gradient is rounded once in either case.
+TEST(BertInBf16, TheLossOfRoundedLogitsIsTheSame) {
+  RaggedBatch batch(ten_lengths, most_words, 5);
+  for (Precision precision : {Precision::of_parameters, Precision::bf16}) {
+    BertForPreTraining model(precision_config(0.1), Initializer::normal(0.05, 3));
+    model.set_precision(precision);
+    EXPECT_EQ(model.rounded_logits(batch.input, batch.rows).prediction_logits.dtype(),
+              precision == Precision::bf16 ? DType::bf16 : DType::f32);
+    EXPECT_EQ(loss_and_gradients(model, false, true), loss_and_gradients(model, false));
   }
 }
 
