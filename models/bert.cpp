@@ -37,10 +37,12 @@ const BertConfig& checked(const BertConfig& config) {
   return config;
 }
 
-// In bf16 a layer doesn't keep what a LayerNorm makes again at next to no cost, nor its widest activation,
-// which is two thirds as large as all that it keeps: one more product of nine, where products are fast. In
-// f32 they are what a step takes its time for.
-Tensor recomputed_in_bf16(Tensor y) { return y.dtype() == DType::bf16 ? recomputed(std::move(y)) : y; }
+// In bf16 what a LayerNorm makes isn't kept, as it makes it again at next to no cost, nor in long batches
+// what the activation takes, which costs one more product of nine. In f32 those are what a step takes its
+// time for.
+Tensor kept_if(bool keeps, Tensor y) {
+  return keeps || y.dtype() != DType::bf16 ? y : recomputed(std::move(y));
+}
 
 }  // namespace
 
@@ -95,14 +97,22 @@ BertLayer::BertLayer(const BertConfig& config, Initializer& init)
   add_module("output.LayerNorm", output_norm_);
 }
 
-Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const {
+Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const { return forward(x, pass, true); }
+
+Tensor BertLayer::forward(const Tensor& x, const Pass& pass, bool keeps_inner) const {
   Tensor context = attention_dropout_.forward(attention_.forward(x, pass), pass);
-  Tensor h = recomputed_in_bf16(attention_norm_.forward(x + context));
-  Tensor y = output_.forward_of(activation_, recomputed_in_bf16(intermediate_.forward(h)));
-  return recomputed_in_bf16(output_norm_.forward(h + output_dropout_.forward(y, pass)));
+  Tensor h = kept_if(false, attention_norm_.forward(x + context));
+  Tensor y = output_.forward_of(activation_, kept_if(keeps_inner, intermediate_.forward(h)));
+  return kept_if(false, output_norm_.forward(h + output_dropout_.forward(y, pass)));
 }
 
-BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
+int64_t layers_keeping_inner(int64_t layers, int64_t tokens, int64_t intermediate_size) {
+  constexpr int64_t most_bytes = 72 << 20, bytes = 2;
+  return std::min(layers, most_bytes / std::max<int64_t>(bytes * tokens * intermediate_size, 1));
+}
+
+BertEncoder::BertEncoder(const BertConfig& config, Initializer& init)
+    : intermediate_size_(config.intermediate_size) {
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
     layers_.push_back(std::make_unique<BertLayer>(config, init));
     add_module("layer." + std::to_string(i), *layers_.back());
@@ -111,7 +121,9 @@ BertEncoder::BertEncoder(const BertConfig& config, Initializer& init) {
 
 Tensor BertEncoder::forward(const Tensor& x, const Pass& pass, int64_t begin, int64_t end) const {
   Tensor y = x;
-  for (int64_t i = begin; i < end; ++i) y = layers_[i]->forward(y, pass);
+  int64_t layers = std::ssize(layers_),
+          keeping = layers_keeping_inner(layers, x.shape()[0], intermediate_size_);
+  for (int64_t i = begin; i < end; ++i) y = layers_[i]->forward(y, pass, i >= layers - keeping);
   return y;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bertie/autograd/error.h"
+#include "bertie/models/bert.h"
 #include "bertie/nn/muon.h"
 #include "bertie/ops/kernels/attention.h"
 
@@ -27,8 +28,10 @@ struct Sizes {
     bool is_gelu = config.hidden_act == "gelu" || config.hidden_act == "gelu_new";
     norm_again = rounds ? active * T * H : 0;
     inner_again = rounds && is_gelu ? active * T * I : 0;
-    layers = L * (T * (active * (8 * H + I) + number * 2 * A) - 2 * norm_again - inner_again) + norm_again +
-             number * T * (H + 3);
+    int64_t keeping = layers_keeping_inner(L, T, I);
+    layers = L * (T * (active * (8 * H + I) + number * 2 * A) - 2 * norm_again) + norm_again -
+             (L - keeping) * inner_again + number * T * (H + 3);
+    if (keeping > 0) inner_again = 0;
     // These find their gradient from their result, which LayerNorm saves anyway.
     bool one_saved = config.hidden_act == "relu" || config.hidden_act == "tanh";
     unsaved = one_saved ? active * M * H : 0;
@@ -43,7 +46,8 @@ struct Sizes {
   bool rounds;           // what is stored isn't what is computed in
   int64_t active;        // bytes of an activation
   int64_t layers, head;  // all that is saved
-  // What is computed again instead: a LayerNorm's result, and that of a feed-forward part's first product.
+  // What the last layer computes again instead: a LayerNorm's result, and that of the feed-forward part's
+  // first product.
   int64_t norm_again, inner_again;
   int64_t unsaved;  // of what the head computes before its activation
   int64_t D;        // dropout's gradient needs memory of its own where the residual shares it

@@ -80,6 +80,9 @@ std::vector<MemoryCase> cases() {
       {"small parts, a narrow feed-forward part", config_of(50, 128, 2, 2, 64), equal(8, 16), 7, 8,
        "backward through queries, keys and values"},
       {"few tokens", usual, equal(1, 5), 3},
+      // In bf16 two layers of four keep what the activation takes, 32 MiB each; then none keeps 80 MiB.
+      {"a long batch", config_of(100, 16, 4, 2, 8192), equal(8, 256)},
+      {"a longer batch", config_of(100, 16, 2, 2, 8192), equal(20, 256)},
   };
 }
 

@@ -7,8 +7,13 @@
 #include <optional>
 
 #include "bertie/autograd/backward.h"
+#include "bertie/autograd/memory.h"
+#include "bertie/autograd/random.h"
 #include "bertie/autograd/threads.h"
 #include "bertie/models/bert_heads.h"
+#include "bertie/ops/cast.h"
+#include "bertie/ops/elementwise.h"
+#include "bertie/ops/reduce.h"
 #include "tests/largest.h"
 #include "tests/message_of.h"
 #include "tests/models/ragged_batch.h"
@@ -206,6 +211,53 @@ TEST(BertInBf16, WhatIsComputedAgainIsTheSame) {
           EXPECT_EQ(loss_and_gradients(model, false), kept);
         }
   set_thread_count(before);
+}
+
+// The same of what the activation takes, which layers compute again in long batches alone.
+TEST(BertInBf16, WhatTheActivationTakesIsTheSameComputedAgain) {
+  for (const char* act : {"gelu", "gelu_new", "relu"}) {
+    BertConfig config = precision_config(0.1);
+    config.hidden_act = act;
+    Initializer init = Initializer::normal(0.05, 3);
+    BertLayer layer(config, init);
+    Tensor x = Tensor::parameter(normal({9, config.hidden_size}, 0, 1, 5, 1, DType::f32));
+    auto gradients = [&](bool keeps_inner) {
+      Tensor y = layer.forward(cast(x, DType::bf16), {{{0, 4, 9}}, 1, 2}, keeps_inner);
+      std::vector<double> all = numbers(y.array());
+      backward(sum(unrounded(y) * normal(y.shape(), 0, 1, 5, 2, DType::f32)));
+      for (Parameter& each : layer.parameters())
+        for (double gradient : numbers(each.tensor.grad())) all.push_back(gradient);
+      for (double gradient : numbers(x.grad())) all.push_back(gradient);
+      for (Parameter& each : layer.parameters()) each.tensor.zero_grad();
+      x.zero_grad();
+      return all;
+    };
+    EXPECT_EQ(gradients(false), gradients(true)) << act;
+  }
+}
+
+TEST(BertInBf16, LongBatchesKeepWhatTheActivationTakesInTheLastLayers) {
+  EXPECT_EQ(layers_keeping_inner(12, 1024, 3072), 12);
+  EXPECT_EQ(layers_keeping_inner(12, 1025, 3072), 11);
+  EXPECT_EQ(layers_keeping_inner(12, 4096, 3072), 3);
+  EXPECT_EQ(layers_keeping_inner(12, 20'000, 3072), 0);
+  EXPECT_EQ(layers_keeping_inner(4, 0, 3072), 4);
+  BertConfig config = precision_config();
+  config.hidden_size = 16;
+  config.num_attention_heads = 2;
+  config.intermediate_size = 8192;
+  config.num_hidden_layers = 4;
+  Initializer init = Initializer::normal(0.05, 3);
+  BertModel model(config, init);
+  model.set_precision(Precision::bf16);
+  Array ids = Array::zeros({2048}, DType::i32);
+  BertInput input{ids, ids, {{{0}}, 0, 0}};
+  for (int64_t end = 32; end <= 2048; end += 32) input.pass.packing.offsets.push_back(end);
+  int64_t inner = 2048 * 8192 * 2, before = memory_counters().live_bytes;
+  Tensor state = model.last_hidden_state(input);
+  // Two layers' of four, and some 4 MB besides: rounded weights, and what every layer keeps.
+  EXPECT_NEAR(static_cast<double>(memory_counters().live_bytes - before), 2.1 * static_cast<double>(inner),
+              0.1 * static_cast<double>(inner));
 }
 
 // Nothing is computed again from a parameter that has changed.
