@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Do model directories go both ways? A BERT-base with random weights, and a small BERT with each head, are written by
 # transformers, computed by bertie (logits within 2e-5), written by bertie and loaded by transformers: the same
-# weights, configuration, tokens and outputs. And how long does a BERT-base take to start, and does it stay in the file's
-# pages? About a minute, and 2 GB of disk for its time.
+# weights, configuration, tokens and outputs. And how long does a BERT-base take to start, and are its weights there
+# once? About a minute, and 2 GB of disk for its time.
 #   tests/proofs/prove_pretrained.sh [VOCAB]    (default: that of bert-base-uncased in $BERTIE_TEST_DATA)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
