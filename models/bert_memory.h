@@ -25,9 +25,8 @@
 // it. The backward pass computes them again when it comes to the layer.
 //
 // Dropout saves nothing, since its masks are drawn again. So for base, a batch of 8,192 tokens takes 12 ·
-// 8192 · (8 · 768 + 24 + 3072) · 4 bytes = 3.6 GB, in bf16 12 · 8192 · (6 · 768 · 2 + 24 · 4) = 0.9 GB
-// and for one layer's inner numbers 0.05 GB;
-// weights and the like 1.8 GB, 1,229 rows of logits 0.15 GB.
+// 8192 · (8 · 768 + 24 + 3072) · 4 bytes = 3.6 GB, in bf16 12 · 8192 · (6 · 768 · 2 + 24 · 4) = 0.9 GB and
+// one layer's inner numbers 0.05 GB; weights and the like 1.8 GB, 1,229 rows of logits 0.15 GB.
 #pragma once
 #include <cstdint>
 #include <string>
