@@ -167,7 +167,12 @@ TEST(Memory, WhatIsFreeIsGivenBack) {
   ASSERT_GE(resident_memory() - before, bytes - slack);
   give_back_free_memory();  // of what lives nothing
   ASSERT_GE(resident_memory() - before, bytes - slack);
-  EXPECT_EQ(large.to_vector<float>(), std::vector<float>(bytes / 4, 5));
+  auto holds =
+      [&](float value) {  // looked at where it lies: a copy would be in malloc's memory, and may stay there
+        return std::all_of(large.data<float>(), large.data<float>() + large.size(),
+                           [&](float x) { return x == value; });
+      };
+  EXPECT_TRUE(holds(5));
   MemoryCounters counters = memory_counters();
   large = {};
   give_back_free_memory();
@@ -176,7 +181,7 @@ TEST(Memory, WhatIsFreeIsGivenBack) {
   EXPECT_EQ(above.to_vector<float>(), std::vector<float>(1000, 7));
   EXPECT_EQ(memory_counters().reserved_bytes, counters.reserved_bytes);
   large = Array::full({bytes / 4}, 9, DType::f32);  // and wanted again
-  EXPECT_EQ(large.to_vector<float>(), std::vector<float>(bytes / 4, 9));
+  EXPECT_TRUE(holds(9));
   EXPECT_EQ(memory_counters().system_requests, counters.system_requests);
 }
 
