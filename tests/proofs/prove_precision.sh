@@ -35,7 +35,7 @@ for name in "${names[@]}"; do
   case $name in
     reviews) apart=0.02 field='held_out":\{"loss'
       run=("$build/bert_pretrain" --corpus "$reviews/rt-polarity.pos" "$reviews/rt-polarity.neg" --preset mini
-        --optimizer adamw --vocab-size 4096 --steps "${STEPS:-1500}" --cache "$folder/cache") ;;
+        --vocab-size 4096 --steps "${STEPS:-1500}" --cache "$folder/cache") ;;
     sst2) apart=0.003 field='accuracy'
       run=("$build/bert_finetune" --task classify --model "$folder/minilm-model" --train "$folder/sst2_20000.tsv"
         --dev "$sst/dev.tsv" --epochs 1 --learning-rate 1e-4 --max-length 128) ;;
