@@ -181,6 +181,7 @@ const char* name(Bf16Instructions instructions) {
 //   AMX          Emerald Rapids              110 … 156   200 … 970   the same tiles, as its neighbors let it
 //   AVX512_BF16  the same CPU without AMX    110 … 156    60 …  85
 //   AVX512_BF16  Zen 5                       261 … 285   493 … 566
+//   AVX512_BF16  Zen 4                        92 …  95   171 … 194
 // Others are taken to be like their maker's.
 bool bf16_products_gain() {
   Bf16Instructions instructions = bf16_instructions();

@@ -38,7 +38,8 @@ int32_t four_bytes(const void* x) {
   return bytes;
 }
 
-// Sums of some rows, from `row` on, with some panels.
+// Sums of some rows, from `row` on, with some panels. They are to be registers. That GCC 12 sees only if the
+// last loop over them is unrolled early; else each step of the loop over k stores all of them.
 template <class Block>
 using RowsLoop = void (*)(const Block& b, int64_t row, int64_t panel);
 
@@ -59,9 +60,7 @@ __attribute__((target("avx2"))) void rows_avx2(const Int8Block& b, int64_t row, 
   constexpr int vectors = 4;
   const int8_t* w = b.w + panel * panel_columns * b.depth;
   const uint8_t* x = b.x + row * b.x_stride;
-  __m256i sums[rows][vectors];
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_setzero_si256();
+  __m256i sums[rows][vectors] = {};
   for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m256i columns[vectors];
     for (int v = 0; v < vectors; ++v)
@@ -72,6 +71,7 @@ __attribute__((target("avx2"))) void rows_avx2(const Int8Block& b, int64_t row, 
         sums[r][v] = _mm256_add_epi32(sums[r][v], _mm256_madd_epi16(numbers, columns[v]));
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) {
     int32_t* out = b.sums + (row + r) * block_columns + panel * panel_columns;
     for (int v = 0; v < vectors; v += 2) {
@@ -86,9 +86,7 @@ __attribute__((target("avx2,avxvnni"))) void rows_avx_vnni(const Int8Block& b, i
   constexpr int panels = 2, vectors = 2 * panels;
   const int8_t* w = b.w + panel * panel_columns * b.depth;
   const uint8_t* x = b.x + row * b.x_stride;
-  __m256i sums[rows][vectors];
-  for (int r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) sums[r][v] = _mm256_setzero_si256();
+  __m256i sums[rows][vectors] = {};
   for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m256i quartets[rows];
     for (int r = 0; r < rows; ++r) quartets[r] = _mm256_set1_epi32(four_bytes(x + r * b.x_stride + k));
@@ -98,6 +96,7 @@ __attribute__((target("avx2,avxvnni"))) void rows_avx_vnni(const Int8Block& b, i
       for (int r = 0; r < rows; ++r) sums[r][v] = _mm256_dpbusd_avx_epi32(sums[r][v], quartets[r], columns);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
     for (int v = 0; v < vectors; ++v)
       _mm256_storeu_si256(
@@ -111,9 +110,7 @@ __attribute__((target("avx512f,avx512vnni"))) void rows_avx512_vnni(const Int8Bl
   constexpr int panels = 2;
   const int8_t* w = b.w + panel * panel_columns * b.depth;
   const uint8_t* x = b.x + row * b.x_stride;
-  __m512i sums[rows][panels];
-  for (int r = 0; r < rows; ++r)
-    for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_setzero_si512();
+  __m512i sums[rows][panels] = {};
   for (int64_t k = 0; k < b.depth; k += int8_together, w += panel_columns * int8_together) {
     __m512i columns[panels];
     for (int p = 0; p < panels; ++p) columns[p] = _mm512_loadu_si512(w + p * panel_columns * b.depth);
@@ -122,6 +119,7 @@ __attribute__((target("avx512f,avx512vnni"))) void rows_avx512_vnni(const Int8Bl
       for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_dpbusd_epi32(sums[r][p], numbers, columns[p]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
     for (int p = 0; p < panels; ++p)
       _mm512_storeu_si512(b.sums + (row + r) * block_columns + (panel + p) * panel_columns, sums[r][p]);
@@ -134,9 +132,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void rows_avx512
   constexpr int panels = 2;
   const bfloat16* w = b.w + panel * panel_columns * b.depth;
   const bfloat16* x = b.x + row * b.x_stride;
-  __m512 sums[rows][panels];
-  for (int r = 0; r < rows; ++r)
-    for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_setzero_ps();
+  __m512 sums[rows][panels] = {};
   for (int64_t k = 0; k < b.depth; k += bf16_together, w += panel_columns * bf16_together) {
     __m512bh columns[panels];
     for (int p = 0; p < panels; ++p)
@@ -146,6 +142,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) void rows_avx512
       for (int p = 0; p < panels; ++p) sums[r][p] = _mm512_dpbf16_ps(sums[r][p], numbers, columns[p]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < rows; ++r)
     for (int p = 0; p < panels; ++p)
       _mm512_storeu_ps(b.sums + (row + r) * block_columns + (panel + p) * panel_columns, sums[r][p]);
