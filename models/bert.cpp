@@ -40,9 +40,7 @@ const BertConfig& checked(const BertConfig& config) {
 // In bf16 what a LayerNorm makes isn't kept, as it makes it again at next to no cost, nor in long batches
 // what the activation takes, which costs one more product of nine. In f32 those are what a step takes its
 // time for.
-Tensor kept_if(bool keeps, Tensor y) {
-  return keeps || y.dtype() != DType::bf16 ? y : recomputed(std::move(y));
-}
+Tensor recomputed_in_bf16(Tensor y) { return y.dtype() == DType::bf16 ? recomputed(std::move(y)) : y; }
 
 }  // namespace
 
@@ -101,9 +99,10 @@ Tensor BertLayer::forward(const Tensor& x, const Pass& pass) const { return forw
 
 Tensor BertLayer::forward(const Tensor& x, const Pass& pass, bool keeps_inner) const {
   Tensor context = attention_dropout_.forward(attention_.forward(x, pass), pass);
-  Tensor h = kept_if(false, attention_norm_.forward(x + context));
-  Tensor y = output_.forward_of(activation_, kept_if(keeps_inner, intermediate_.forward(h)));
-  return kept_if(false, output_norm_.forward(h + output_dropout_.forward(y, pass)));
+  Tensor h = recomputed_in_bf16(attention_norm_.forward(x + context));
+  Tensor y = output_.forward_of(
+      activation_, keeps_inner ? intermediate_.forward(h) : recomputed_in_bf16(intermediate_.forward(h)));
+  return recomputed_in_bf16(output_norm_.forward(h + output_dropout_.forward(y, pass)));
 }
 
 int64_t layers_keeping_inner(int64_t layers, int64_t tokens, int64_t intermediate_size) {

@@ -37,7 +37,7 @@ struct Sizes {
     unsaved = one_saved ? active * M * H : 0;
     head = M * (active * (4 * H + V) + number * 2) - unsaved + number * 2 * N * H;
     D = config.hidden_dropout_prob > 0 ? 1 : 0;
-    if (rounds && (config.hidden_act == "tanh" || config.hidden_act == "sigmoid")) {
+    if (rounds && config.hidden_act == "tanh") {
       layers += number * L * T * I;  // by way of f32, with that result saved
       head += number * M * H;
     }
