@@ -19,6 +19,9 @@ const NewtonSchulz two_iterations{.coefficients = {{8.0934, -23.6204, 17.4462}, 
 namespace {
 
 constexpr double least_norm = 1e-7;
+// Of a matrix divided by that, or by its Frobenius norm: n singular values whose squares add up to 1 have
+// n^(−3/8) at least, which is more for any n < 65,536.
+constexpr double least_norm8 = 1.0 / 64;
 constexpr int64_t most_elements = 1 << 20;  // of the matrices at a time, where that is more than one
 
 // The root of the sum of the squares of each of `count` matrices of `size` elements.
@@ -70,9 +73,10 @@ const T* polynomial_of(T* a, T* memory, int64_t count, int64_t n, const NewtonSc
   std::vector<double> norms(count, 1);
   for (size_t i = 0; i < how.coefficients.size(); ++i) {
     multiply(p, a, a, count, n);
-    if (i == 0 && how.norm == 8) {  // A has the squares of the singular values, A² their fourth powers
+    // A has the squares of the singular values, A² their fourth powers.
+    if (i == 0 && how.norm == 8) {
       norms = norms_of(p, count, size);
-      for (double& norm : norms) norm = norm > 0 ? std::pow(norm, 0.25) : 1;
+      for (double& norm : norms) norm = std::max(std::pow(norm, 0.25), least_norm8);
     }
     visit_pieces(count, size, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {
       const auto& [of_x, of_cube, of_fifth] = how.coefficients[i];

@@ -77,7 +77,8 @@ double norm8_of(const Numbers& singular_values) {
 // As the formula says it: the matrix itself is multiplied in each iteration, on its shorter side.
 Numbers plainly_orthogonalized(Numbers x, int64_t m, int64_t n, const NewtonSchulz& how) {
   if (m > n) return transposed(plainly_orthogonalized(transposed(x, m, n), n, m, how), n, m);
-  double norm = std::max(how.norm == 2 ? norm_of(x) : norm8_of(singular_values(x, m, n)), 1e-7);
+  double norm =
+      how.norm == 2 ? std::max(norm_of(x), 1e-7) : std::max(norm8_of(singular_values(x, m, n)), 1e-7 / 64);
   for (double& value : x) value /= norm;
   for (auto [a, b, c] : how.coefficients) {
     Numbers gram = times(x, transposed(x, m, n), m, n, m), factor = times(gram, gram, m, m, m);
@@ -143,6 +144,27 @@ TEST(Orthogonalized, HasSingularValuesOfAboutOne) {
   Array zeros = Array::zeros({1, 3, 4}, DType::f32);
   EXPECT_EQ(numbers(orthogonalized(zeros, DType::f32)), Numbers(12));
   EXPECT_EQ(numbers(orthogonalized(zeros, DType::bf16)), Numbers(12));
+}
+
+// As a matrix without a gradient has, whose momentum fades away.
+TEST(Orthogonalized, TakesAlmostZeroForZero) {
+  for (const NewtonSchulz* how : {&five_iterations, &two_iterations})
+    for (const Extents& e : {Extents{5, 12}, Extents{12, 5}, Extents{1, 9}, Extents{40, 72}})
+      for (double size : {1e-3, 1e-7, 1e-9, 1e-14, 1e-16, 1e-20, 1e-30})
+        for (auto [type, products, allowed] :
+             {std::tuple(DType::f64, DType::f64, 1e-11), std::tuple(DType::f32, DType::f32, 2e-4),
+              std::tuple(DType::f32, DType::bf16, 0.1)}) {
+          SCOPED_TRACE(fmt::format("{} iterations, {} by {} of {}, {} in {}", how->coefficients.size(),
+                                   e.rows, e.columns, size, name(type), name(products)));
+          Array x = normal({1, e.rows, e.columns}, 0, size, 1, 0, DType::f64).cast(type);
+          Numbers y = numbers(orthogonalized(x, products, *how));
+          Numbers exact = plainly_orthogonalized(numbers(x), e.rows, e.columns, *how);
+          double largest = largest_difference(exact, Numbers(exact.size()));
+          EXPECT_LE(largest_difference(y, exact), allowed * std::min(1.0, largest));
+          if (size < 1e-15) {
+            EXPECT_LE(largest, 1e-4);
+          }
+        }
 }
 
 TEST(Orthogonalized, HasTheSameBitsOnAnyNumberOfThreads) {
