@@ -132,7 +132,7 @@ std::string Finetuning<Task>::settings_of(const Options& o, const TrainingOption
                   {"metric", o.metric},
                   {"evaluate_steps", *o.evaluate_steps},
                   {"patience", o.patience}};
-  settings.update(common_settings(o, o.muon.value_or(false), training, config, tokenizer, starting_weights_));
+  settings.update(common_settings(o, training, config, tokenizer, starting_weights_));
   return settings.dump();
 }
 
@@ -157,7 +157,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
     if (o.freeze_layers) model.bert().freeze_layers(*o.freeze_layers);
     parameters.emplace(model);
     if (folder) folder->reserve(all_parameters * static_cast<int64_t>(sizeof(float)));
-    optimizer = make_optimizer(o, o.muon.value_or(false), *parameters, model.bert(), processes_);
+    optimizer = make_optimizer(o, *parameters, model.bert(), processes_);
   });
   typename Task::Model& model = *pretrained->model;
   const BertConfig& config = model.config();
@@ -172,7 +172,7 @@ bool Finetuning<Task>::train(Variant& variant, ModelFolder* folder) {
           config.num_hidden_layers, config.hidden_size, all_parameters,
           o.freeze_layers ? fmt::format(", of which {} are trained", parameters->size()) : "", training.steps,
           o.batch_size, training.schedule.peak);
-  if (o.muon.value_or(false)) message("Optimizer: {}", optimizer->str());
+  if (o.muon) message("Optimizer: {}", optimizer->str());
 
   Array logits;  // of dev
   int64_t evaluated = -1;

@@ -74,8 +74,8 @@ std::string settings_of(const Options& o, const TrainingOptions& options, const 
                   {"standard_input", text.standard_input},
                   {"batch_tokens", batch_tokens},
                   {"parts", parts}};
-  settings.update(common_settings(o, trains_with_muon(o, config), options, config, tokenizer,
-                                  o.model.empty() ? "" : weights_hash(o.model)));
+  settings.update(
+      common_settings(o, options, config, tokenizer, o.model.empty() ? "" : weights_hash(o.model)));
   return settings.dump();
 }
 
@@ -167,7 +167,7 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
                                   Masking(text.scorable, vocabulary.mask_id(), 0, masking), 4096, 0));
     options = training_options(o, defaults, batch_tokens, *training);
     sgemm_gflops = measure_sgemm_gflops();  // after which products have what they need of memory
-    plan.emplace(o, config, text, options.steps, batch_tokens, precision);
+    plan.emplace(o, config, text, options.steps, batch_tokens, precision, processes.count());
     if (!o.parts && !continued) parts_needed = plan->fewest_parts();
   });
   int64_t parts = agreed_parts(processes, o, continued, parts_needed);
@@ -178,13 +178,13 @@ void train_model(Processes& processes, const CLI::App& app, const Options& o, co
     memory = plan->in(parts, !o.parts && continued);
     parameters.emplace(model);
     if (folder) folder->reserve(parameters->values().bytes());
-    optimizer = make_optimizer(o, trains_with_muon(o, config), *parameters, model.bert(), processes);
+    optimizer = make_optimizer(o, *parameters, model.bert(), processes);
   });
   message("Model: BERT with {} layers of {}, {} parameters; {} of {} tokens, learning rate {}",
           config.num_hidden_layers, config.hidden_size, parameters->size(),
           o.seconds ? duration(*o.seconds) + " in steps" : fmt::format("{} steps", options.steps),
           batch_tokens, options.schedule.peak);
-  if (trains_with_muon(o, config)) message("Optimizer: {}", optimizer->str());
+  if (o.muon) message("Optimizer: {}", optimizer->str());
   message("{}", memory.str());
   note_settings(o, options, batch_tokens, text);
 

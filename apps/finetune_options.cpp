@@ -59,8 +59,8 @@ void declare_training(CLI::App& app, FinetuneOptions& o) {
                     ->transform(integer_in(1, 1'000'000))
                     ->capture_default_str();
   declare_update_options(app, o,
-                         {"adamw", "by the model's size, see below", "activations, attention and head",
-                          "the model's", "head, order and dropout"});
+                         {"by the model's size, see below", "activations, attention and head", "the model's",
+                          "head, order and dropout"});
   app.add_option("--warmup", o.warmup, "Share of the run over which the learning rate rises")
       ->check(number_in(0, 1))
       ->capture_default_str();

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "apps/console/memory_limits.h"
 #include "bertie/autograd/error.h"
@@ -63,42 +62,34 @@ int64_t memory_besides(const PretrainingText& text) {
          thread_count() * thread_bytes;
 }
 
-// The run with 1, 2, … parts, up to as many as a step has sequences on average.
-struct RunInParts {
-  const BertConfig& config;
-  bool next_sentence;
-  const RunBatches& batches;
-  int64_t besides;
-  Precision precision;
-  bool muon;
+// With 1, 2, … parts, up to as many as a step has sequences on average.
+int64_t most_parts(const PretrainRun& run) {
+  return std::max<int64_t>(
+      1, static_cast<int64_t>(static_cast<double>(run.batches.step_tokens) / run.batches.mean_length));
+}
 
-  PretrainMemory in(int64_t parts) const {
-    return pretrain_memory(config, next_sentence, batches, parts, besides, precision, muon);
-  }
-  int64_t most() const {
-    return std::max<int64_t>(
-        1, static_cast<int64_t>(static_cast<double>(batches.step_tokens) / batches.mean_length));
-  }
-  // One after the other: where more parts need another block of gradients, they may take more.
-  std::optional<PretrainMemory> fewest_within(int64_t limit) const {
-    for (int64_t parts = 1; parts <= most(); ++parts)
-      if (PretrainMemory memory = in(parts); memory.resident() <= limit) return memory;
-    return {};
-  }
-  PretrainMemory least() const {
-    PretrainMemory least = in(1);
-    for (int64_t parts = 2; parts <= most(); ++parts)
-      if (PretrainMemory memory = in(parts); memory.resident() < least.resident()) least = memory;
-    return least;
-  }
-  // "--parts 4 fits"
-  std::string help(int64_t limit) const {
-    if (std::optional<PretrainMemory> fits = fewest_within(limit))
-      return fmt::format("--parts {} fits", fits->parts);
-    PretrainMemory memory = least();
-    return fmt::format("it takes {} at least, with --parts {}", memory_text(memory.resident()), memory.parts);
-  }
-};
+// One after the other: where more parts need another block of gradients, they may take more.
+std::optional<PretrainMemory> with_fewest_parts(const PretrainRun& run, int64_t limit) {
+  for (int64_t parts = 1; parts <= most_parts(run); ++parts)
+    if (PretrainMemory memory = pretrain_memory(run, parts); memory.resident() <= limit) return memory;
+  return {};
+}
+
+PretrainMemory least_memory(const PretrainRun& run) {
+  PretrainMemory least = pretrain_memory(run, 1);
+  for (int64_t parts = 2; parts <= most_parts(run); ++parts)
+    if (PretrainMemory memory = pretrain_memory(run, parts); memory.resident() < least.resident())
+      least = memory;
+  return least;
+}
+
+// "--parts 4 fits"
+std::string help_within(const PretrainRun& run, int64_t limit) {
+  if (std::optional<PretrainMemory> fits = with_fewest_parts(run, limit))
+    return fmt::format("--parts {} fits", fits->parts);
+  PretrainMemory memory = least_memory(run);
+  return fmt::format("it takes {} at least, with --parts {}", memory_text(memory.resident()), memory.parts);
+}
 
 }  // namespace
 
@@ -121,8 +112,8 @@ BatchSize RunBatches::largest(int64_t tokens) const {
           static_cast<int64_t>(static_cast<double>(tokens) / mean_length) + 1, longest};
 }
 
-PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides, Precision precision, bool muon) {
+PretrainMemory pretrain_memory(const PretrainRun& run, int64_t parts) {
+  const auto& [config, batches, besides, next_sentence, precision, muon, processes] = run;
   BatchSize step = batches.largest(batches.step_tokens), part = step;
   if (parts > 1)  // see plan_parts() of data/batches/batching.h
     part =
@@ -132,9 +123,11 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
                                                         .in_parts = parts > 1,
                                                         .threads = thread_count(),
                                                         .precision = precision,
-                                                        .muon = muon});
-  auto evaluation = [&](int64_t tokens) {
-    return peak_of(evaluation_moments(config, batches.largest(tokens), thread_count(), precision));
+                                                        .muon = muon,
+                                                        .processes = processes});
+  auto evaluation = [&run](int64_t tokens) {
+    return peak_of(
+        evaluation_moments(run.config, run.batches.largest(tokens), thread_count(), run.precision));
   };
   int64_t evaluated = largest_number(batches.longest, batches.evaluation_tokens, [&](int64_t tokens) {
     return evaluation(tokens).bytes <= peak_of(moments).bytes;
@@ -154,12 +147,9 @@ PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, con
           .besides = besides};
 }
 
-PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
-                                      const RunBatches& batches, int64_t besides, Precision precision,
-                                      bool muon) {
-  RunInParts run{config, next_sentence, batches, besides, precision, muon};
-  if (std::optional<PretrainMemory> fits = run.fewest_within(limit)) return *fits;
-  fail("memory-limit", "{} isn't enough: {}", memory_text(limit), run.help(limit));
+PretrainMemory pretrain_memory_within(const PretrainRun& run, int64_t limit) {
+  if (std::optional<PretrainMemory> fits = with_fewest_parts(run, limit)) return *fits;
+  fail("memory-limit", "{} isn't enough: {}", memory_text(limit), help_within(run, limit));
 }
 
 RunBatches run_batches(const PretrainOptions& o, const PretrainingText& text, int64_t steps,
@@ -195,8 +185,7 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
   BertConfig least = config;
   if (o.model.empty()) least.vocab_size = 1;
   int64_t bytes = 16 * pretraining_parameters(least, o.next_sentence) -
-                  (trains_with_muon(o, config) ? 4 * encoder_matrix_parameters(least) : 0) +
-                  process_memory().resident;
+                  (o.muon ? 4 * encoder_matrix_parameters(least) : 0) + process_memory().resident;
   MemoryLimit allowed = smallest_memory_limit();
   if (o.memory_limit && *o.memory_limit < allowed.resident) allowed = {*o.memory_limit, "--memory-limit"};
   BERTIE_CHECK(bytes <= allowed.resident, "memory-limit",
@@ -205,32 +194,29 @@ void check_least_memory(const BertConfig& config, const PretrainOptions& o) {
 }
 
 MemoryPlan::MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
-                       int64_t steps, int64_t batch_tokens, Precision precision)
-    : options_(options),
-      config_(config),
-      batches_(run_batches(options, text, steps, batch_tokens)),
-      besides_(memory_besides(text)),
-      precision_(precision) {}
+                       int64_t steps, int64_t batch_tokens, Precision precision, int processes)
+    : run_{.config = config,
+           .batches = run_batches(options, text, steps, batch_tokens),
+           .besides = memory_besides(text),
+           .next_sentence = options.next_sentence,
+           .precision = precision,
+           .muon = options.muon,
+           .processes = processes},
+      wanted_(options.memory_limit) {}
 
 int64_t MemoryPlan::fewest_parts() const {
-  if (!options_.memory_limit) return 1;
-  return pretrain_memory_within(*options_.memory_limit, config_, options_.next_sentence, batches_, besides_,
-                                precision_, trains_with_muon(options_, config_))
-      .parts;
+  return wanted_ ? pretrain_memory_within(run_, *wanted_).parts : 1;
 }
 
 PretrainMemory MemoryPlan::in(int64_t parts, bool is_continued) const {
-  RunInParts run{
-      config_, options_.next_sentence, batches_, besides_, precision_, trains_with_muon(options_, config_)};
-  PretrainMemory memory = run.in(parts);
+  PretrainMemory memory = pretrain_memory(run_, parts);
   auto help = [&](int64_t limit) {
     return is_continued ? fmt::format("the parts of the run that is continued, {}, can't change", parts)
-                        : run.help(limit);
+                        : help_within(run_, limit);
   };
-  const std::optional<int64_t>& wanted = options_.memory_limit;
-  BERTIE_CHECK(!wanted || memory.resident() <= *wanted, "memory-limit",
-               "{} isn't enough, the run takes {}: {}", memory_text(*wanted), memory_text(memory.resident()),
-               help(*wanted));
+  BERTIE_CHECK(!wanted_ || memory.resident() <= *wanted_, "memory-limit",
+               "{} isn't enough, the run takes {}: {}", memory_text(*wanted_), memory_text(memory.resident()),
+               help(*wanted_));
   MemoryLimit limit = smallest_memory_limit();
   BERTIE_CHECK(memory.resident() <= limit.resident, "memory-limit", "the run takes {}; {}: {}",
                memory_text(memory.resident()), limit.str(), help(limit.resident));

@@ -1,6 +1,7 @@
 // What a run of bert_pretrain takes of memory, known before its first step, and how many parts its batches
 // are cut into to keep a limit.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "apps/pretrain_options.h"
@@ -45,16 +46,23 @@ struct PretrainMemory {
   FactTable facts() const;
 };
 
+// What a process's memory depends on, but for the parts.
+struct PretrainRun {
+  BertConfig config;
+  RunBatches batches;
+  int64_t besides = 0;  // see PretrainMemory
+  bool next_sentence = false;
+  Precision precision = Precision::of_parameters;
+  bool muon = false;
+  int processes = 1;
+};
+
 // Of steps in so many parts.
-PretrainMemory pretrain_memory(const BertConfig& config, bool next_sentence, const RunBatches& batches,
-                               int64_t parts, int64_t besides, Precision precision = Precision::of_parameters,
-                               bool muon = false);
+PretrainMemory pretrain_memory(const PretrainRun& run, int64_t parts);
 
 // With the fewest parts that keep a limit of resident memory. Throws, as an error of --memory-limit, where no
 // number does, and says what the run needs at least.
-PretrainMemory pretrain_memory_within(int64_t limit, const BertConfig& config, bool next_sentence,
-                                      const RunBatches& batches, int64_t besides,
-                                      Precision precision = Precision::of_parameters, bool muon = false);
+PretrainMemory pretrain_memory_within(const PretrainRun& run, int64_t limit);
 
 // The batches of a run on this text; of `steps` 0, as many as one by the clock may come to.
 RunBatches run_batches(const PretrainOptions& options, const PretrainingText& text, int64_t steps,
@@ -64,12 +72,11 @@ RunBatches run_batches(const PretrainOptions& options, const PretrainingText& te
 // process may have, its weights, gradients and moments. Words that are to be learned don't count.
 void check_least_memory(const BertConfig& config, const PretrainOptions& options);
 
-// Of a run, before its first step; from what the process has in memory when this is made. The arguments must
-// outlive it.
+// Of a run, before its first step; from what the process has in memory when this is made.
 class MemoryPlan {
  public:
   MemoryPlan(const PretrainOptions& options, const BertConfig& config, const PretrainingText& text,
-             int64_t steps, int64_t batch_tokens, Precision precision);
+             int64_t steps, int64_t batch_tokens, Precision precision, int processes);
 
   // The fewest parts of a step that keep --memory-limit, 1 where there is none. Throws as
   // pretrain_memory_within() does.
@@ -79,11 +86,8 @@ class MemoryPlan {
   PretrainMemory in(int64_t parts, bool is_continued) const;
 
  private:
-  const PretrainOptions& options_;
-  const BertConfig& config_;
-  RunBatches batches_;
-  int64_t besides_;
-  Precision precision_;
+  PretrainRun run_;
+  std::optional<int64_t> wanted_;  // --memory-limit
 };
 
 }  // namespace bertie

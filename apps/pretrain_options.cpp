@@ -9,20 +9,20 @@
 namespace bertie {
 namespace {
 
-constexpr PretrainDefaults preset_defaults[] = {{"tiny", 3000, 2048, true, 2e-3},
-                                                {"mini", 1500, 2048, true, 1e-3},
-                                                {"small", 4000, 4096, false, 5e-4},
-                                                {"medium", 10000, 4096, false, 3e-4},
-                                                {"base", 30000, 8192, false, 1e-4}};
+constexpr PretrainDefaults preset_defaults[] = {{"tiny", 3000, 2048, 2e-3},
+                                                {"mini", 1500, 2048, 1e-3},
+                                                {"small", 4000, 4096, 1e-3},
+                                                {"medium", 10000, 4096, 6e-4},
+                                                {"base", 30000, 8192, 2e-4}};
 constexpr int64_t many = int64_t{1} << 40;
 
 std::string defaults_table() {
   std::string text =
       "Defaults per preset (with --config or --model: of the next larger one):\n  preset   steps  "
-      "batch-tokens  optimizer  learning-rate\n";
+      "batch-tokens  learning-rate\n";
   for (const PretrainDefaults& d : preset_defaults)
-    text += fmt::format("  {:<8} {:>5}  {:>12}  {:>9}  {:>13}\n", d.preset, d.steps, d.batch_tokens,
-                        d.muon ? "muon" : "adamw", d.learning_rate);
+    text +=
+        fmt::format("  {:<8} {:>5}  {:>12}  {:>13}\n", d.preset, d.steps, d.batch_tokens, d.learning_rate);
   return text;
 }
 
@@ -127,7 +127,7 @@ void declare_training(CLI::App& app, PretrainOptions& o) {
          "the fewest that fit (default: no limit but the machine's)")
       ->transform(integer_in(1'000'000, many));
   declare_update_options(app, o,
-                         {"the preset's", "the preset's", "activations and attention", "the configuration's",
+                         {"the preset's", "activations and attention", "the configuration's",
                           "weights, order, masks and dropout"});
   app.get_option("--model")->excludes(app.get_option("--dropout"));
   app.add_option("--warmup", o.warmup, "Steps over which the learning rate rises (default: 5 % of all)")
@@ -165,9 +165,4 @@ const PretrainDefaults& defaults_of(const BertConfig& config) {
     if (size(bert_preset(defaults.preset)) >= size(config)) return defaults;
   return preset_defaults[std::size(preset_defaults) - 1];
 }
-
-bool trains_with_muon(const PretrainOptions& options, const BertConfig& config) {
-  return options.muon.value_or(defaults_of(config).muon);
-}
-
 }  // namespace bertie

@@ -18,6 +18,8 @@ class App;
 namespace bertie {
 
 struct PretrainOptions : RunOptions {
+  PretrainOptions() { muon = true; }
+
   std::vector<std::string> corpus, held_out, unscored;
   Documents documents = Documents::blank_lines;
   std::string cache;
@@ -47,11 +49,9 @@ void declare_pretrain_options(CLI::App& app, PretrainOptions& options);
 struct PretrainDefaults {
   const char* preset;
   int64_t steps, batch_tokens;
-  bool muon;
   double learning_rate;
 };
 // Those of the smallest preset that is at least as large.
 const PretrainDefaults& defaults_of(const BertConfig& config);
-bool trains_with_muon(const PretrainOptions& options, const BertConfig& config);
 
 }  // namespace bertie

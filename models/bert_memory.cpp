@@ -102,10 +102,8 @@ std::vector<MemoryMoment> training_moments(const BertConfig& config, const Batch
   auto weight = [&](int64_t size) { return options.in_parts ? number * size : 0; };
   int64_t waits = config.tie_word_embeddings ? weight(s.V * s.H) : 0;
   int64_t scratch = attention_scratch(config, batch, options.threads, s.rounds, true);
-  // With each of the matrices' shapes, as many at a time as nn/orthogonalized.h says.
   auto orthogonalizing = [&](int64_t rows, int64_t columns, int64_t matrices) {
-    return orthogonalizing_memory(rows, columns, orthogonalized_together(rows, columns, matrices),
-                                  orthogonalizing_products(s.rounds));
+    return muon_memory(rows, columns, matrices, orthogonalizing_products(s.rounds), options.processes);
   };
   int64_t squares = s.H == s.I ? 6 * s.L : 4 * s.L;  // of the shape [H, H]
   int64_t update = options.muon ? std::max({orthogonalizing(s.H, s.H, squares),

@@ -52,6 +52,7 @@ struct BertMemoryOptions {
   int threads = 1;                                 // each has rows of attention's scores of its own
   Precision precision = Precision::of_parameters;  // f32, or bf16
   bool muon = false;                               // orthogonalizes the encoder's matrices, else AdamW
+  int processes = 1;                               // that do so together
 };
 
 // A moment at which the most may be alive.

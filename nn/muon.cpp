@@ -25,6 +25,8 @@ std::vector<size_t> matrices_within(const ParameterBlock& parameters, const Modu
   return segments;
 }
 
+constexpr int64_t most_elements = 1 << 20;  // of the matrices at a time, where that is more than one
+
 }  // namespace
 
 DType orthogonalizing_products(bool model_in_bf16) {
@@ -76,9 +78,8 @@ std::string Muon::str() const {
 void Muon::update_others(double learning_rate, double gradient_scale, double weight_decay) {
   for (const Matrices& matrices : matrices_) {
     size_t all = matrices.begins.size();
-    auto together = static_cast<size_t>(std::max<int64_t>(
-        processes_.count(),
-        orthogonalized_together(matrices.rows, matrices.columns, static_cast<int64_t>(all))));
+    auto together = static_cast<size_t>(orthogonalized_together(
+        matrices.rows, matrices.columns, static_cast<int64_t>(all), processes_.count()));
     for (size_t first = 0; first < all; first += together)
       update_matrices(matrices, first, std::min(together, all - first), learning_rate, gradient_scale,
                       weight_decay);
@@ -129,6 +130,19 @@ void Muon::update_matrices(const Matrices& matrices, size_t first, size_t count,
                                        rounded ? rounded + at : nullptr, to - from, kept, rate);
     });
   });
+}
+
+int64_t orthogonalized_together(int64_t rows, int64_t columns, int64_t all, int processes) {
+  int64_t fit = most_elements / std::max<int64_t>(1, rows * columns);
+  return std::max<int64_t>(1, std::min(all, std::max<int64_t>(processes, fit)));
+}
+
+int64_t muon_memory(int64_t rows, int64_t columns, int64_t all, DType products, int processes) {
+  int64_t together = orthogonalized_together(rows, columns, all, processes);
+  int64_t own = (together + processes - 1) / processes;
+  // Where others orthogonalize their share, the directions of all are beside what is the own one.
+  int64_t directions = processes > 1 ? together * rows * columns * element_size(DType::f32) : 0;
+  return directions + own * orthogonalizing_memory(rows, columns, products);
 }
 
 }  // namespace bertie

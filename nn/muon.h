@@ -63,4 +63,9 @@ class Muon : public AdamW {
   std::vector<Matrices> matrices_;
 };
 
+// Of `all` matrices alike, how many are orthogonalized at a time: it takes memory for each.
+int64_t orthogonalized_together(int64_t rows, int64_t columns, int64_t all, int processes = 1);
+// The most bytes that a step takes for them in one of the processes, of f32, beside parameters and moments.
+int64_t muon_memory(int64_t rows, int64_t columns, int64_t all, DType products, int processes = 1);
+
 }  // namespace bertie

@@ -22,7 +22,6 @@ constexpr double least_norm = 1e-7;
 // Of a matrix divided by that, or by its Frobenius norm: n singular values whose squares add up to 1 have
 // n^(−3/8) at least, which is more for any n < 65,536.
 constexpr double least_norm8 = 1.0 / 64;
-constexpr int64_t most_elements = 1 << 20;  // of the matrices at a time, where that is more than one
 
 // The root of the sum of the squares of each of `count` matrices of `size` elements.
 template <class T>
@@ -170,15 +169,10 @@ Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how) {
   return result;
 }
 
-int64_t orthogonalized_together(int64_t rows, int64_t columns, int64_t of_all) {
-  return std::clamp<int64_t>(most_elements / std::max<int64_t>(1, rows * columns), 1,
-                             std::max<int64_t>(1, of_all));
-}
-
-int64_t orthogonalizing_memory(int64_t rows, int64_t columns, int64_t together, DType products) {
+int64_t orthogonalizing_memory(int64_t rows, int64_t columns, DType products) {
   int64_t least = std::min(rows, columns);
-  return together * (rows * columns * (element_size(DType::f32) + element_size(products)) +
-                     5 * least * least * element_size(DType::f32));
+  return rows * columns * (element_size(DType::f32) + element_size(products)) +
+         5 * least * least * element_size(DType::f32);
 }
 
 }  // namespace bertie

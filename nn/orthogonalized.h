@@ -41,9 +41,7 @@ extern const NewtonSchulz two_iterations;
 // number of threads.
 Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how = two_iterations);
 
-// How many matrices of `of_all` alike are orthogonalized at a time: it takes memory for each.
-int64_t orthogonalized_together(int64_t rows, int64_t columns, int64_t of_all);
-// The bytes that this takes, of f32.
-int64_t orthogonalizing_memory(int64_t rows, int64_t columns, int64_t together, DType products);
+// The bytes that this takes for each matrix, of f32, the matrix itself among them.
+int64_t orthogonalizing_memory(int64_t rows, int64_t columns, DType products);
 
 }  // namespace bertie

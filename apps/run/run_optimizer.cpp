@@ -4,11 +4,12 @@
 
 namespace bertie {
 
-std::unique_ptr<Optimizer> make_optimizer(const RunOptions& options, bool muon, ParameterBlock& parameters,
+std::unique_ptr<Optimizer> make_optimizer(const RunOptions& options, ParameterBlock& parameters,
                                           const BertModel& model, Processes& processes) {
   AdamOptions adam;
   adam.weight_decay = options.weight_decay;
-  if (muon) return std::make_unique<Muon>(parameters, model.encoder(), MuonOptions{.rest = adam}, processes);
+  if (options.muon)
+    return std::make_unique<Muon>(parameters, model.encoder(), MuonOptions{.rest = adam}, processes);
   return std::make_unique<AdamW>(parameters, adam);
 }
 

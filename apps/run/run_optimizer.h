@@ -8,9 +8,9 @@
 
 namespace bertie {
 
-// AdamW, or `muon` for the matrices of the model's encoder that are trained. `parameters` and `processes`
-// must outlive it. Throws where Muon has none.
-std::unique_ptr<Optimizer> make_optimizer(const RunOptions& options, bool muon, ParameterBlock& parameters,
+// AdamW, or Muon for the matrices of the model's encoder that are trained. `parameters` and `processes` must
+// outlive it. Throws where Muon has none.
+std::unique_ptr<Optimizer> make_optimizer(const RunOptions& options, ParameterBlock& parameters,
                                           const BertModel& model, Processes& processes);
 
 }  // namespace bertie

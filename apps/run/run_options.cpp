@@ -63,7 +63,7 @@ void declare_update_options(CLI::App& app, RunOptions& o, const UpdateHelp& help
   app.add_option_function<std::string>(
          "--optimizer", [&o](const std::string& name) { o.muon = name == "muon"; },
          fmt::format("adamw, or muon for the encoder's matrices and AdamW for all else (default: {})",
-                     help.default_optimizer))
+                     o.muon ? "muon" : "adamw"))
       ->check(CLI::IsMember({"adamw", "muon"}));
   app.add_option(
          "--learning-rate", o.learning_rate,

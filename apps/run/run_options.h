@@ -24,9 +24,8 @@ struct RunOptions {
   double peer_timeout = 60;  // seconds that one of several processes waits for the others
   std::string command;       // that continues the run, for people
 
-  // None: the program's defaults.
-  std::optional<bool> muon;  // in place of AdamW
-  std::optional<double> learning_rate, dropout;
+  bool muon = false;                             // in place of AdamW
+  std::optional<double> learning_rate, dropout;  // none: the program's defaults
   double weight_decay = 0.01, max_gradient_norm = 1;
   int64_t seed = 1;
 };
@@ -38,7 +37,7 @@ void declare_run_options(CLI::App& app, RunOptions& options, const std::string& 
 // How the weights are changed: "--optimizer", "--learning-rate", "--weight-decay", "--max-gradient-norm",
 // "--dropout", "--seed".
 struct UpdateHelp {  // what --help says where programs differ
-  std::string default_optimizer, default_rate, dropped, default_dropout, seeded;
+  std::string default_rate, dropped, default_dropout, seeded;
 };
 void declare_update_options(CLI::App& app, RunOptions& options, const UpdateHelp& help);
 

@@ -4,9 +4,8 @@
 
 namespace bertie {
 
-Record common_settings(const RunOptions& options, bool muon, const TrainingOptions& training,
-                       const BertConfig& config, const Tokenizer& tokenizer,
-                       const std::string& starting_weights) {
+Record common_settings(const RunOptions& options, const TrainingOptions& training, const BertConfig& config,
+                       const Tokenizer& tokenizer, const std::string& starting_weights) {
   ContentHash vocabulary;
   add_tokenizer(vocabulary, tokenizer);
   Record settings{{"steps", training.steps},
@@ -20,8 +19,8 @@ Record common_settings(const RunOptions& options, bool muon, const TrainingOptio
                   {"starting_weights", starting_weights},
                   {"vocabulary", vocabulary.hex()}};
   settings.update(Record::parse(bert_config_json(config, config.architecture)));
-  if (muon) settings["optimizer"] = "muon";  // runs of versions that had AdamW alone can be continued
-  settings.erase("architectures");           // of the directory that it began with
+  if (options.muon) settings["optimizer"] = "muon";  // runs of versions that had AdamW alone can be continued
+  settings.erase("architectures");                   // of the directory that it began with
   return settings;
 }
 

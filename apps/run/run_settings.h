@@ -14,8 +14,7 @@ namespace bertie {
 // are cut into words, and of the weights that it began with: `starting_weights` is their weights_hash();
 // empty: they were random, which the seed says. Those that aren't trained are in no checkpoint, so a run that
 // is resumed with another model of the same shape would mix the two.
-Record common_settings(const RunOptions& options, bool muon, const TrainingOptions& training,
-                       const BertConfig& config, const Tokenizer& tokenizer,
-                       const std::string& starting_weights);
+Record common_settings(const RunOptions& options, const TrainingOptions& training, const BertConfig& config,
+                       const Tokenizer& tokenizer, const std::string& starting_weights);
 
 }  // namespace bertie

@@ -41,24 +41,26 @@ BertConfig config() {
   return config;
 }
 
-RunBatches run() {
-  return {.step_tokens = 8192,
-          .evaluation_tokens = 4096,
-          .longest = 128,
-          .mean_length = 100,
-          .scored_share = 0.15,
-          .steps = 1000};
-}
-
 constexpr int64_t besides = 50'000'000;
 
+PretrainRun run() {
+  return {.config = config(),
+          .batches = {.step_tokens = 8192,
+                      .evaluation_tokens = 4096,
+                      .longest = 128,
+                      .mean_length = 100,
+                      .scored_share = 0.15,
+                      .steps = 1000},
+          .besides = besides};
+}
+
 TEST(PretrainMemory, PartsAreTheFewestThatKeepTheLimit) {
-  auto in = [](int64_t parts) { return pretrain_memory(config(), false, run(), parts, besides); };
-  auto within = [](int64_t limit) { return pretrain_memory_within(limit, config(), false, run(), besides); };
+  auto in = [](int64_t parts) { return pretrain_memory(run(), parts); };
+  auto within = [](int64_t limit) { return pretrain_memory_within(run(), limit); };
   PretrainMemory whole = in(1);
   EXPECT_EQ(whole.weights, 4 * pretraining_parameters(config(), false));
   EXPECT_EQ(whole.gradients + whole.moments, 3 * whole.weights);
-  EXPECT_EQ(whole.part_tokens, run().step_tokens);
+  EXPECT_EQ(whole.part_tokens, 8192);
   EXPECT_EQ(whole.resident(), whole.live() + besides);
   EXPECT_EQ(whole.str().find("parts"), std::string::npos) << whole.str();
   EXPECT_EQ(within(whole.resident()).parts, 1);
@@ -73,7 +75,9 @@ TEST(PretrainMemory, PartsAreTheFewestThatKeepTheLimit) {
                 fmt::format("; each step in {} parts of up to {} tokens", parts.parts, parts.part_tokens)),
             std::string::npos)
       << parts.str();
-  EXPECT_GT(pretrain_memory(config(), true, run(), parts.parts, besides).resident(), parts.resident());
+  PretrainRun pairs = run();
+  pairs.next_sentence = true;
+  EXPECT_GT(pretrain_memory(pairs, parts.parts).resident(), parts.resident());
 
   // The tree's blocks of gradients take memory, too: ⌊log₂ P⌋ of them.
   EXPECT_EQ(in(3).gradients, whole.gradients);
@@ -91,40 +95,34 @@ TEST(PretrainMemory, PartsAreTheFewestThatKeepTheLimit) {
 
 // Its matrices have one moment.
 TEST(PretrainMemory, KnowsOfMuon) {
-  auto with = [](bool muon) {
-    return pretrain_memory(config(), false, run(), 1, besides, Precision::of_parameters, muon);
-  };
-  PretrainMemory adamw = with(false), muon = with(true);
+  PretrainRun with_muon = run();
+  with_muon.muon = true;
+  PretrainMemory adamw = pretrain_memory(run(), 1), muon = pretrain_memory(with_muon, 1);
   EXPECT_EQ(adamw.moments - muon.moments, 4 * 4 * (4 * 256 * 256 + 2 * 256 * 1024));
   EXPECT_EQ(adamw.live() - muon.live(), adamw.moments - muon.moments);
-  auto within = [&](bool muon) {
-    return pretrain_memory_within(adamw.resident() - 1, config(), false, run(), besides,
-                                  Precision::of_parameters, muon)
-        .parts;
-  };
-  EXPECT_EQ(within(true), 1);
-  EXPECT_EQ(within(false), 2);
+  EXPECT_EQ(pretrain_memory_within(with_muon, adamw.resident() - 1).parts, 1);
+  EXPECT_EQ(pretrain_memory_within(run(), adamw.resident() - 1).parts, 2);
 }
 
 // Where training's part is small, evaluation's is, too, so that it never has the larger peak.
 TEST(PretrainMemory, AnEvaluationTakesNoMoreThanAStep) {
-  EXPECT_EQ(pretrain_memory(config(), false, run(), 1, besides).evaluation_tokens, 4096);
-  PretrainMemory small = pretrain_memory(config(), false, run(), 64, besides);
+  EXPECT_EQ(pretrain_memory(run(), 1).evaluation_tokens, 4096);
+  PretrainMemory small = pretrain_memory(run(), 64);
   EXPECT_LT(small.evaluation_tokens, 4096);
   EXPECT_GE(small.evaluation_tokens, 128);
   EXPECT_EQ(small.moment.find("evaluation"), std::string::npos);
   int64_t tokens = small.evaluation_tokens + 1;
-  BatchSize more = run().largest(tokens), part = run().largest(256);  // 8192 / 64 + 128
+  BatchSize more = run().batches.largest(tokens), part = run().batches.largest(256);  // 8192 / 64 + 128
   EXPECT_GT(peak_of(evaluation_moments(config(), more, 1)).bytes * 1.1,
             peak_of(training_moments(config(), part, {.in_parts = true})).bytes);
 }
 
 TEST(PretrainMemory, ASequenceLongerThanTheBatchIsOneOfItsOwn) {
-  RunBatches batches = run();
-  batches.step_tokens = 64;
-  EXPECT_EQ(batches.largest(64).tokens, 128);
-  EXPECT_EQ(pretrain_memory(config(), false, batches, 1, besides).part_tokens, 128);
-  EXPECT_EQ(pretrain_memory(config(), false, batches, 3, besides).part_tokens, 128);
+  PretrainRun short_steps = run();
+  short_steps.batches.step_tokens = 64;
+  EXPECT_EQ(short_steps.batches.largest(64).tokens, 128);
+  EXPECT_EQ(pretrain_memory(short_steps, 1).part_tokens, 128);
+  EXPECT_EQ(pretrain_memory(short_steps, 3).part_tokens, 128);
 }
 
 }  // namespace

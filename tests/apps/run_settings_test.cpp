@@ -10,14 +10,13 @@ namespace {
 
 struct SomeRun {
   RunOptions options;
-  bool muon = false;
   TrainingOptions training = {.steps = 10, .schedule = {1e-3, 0.1, Schedule::Decay::linear}};
   BertConfig config = bert_preset("tiny");
   std::vector<std::string> tokens{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat"};
   std::string weights = "a";
 
   std::string settings() const {
-    return common_settings(options, muon, training, config, Tokenizer(Vocabulary(tokens)), weights).dump();
+    return common_settings(options, training, config, Tokenizer(Vocabulary(tokens)), weights).dump();
   }
 };
 
@@ -41,7 +40,7 @@ TEST(RunSettings, SayWhatDiffers) {
   run.options.seed = 2;
   EXPECT_EQ(difference(run), "\n  learning_rate: 0.001 there, 0.5 here\n  seed: 1 there, 2 here");
   run = {};
-  run.muon = true;
+  run.options.muon = true;
   EXPECT_EQ(difference(run), "\n  optimizer: not set there, \"muon\" here");
 }
 

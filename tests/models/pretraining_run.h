@@ -80,7 +80,8 @@ struct PretrainingRun {
                                                      .orthogonalization = five_iterations,
                                                      .products = DType::f32,
                                                      .step_size = 0.2,
-                                                     .rest = adam});
+                                                     .rest = adam},
+                                         processes ? *processes : this_process());
     else
       optimizer = std::make_unique<AdamW>(parameters, adam);
     TrainingOptions options;

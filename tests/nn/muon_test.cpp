@@ -103,6 +103,8 @@ TEST(Muon, StepsEachMatrixAlongItsOwnDirection) {
   EXPECT_EQ(orthogonalized_together(600, 700, 3), 2);
   EXPECT_EQ(orthogonalized_together(6000, 7000, 3), 1);
   EXPECT_EQ(orthogonalized_together(6, 7, 3), 3);
+  EXPECT_EQ(orthogonalized_together(6000, 7000, 3, 2), 2);  // one for each process
+  EXPECT_EQ(orthogonalized_together(6000, 7000, 3, 8), 3);
   Large model;
   ParameterBlock block(model);
   Muon optimizer(block, model, {.products = DType::f32, .rest = {.weight_decay = 0.1}});

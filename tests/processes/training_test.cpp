@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "bertie/autograd/memory.h"
 #include "bertie/nn/gradient_exchange.h"
 #include "bertie/nn/initializer.h"
 #include "bertie/nn/muon.h"
@@ -202,6 +203,30 @@ TEST(MuonInProcesses, StepsAsOneProcessDoes) {
     if (alone.empty()) alone = values;
     EXPECT_EQ(values, alone);
   }
+}
+
+struct SevenAlike : Module {
+  SevenAlike() {
+    for (uint64_t i = 0; i < 7; ++i)
+      add_parameter("alike" + std::to_string(i), normal({90, 70}, 0, 1, 5, i, DType::f32));
+  }
+};
+
+// The process that has most of them takes what is foretold.
+TEST(MuonInProcesses, TakeTheMemoryThatIsForetold) {
+  SevenAlike model;
+  ParameterBlock block(model);
+  Muon optimizer(block, model, {.products = DType::f32}, everyone());
+  for (const Parameter& parameter : model.parameters())
+    backward(sum(parameter.tensor * parameter.tensor));
+  optimizer.step(0.01);
+  int64_t before = memory_counters().live_bytes;
+  reset_peak();
+  optimizer.step(0.01);
+  int64_t taken = memory_counters().peak_bytes - before;
+  int64_t foretold = muon_memory(90, 70, 7, DType::f32, everyone().count());
+  EXPECT_LE(taken, foretold * 101 / 100);
+  EXPECT_TRUE(everyone().any(taken >= foretold * 99 / 100));
 }
 
 }  // namespace
