@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# --optimizer of bert_pretrain and bert_finetune: Muon, which small models have by default, is told, comes to the same bits
+# --optimizer of bert_pretrain and bert_finetune: Muon, the default of bert_pretrain, is told, comes to the same bits
 # on any number of threads and in a run that was killed; no run goes on with another optimizer.
 #   tests/apps/muon_test.sh build/release
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd) || exit 2
@@ -17,7 +17,7 @@ told="Muon for bert.encoder's matrices (6, of 8192 parameters; products in b\?f[
 grep --quiet "^Optimizer: $told\$" err || wrong "whose which parameters are should be told"
 grep --quiet "s matrices (6, of 8192 parameters; products in" whole/report.html || wrong "the report should tell the optimizer"
 cmp --silent adamw/model.safetensors whole/model.safetensors && wrong "Muon should differ from AdamW"
-expect 0 "${run[@]}" --threads 1 --output one  # a model as small as that is trained with Muon by default
+expect 0 "${run[@]}" --threads 1 --output one  # Muon is the default
 same_as whole one
 kill_at_checkpoint killed "${run[@]}" --optimizer muon --output killed
 expect 0 "${run[@]}" --optimizer muon --output killed --resume
