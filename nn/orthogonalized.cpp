@@ -13,8 +13,9 @@ namespace bertie {
 
 const NewtonSchulz five_iterations{
     .coefficients = std::vector<std::array<double, 3>>(5, {3.4445, -4.7750, 2.0315}), .norm = 2};
-const NewtonSchulz two_iterations{.coefficients = {{8.0934, -23.6204, 17.4462}, {3.6366, -2.7219, 0.5365}},
-                                  .norm = 8};
+const NewtonSchulz three_iterations{
+    .coefficients = {{8.0934, -23.6204, 17.4462}, {3.6366, -2.7219, 0.5365}, {2.6613, -1.9772, 0.4526}},
+    .norm = 8};
 
 namespace {
 

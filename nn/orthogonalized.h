@@ -21,11 +21,10 @@ struct NewtonSchulz {
 // Jordan's five iterations, as torch.optim.Muon has them: singular values of 0.002 of Frobenius's norm and
 // more come within 0.68 … 1.21, smaller ones grow by a⁵ = 485 at most.
 extern const NewtonSchulz five_iterations;
-// Two, as Amsel et al. 2025, "The Polar Express", choose coefficients: each the best for what the one before
-// leaves of singular values of 0.01 … 1. These come within 0.29 … 1.71, smaller ones grow by 29 at most. In
-// training this did as well as five iterations and as three (docs/learning_per_hour.md), whose values are
-// nearer to 1.
-extern const NewtonSchulz two_iterations;
+// Three, as Amsel et al. 2025, "The Polar Express", choose coefficients: each the best for what the one
+// before leaves of singular values of 0.01 … 1. These come within 0.73 … 1.27, smaller ones grow by 78 at
+// most. In training this did as well as five iterations, and two did worse (docs/learning_per_hour.md).
+extern const NewtonSchulz three_iterations;
 
 // About U Vᵀ of each X = U S Vᵀ [r, c] of a batch [B, r, c], f32 or f64. The iterations
 //
@@ -39,7 +38,7 @@ extern const NewtonSchulz two_iterations;
 // All but the last product are symmetric, so that half of each suffices. Zeros remain zeros. `products` is
 // what X is multiplied in: the batch's type, or of f32 bf16, with A, P and Q in f32. The same bits on any
 // number of threads.
-Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how = two_iterations);
+Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how = three_iterations);
 
 // The bytes that this takes for each matrix, of f32, the matrix itself among them.
 int64_t orthogonalizing_memory(int64_t rows, int64_t columns, DType products);

@@ -217,8 +217,7 @@ TEST(MuonInProcesses, TakeTheMemoryThatIsForetold) {
   SevenAlike model;
   ParameterBlock block(model);
   Muon optimizer(block, model, {.products = DType::f32}, everyone());
-  for (const Parameter& parameter : model.parameters())
-    backward(sum(parameter.tensor * parameter.tensor));
+  for (const Parameter& parameter : model.parameters()) backward(sum(parameter.tensor * parameter.tensor));
   optimizer.step(0.01);
   int64_t before = memory_counters().live_bytes;
   reset_peak();
