@@ -18,7 +18,7 @@ DType orthogonalizing_products(bool model_in_bf16);
 
 struct MuonOptions {
   double momentum = 0.9;  // torch.optim.Muon's is 0.95
-  NewtonSchulz orthogonalization = three_iterations;
+  NewtonSchulz orthogonalization = two_iterations;
   std::optional<DType> products = {};  // of f32 matrices, f32 or bf16; none: see orthogonalizing_products()
   double step_size = 0.4;              // s; torch.optim.Muon's, scaled to match AdamW, is 0.2
   AdamOptions rest = {};               // of all other parameters; its weight decay is the matrices', too

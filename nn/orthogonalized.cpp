@@ -1,8 +1,8 @@
 #include "bertie/nn/orthogonalized.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <type_traits>
 
 #include "bertie/autograd/accumulate_table.h"
 #include "bertie/nn/matrix_pieces.h"
@@ -12,9 +12,11 @@
 namespace bertie {
 
 const NewtonSchulz five_iterations{
-    .coefficients = std::vector<std::array<double, 3>>(5, {3.4445, -4.7750, 2.0315}), .norm = 2};
-const NewtonSchulz three_iterations{
-    .coefficients = {{8.0934, -23.6204, 17.4462}, {3.6366, -2.7219, 0.5365}, {2.6613, -1.9772, 0.4526}},
+    .iterations = std::vector<NewtonSchulz::Iteration>(5, {.coefficients = {3.4445, -4.7750, 2.0315}}),
+    .norm = 2};
+const NewtonSchulz two_iterations{
+    .iterations = {{.coefficients = {8.0934, -23.6204, 17.4462}},
+                   {.center = 1.8, .coefficients = {0.9564, 0.6140, -0.8145, -0.6263, 0.4584}}},
     .norm = 8};
 
 namespace {
@@ -50,50 +52,94 @@ void normalize(S* y, const T* x, int64_t count, int64_t size) {
   });
 }
 
-// The product of two symmetric matrices that commute, of `count` of them, n × n.
-template <class T>
-void multiply(T* c, const T* a, const T* b, int64_t count, int64_t n) {
-  symmetric_gemm(Product<T>{.M = n,
-                            .N = n,
-                            .K = n,
-                            .a = {a, n, false, n * n},
-                            .b = {b, n, false, n * n},
-                            .c = c,
-                            .c_stride = n,
-                            .batch = count,
-                            .c_batch_stride = n * n});
-}
+// What is done to `count` symmetric matrices [n, n], which commute.
+template <class S>
+class SymmetricMatrices {
+ public:
+  SymmetricMatrices(int64_t count, int64_t n) : count_(count), n_(n), size_(n * n) {}
+
+  void multiply(S* c, const S* a, const S* b) const {
+    symmetric_gemm(Product<S>{.M = n_,
+                              .N = n_,
+                              .K = n_,
+                              .a = {a, n_, false, size_},
+                              .b = {b, n_, false, size_},
+                              .c = c,
+                              .c_stride = n_,
+                              .batch = count_,
+                              .c_batch_stride = size_});
+  }
+
+  // y ← of_one + of_a · a + of_b · b; weights(matrix) are these three of each.
+  template <class Weights>
+  void combine(S* y, const S* a, const S* b, Weights&& weights) const {
+    visit_pieces(count_, size_, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {
+      auto [of_one, of_a, of_b] = weights(matrix);
+      int64_t at = matrix * size_;
+      newton_schulz_kernels<S>().combine(y + at + from, a + at + from, b + at + from, to - from, of_a, of_b);
+      for (int64_t i = first_of_diagonal(from); i < to; i += n_ + 1)  // anew, to be rounded once
+        y[at + i] = static_cast<Compute<S>>(of_one + of_a * a[at + i] + of_b * b[at + i]);
+    });
+  }
+
+  void subtract(S* y, double of_one) const {
+    for (int64_t matrix = 0; matrix < count_; ++matrix)
+      for (int64_t i = 0; i < size_; i += n_ + 1) y[matrix * size_ + i] -= static_cast<Compute<S>>(of_one);
+  }
+
+ private:
+  int64_t first_of_diagonal(int64_t from) const { return (from + n_) / (n_ + 1) * (n_ + 1); }
+
+  int64_t count_, n_, size_;
+};
 
 // Q of each of `count` matrices A [n, n], which it writes over. `memory`: of 4 · count · n · n numbers; Q is
 // within.
-template <class T>
-const T* polynomial_of(T* a, T* memory, int64_t count, int64_t n, const NewtonSchulz& how) {
-  int64_t size = n * n, all = count * size;
-  T *q = nullptr, *p = memory, *next_q = memory + all, *pa = memory + 2 * all, *next_p = memory + 3 * all;
-  std::vector<double> norms(count, 1);
-  for (size_t i = 0; i < how.coefficients.size(); ++i) {
-    multiply(p, a, a, count, n);
-    // A has the squares of the singular values, A² their fourth powers.
+template <class S>
+const S* polynomial_of(S* a, S* memory, int64_t count, int64_t n, const NewtonSchulz& how) {
+  SymmetricMatrices<S> matrices(count, n);
+  int64_t all = count * n * n;
+  S *q = nullptr, *p = memory, *square = memory + all, *other = memory + 2 * all, *next_p = memory + 3 * all;
+  std::vector<double> scales(count, 1);
+  for (size_t i = 0; i < how.iterations.size(); ++i) {
+    const auto& [center, coefficients] = how.iterations[i];
+    if (center != 0) matrices.subtract(a, center);
+    matrices.multiply(square, a, a);
     if (i == 0 && how.norm == 8) {
-      norms = norms_of(p, count, size);
-      for (double& norm : norms) norm = std::max(std::pow(norm, 0.25), least_norm8);
+      // A has the squares of the singular values, A² their fourth powers.
+      scales = norms_of(square, count, n * n);
+      for (double& scale : scales) scale = 1 / std::max(std::pow(scale, 0.25), least_norm8);
     }
-    visit_pieces(count, size, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {
-      const auto& [of_x, of_cube, of_fifth] = how.coefficients[i];
-      double s = i == 0 ? 1 / norms[matrix] : 1;
-      T* of_this = p + matrix * size;
-      newton_schulz_kernels<T>().combine(of_this + from, a + matrix * size + from, to - from,
-                                         of_fifth * std::pow(s, 5), of_cube * std::pow(s, 3));
-      int64_t diagonal = (from + n) / (n + 1) * (n + 1);
-      for (; diagonal < to; diagonal += n + 1) of_this[diagonal] += static_cast<T>(of_x * s);
-    });
-    if (i + 1 < how.coefficients.size()) {
-      multiply(pa, p, a, count, n);
-      multiply(a, pa, p, count, n);
+    // Where the matrix is yet to be divided by its norm, P(A) is P(A / norm²) / norm.
+    auto coefficient = [&, &of = coefficients](size_t k, int64_t matrix) {
+      return of[k] * (i == 0 ? std::pow(scales[matrix], 2 * k + 1) : 1);
+    };
+    auto three_from = [&](size_t k) {
+      return [&, k](int64_t m) {
+        return std::array{coefficient(k, m), coefficient(k + 1, m), coefficient(k + 2, m)};
+      };
+    };
+    if (coefficients.size() == 3) {
+      matrices.combine(p, a, square, three_from(0));
+    } else {
+      matrices.combine(other, a, square, three_from(2));
+      matrices.multiply(p, square, other);
+      matrices.combine(other, a, p, [&](int64_t m) {
+        return std::array{coefficient(0, m), coefficient(1, m), 1.0};
+      });
+      std::swap(p, other);
+    }
+    if (i + 1 < how.iterations.size()) {
+      matrices.multiply(square, p, a);
+      if (center != 0) {
+        matrices.combine(other, p, square, [&, by = center](int64_t) { return std::array{0.0, by, 1.0}; });
+        std::swap(square, other);
+      }
+      matrices.multiply(a, square, p);
     }
     if (q) {
-      multiply(next_q, q, p, count, n);
-      std::swap(q, next_q);
+      matrices.multiply(square, q, p);
+      std::swap(q, square);
     } else {
       q = p;
       p = next_p;
@@ -107,42 +153,42 @@ const T* polynomial_of(T* a, T* memory, int64_t count, int64_t n, const NewtonSc
 template <class S>
 void orthogonalize(Compute<S>* y, const S* x, int64_t count, int64_t rows, int64_t columns,
                    const NewtonSchulz& how) {
-  using T = Compute<S>;
   int64_t n = std::min(rows, columns), size = rows * columns;
   bool tall = rows > columns;
-  Array memory = Array::empty({5, count, n, n}, dtype_of<T>());
-  T* a = memory.mutable_data<T>();
-  symmetric_gemm(Product<S, T>{.M = n,
-                               .N = n,
-                               .K = std::max(rows, columns),
-                               .a = {x, columns, tall, size},
-                               .b = {x, columns, !tall, size},
-                               .c = a,
-                               .c_stride = n,
-                               .batch = count,
-                               .c_batch_stride = n * n});
-  const T* computed = polynomial_of(a, a + count * n * n, count, n, how);
-  const S* q;
-  if constexpr (std::is_same_v<S, T>) {
-    q = computed;
-  } else {  // A isn't needed any more
-    auto* rounded = reinterpret_cast<S*>(a);
-    visit_pieces(count, n * n, [&](int64_t, int64_t matrix, int64_t from, int64_t to) {
-      newton_schulz_kernels<S>().scale(rounded + matrix * n * n + from, computed + matrix * n * n + from,
-                                       to - from, 1);
-    });
-    q = rounded;
-  }
+  Array memory = Array::empty({5, count, n, n}, dtype_of<S>());
+  S* a = memory.mutable_data<S>();
+  symmetric_gemm(Product<S>{.M = n,
+                            .N = n,
+                            .K = std::max(rows, columns),
+                            .a = {x, columns, tall, size},
+                            .b = {x, columns, !tall, size},
+                            .c = a,
+                            .c_stride = n,
+                            .batch = count,
+                            .c_batch_stride = n * n});
+  const S* q = polynomial_of(a, a + count * n * n, count, n, how);
   Factor<S> of_x{x, columns, false, size}, of_q{q, n, false, n * n};
-  gemm(Product<S, T>{.M = rows,
-                     .N = columns,
-                     .K = n,
-                     .a = tall ? of_x : of_q,
-                     .b = tall ? of_q : of_x,
-                     .c = y,
-                     .c_stride = columns,
-                     .batch = count,
-                     .c_batch_stride = size});
+  gemm(Product<S, Compute<S>>{.M = rows,
+                              .N = columns,
+                              .K = n,
+                              .a = tall ? of_x : of_q,
+                              .b = tall ? of_q : of_x,
+                              .c = y,
+                              .c_stride = columns,
+                              .batch = count,
+                              .c_batch_stride = size});
+}
+
+void check(const NewtonSchulz& how, DType products) {
+  BERTIE_CHECK(!how.iterations.empty() && (how.norm == 2 || how.norm == 8), "muon",
+               "takes one iteration or more and norm 2 or 8, got {} and {}", how.iterations.size(), how.norm);
+  BERTIE_CHECK(how.iterations[0].center == 0, "muon", "the first iteration's center must be 0, got {}",
+               how.iterations[0].center);
+  for (const auto& iteration : how.iterations)
+    BERTIE_CHECK(iteration.coefficients.size() == 3 || iteration.coefficients.size() == 5, "muon",
+                 "an iteration has three or five coefficients, got {}", iteration.coefficients.size());
+  BERTIE_CHECK(products != DType::bf16 || how.iterations.size() <= 2, "muon",
+               "products in bf16 bear two iterations, got {}", how.iterations.size());
 }
 
 }  // namespace
@@ -153,9 +199,7 @@ Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how) {
                matrices.shape());
   BERTIE_CHECK((products == type && type != DType::bf16) || (products == DType::bf16 && type == DType::f32),
                "muon", "matrices of {} can't be multiplied in {}", name(type), name(products));
-  BERTIE_CHECK(!how.coefficients.empty() && (how.norm == 2 || how.norm == 8), "muon",
-               "takes one iteration or more and norm 2 or 8, got {} and {}", how.coefficients.size(),
-               how.norm);
+  check(how, products);
   int64_t count = matrices.shape()[0], rows = matrices.shape()[1], columns = matrices.shape()[2];
   Array normalized = Array::empty(matrices.shape(), products);
   // Written over, where nobody else has them.
@@ -173,7 +217,7 @@ Array orthogonalized(Array matrices, DType products, const NewtonSchulz& how) {
 int64_t orthogonalizing_memory(int64_t rows, int64_t columns, DType products) {
   int64_t least = std::min(rows, columns);
   return rows * columns * (element_size(DType::f32) + element_size(products)) +
-         5 * least * least * element_size(DType::f32);
+         5 * least * least * element_size(products);
 }
 
 }  // namespace bertie

@@ -45,10 +45,10 @@ template <class T, class R>
 void gemm(const Product<T, R>& product);
 
 // The same for a product that is known to be symmetric, such as X Xᵀ, by little more than half of the work:
-// of its square blocks those above the diagonal's are copied from below. Throws where M isn't N, too, and on
-// a bias or beta. T and R: float, double, or bfloat16 and float.
-template <class T, class R>
-void symmetric_gemm(const Product<T, R>& product);
+// what is above the diagonal is copied from below. Throws where M isn't N, too, and on a bias or beta. T:
+// float, double or bfloat16.
+template <class T>
+void symmetric_gemm(const Product<T>& product);
 
 // `few_rows` is our own, for a few rows times a large matrix that it reads in place. `plain` is the
 // textbook's triple loop: the yardstick of the tests. All compute every product.

@@ -10,8 +10,8 @@ template <class T>
 struct NewtonSchulzKernels {
   // y ← factor · x, which may be the same memory where the types are
   void (*scale)(T* y, const Compute<T>* x, int64_t n, double factor);
-  // y ← of_y · y + of_product · product
-  void (*combine)(T* y, const Compute<T>* product, int64_t n, double of_y, double of_product);
+  // y ← of_a · a + of_b · b; y is neither
+  void (*combine)(T* y, const T* a, const T* b, int64_t n, double of_a, double of_b);
 };
 
 // The table for the instruction set in use. T: float, double, bfloat16.

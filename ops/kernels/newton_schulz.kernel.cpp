@@ -11,10 +11,11 @@ void scale(T* y, const Compute<T>* x, int64_t n, double factor) {
 }
 
 template <class T>
-void combine(T* __restrict y, const Compute<T>* __restrict product, int64_t n, double of_y,
-             double of_product) {
-  auto a = static_cast<Compute<T>>(of_y), b = static_cast<Compute<T>>(of_product);
-  for (int64_t i = 0; i < n; ++i) y[i] = a * static_cast<Compute<T>>(y[i]) + b * product[i];
+void combine(T* __restrict y, const T* __restrict a, const T* __restrict b, int64_t n, double of_a,
+             double of_b) {
+  auto s = static_cast<Compute<T>>(of_a), t = static_cast<Compute<T>>(of_b);
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = s * static_cast<Compute<T>>(a[i]) + t * static_cast<Compute<T>>(b[i]);
 }
 
 template <class T>

@@ -31,10 +31,11 @@ TEST(DocsLearningPerHour, TheExampleIsWhatItSays) {
   block += fmt::format("singular values {:.4f} and {:.4f}; norm {:.4f} (Frobenius's: {:.4f})\n",
                        std::sqrt(a[0]), std::sqrt(a[1]), norm, frobenius);
   for (size_t i = 0; i < 2; ++i) a[i] /= norm * norm, q[i] /= norm;
-  for (size_t step = 0; step < three_iterations.coefficients.size(); ++step) {
-    const auto& [of_x, of_cube, of_fifth] = three_iterations.coefficients[step];
+  for (size_t step = 0; step < two_iterations.iterations.size(); ++step) {
+    const auto& [center, coefficients] = two_iterations.iterations[step];
     std::array<double, 2> p{};
-    for (size_t i = 0; i < 2; ++i) p[i] = of_x + of_cube * a[i] + of_fifth * a[i] * a[i];
+    for (size_t i = 0; i < 2; ++i)
+      for (size_t k = coefficients.size(); k-- > 0;) p[i] = p[i] * (a[i] - center) + coefficients[k];
     block += fmt::format("iteration {}: A = diag({:.4f}, {:.4f})  P = diag({:.4f}, {:.4f})", step + 1, a[0],
                          a[1], p[0], p[1]);
     for (size_t i = 0; i < 2; ++i) q[i] *= p[i], a[i] *= p[i] * p[i];
@@ -50,7 +51,7 @@ TEST(DocsLearningPerHour, TheExampleIsWhatItSays) {
   EXPECT_NE(page.find("\n```text\n" + block + "```\n"), std::string::npos) << block;
   std::vector<double> computed =
       orthogonalized(Array::from(std::vector<double>{0.8, 0.6, -0.06, 0.08}).reshape({1, 2, 2}), DType::f64,
-                     three_iterations)
+                     two_iterations)
           .to_vector<double>();
   for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(computed[i], result[i / 2][i % 2], 1e-12);
 }

@@ -80,11 +80,14 @@ Numbers plainly_orthogonalized(Numbers x, int64_t m, int64_t n, const NewtonSchu
   double norm =
       how.norm == 2 ? std::max(norm_of(x), 1e-7) : std::max(norm8_of(singular_values(x, m, n)), 1e-7 / 64);
   for (double& value : x) value /= norm;
-  for (auto [a, b, c] : how.coefficients) {
-    Numbers gram = times(x, transposed(x, m, n), m, n, m), factor = times(gram, gram, m, m, m);
-    for (size_t j = 0; j < gram.size(); ++j) factor[j] = b * gram[j] + c * factor[j];
-    Numbers change = times(factor, x, m, m, n);
-    for (size_t j = 0; j < x.size(); ++j) x[j] = a * x[j] + change[j];
+  for (const auto& [center, coefficients] : how.iterations) {
+    Numbers gram = times(x, transposed(x, m, n), m, n, m), factor(m * m);
+    for (int64_t j = 0; j < m; ++j) gram[j * m + j] -= center;
+    for (size_t k = coefficients.size(); k-- > 0;) {  // Horner's rule
+      factor = times(factor, gram, m, m, m);
+      for (int64_t j = 0; j < m; ++j) factor[j * m + j] += coefficients[k];
+    }
+    x = times(factor, x, m, m, n);
   }
   return x;
 }
@@ -96,41 +99,59 @@ struct Extents {
 const std::vector<Extents> extents{{5, 12}, {12, 5},  {8, 8},    {1, 9},   {9, 1},
                                    {1, 1},  {40, 72}, {70, 480}, {480, 70}};
 
+// Of the first terms of the series of x^(−1/2) about 1. Where a singular value is the largest one,
+// two_iterations turn a hundredth more or less into anything within their band; these don't.
+const NewtonSchulz::Iteration third_order{.coefficients = {15 / 8.0, -10 / 8.0, 3 / 8.0}},
+    fifth_order{.coefficients = {315 / 128.0, -420 / 128.0, 378 / 128.0, -180 / 128.0, 35 / 128.0}},
+    third_about_one{.center = 1, .coefficients = {1, -1 / 2.0, 3 / 8.0}},
+    fifth_about_one{.center = 1, .coefficients = {1, -1 / 2.0, 3 / 8.0, -5 / 16.0, 35 / 128.0}};
+const NewtonSchulz gentle_iterations{.iterations = {third_order, fifth_about_one}, .norm = 8},
+    all_kinds{.iterations = {fifth_order, third_about_one, fifth_about_one, third_order}, .norm = 8};
+
+struct Case {
+  const NewtonSchulz& how;
+  DType type, products;
+  double allowed;
+};
+const std::vector<Case> cases{
+    {five_iterations, DType::f64, DType::f64, 1e-11}, {five_iterations, DType::f32, DType::f32, 2e-4},
+    {two_iterations, DType::f64, DType::f64, 1e-11},  {two_iterations, DType::f32, DType::f32, 2e-4},
+    {all_kinds, DType::f64, DType::f64, 1e-11},       {gentle_iterations, DType::f32, DType::bf16, 0.04}};
+
 Array three_matrices(const Extents& e, DType type) {
   return normal({3, e.rows, e.columns}, 0, 3, 1, static_cast<uint64_t>(e.rows), DType::f64).cast(type);
 }
 
 TEST(Orthogonalized, IsWhatTheFormulaSays) {
-  for (const NewtonSchulz* how : {&five_iterations, &three_iterations})
-    for (const Extents& e : extents)
-      for (auto [type, products, allowed] :
-           {std::tuple(DType::f64, DType::f64, 1e-11), std::tuple(DType::f32, DType::f32, 2e-4),
-            std::tuple(DType::f32, DType::bf16, 0.1)}) {
-        SCOPED_TRACE(fmt::format("{} iterations, {} by {}, {} in {}", how->coefficients.size(), e.rows,
-                                 e.columns, name(type), name(products)));
-        Array x = three_matrices(e, type), kept = x.clone();
-        Array y = orthogonalized(x, products, *how);
-        EXPECT_EQ(y.dtype(), type);
-        ASSERT_EQ(y.shape(), x.shape());
-        EXPECT_EQ(numbers(x), numbers(kept));  // as it isn't the function's alone
-        for (int64_t i = 0; i < 3; ++i) {
-          Numbers exact = plainly_orthogonalized(numbers(x.rows(i, i + 1)), e.rows, e.columns, *how);
-          EXPECT_LE(largest_difference(numbers(y.rows(i, i + 1)), exact), allowed) << i;
-        }
+  for (const auto& [how, type, products, allowed] : cases)
+    for (const Extents& e : extents) {
+      SCOPED_TRACE(fmt::format("{} iterations, {} by {}, {} in {}", how.iterations.size(), e.rows, e.columns,
+                               name(type), name(products)));
+      Array x = three_matrices(e, type), kept = x.clone();
+      Array y = orthogonalized(x, products, how);
+      EXPECT_EQ(y.dtype(), type);
+      ASSERT_EQ(y.shape(), x.shape());
+      EXPECT_EQ(numbers(x), numbers(kept));  // as it isn't the function's alone
+      for (int64_t i = 0; i < 3; ++i) {
+        Numbers exact = plainly_orthogonalized(numbers(x.rows(i, i + 1)), e.rows, e.columns, how);
+        EXPECT_LE(largest_difference(numbers(y.rows(i, i + 1)), exact), allowed) << i;
       }
+    }
 }
 
 // Those that are large enough come into the band, and none comes above it.
 TEST(Orthogonalized, HasSingularValuesOfAboutOne) {
   struct Band {
     const NewtonSchulz& how;
+    DType type, products;
     double from, least, most;  // singular values from which on, beside the norm; theirs afterwards
   };
-  for (const Band& band :
-       {Band{five_iterations, 0.002, 0.68, 1.21}, Band{three_iterations, 0.01, 0.73, 1.27}})
+  for (const Band& band : {Band{five_iterations, DType::f64, DType::f64, 0.002, 0.68, 1.21},
+                           Band{two_iterations, DType::f64, DType::f64, 0.01, 0.45, 1.55},
+                           Band{two_iterations, DType::f32, DType::bf16, 0.1, 0.35, 1.75}})
     for (const Extents& e : extents) {
-      SCOPED_TRACE(fmt::format("{} iterations, {} by {}", band.how.coefficients.size(), e.rows, e.columns));
-      Array x = three_matrices(e, DType::f64), y = orthogonalized(x, DType::f64, band.how);
+      SCOPED_TRACE(fmt::format("{} iterations, {} by {}", band.how.iterations.size(), e.rows, e.columns));
+      Array x = three_matrices(e, band.type), y = orthogonalized(x, band.products, band.how);
       for (int64_t i = 0; i < 3; ++i) {
         Numbers before = singular_values(numbers(x.rows(i, i + 1)), e.rows, e.columns),
                 after = singular_values(numbers(y.rows(i, i + 1)), e.rows, e.columns);
@@ -149,23 +170,20 @@ TEST(Orthogonalized, HasSingularValuesOfAboutOne) {
 
 // As a matrix without a gradient has, whose momentum fades away.
 TEST(Orthogonalized, TakesAlmostZeroForZero) {
-  for (const NewtonSchulz* how : {&five_iterations, &three_iterations})
+  for (const auto& [how, type, products, allowed] : cases)
     for (const Extents& e : {Extents{5, 12}, Extents{12, 5}, Extents{1, 9}, Extents{40, 72}})
-      for (double size : {1e-3, 1e-7, 1e-9, 1e-14, 1e-16, 1e-20, 1e-30})
-        for (auto [type, products, allowed] :
-             {std::tuple(DType::f64, DType::f64, 1e-11), std::tuple(DType::f32, DType::f32, 2e-4),
-              std::tuple(DType::f32, DType::bf16, 0.1)}) {
-          SCOPED_TRACE(fmt::format("{} iterations, {} by {} of {}, {} in {}", how->coefficients.size(),
-                                   e.rows, e.columns, size, name(type), name(products)));
-          Array x = normal({1, e.rows, e.columns}, 0, size, 1, 0, DType::f64).cast(type);
-          Numbers y = numbers(orthogonalized(x, products, *how));
-          Numbers exact = plainly_orthogonalized(numbers(x), e.rows, e.columns, *how);
-          double largest = largest_difference(exact, Numbers(exact.size()));
-          EXPECT_LE(largest_difference(y, exact), allowed * std::min(1.0, largest));
-          if (size < 1e-15) {
-            EXPECT_LE(largest, 1e-4);
-          }
+      for (double size : {1e-3, 1e-7, 1e-9, 1e-14, 1e-16, 1e-20, 1e-30}) {
+        SCOPED_TRACE(fmt::format("{} iterations, {} by {} of {}, {} in {}", how.iterations.size(), e.rows,
+                                 e.columns, size, name(type), name(products)));
+        Array x = normal({1, e.rows, e.columns}, 0, size, 1, 0, DType::f64).cast(type);
+        Numbers y = numbers(orthogonalized(x, products, how));
+        Numbers exact = plainly_orthogonalized(numbers(x), e.rows, e.columns, how);
+        double largest = largest_difference(exact, Numbers(exact.size()));
+        EXPECT_LE(largest_difference(y, exact), allowed * std::min(1.0, largest));
+        if (size < 1e-15) {
+          EXPECT_LE(largest, 1e-4);
         }
+      }
 }
 
 TEST(Orthogonalized, HasTheSameBitsOnAnyNumberOfThreads) {
@@ -197,9 +215,21 @@ TEST(Orthogonalized, TakesBatchesOfMatrices) {
             }),
             "[muon] takes one iteration or more and norm 2 or 8, got 0 and 2");
   EXPECT_EQ(message_of([] {
-              orthogonalized(Array::zeros({1, 3, 4}, DType::f32), DType::f32, {{{1, 1, 1}}, 3});
+              orthogonalized(Array::zeros({1, 3, 4}, DType::f32), DType::f32, {{{0, {1, 1, 1}}}, 3});
             }),
             "[muon] takes one iteration or more and norm 2 or 8, got 1 and 3");
+  EXPECT_EQ(message_of([] {
+              orthogonalized(Array::zeros({1, 3, 4}, DType::f32), DType::f32, {{{1, {1, 1, 1}}}, 8});
+            }),
+            "[muon] the first iteration's center must be 0, got 1");
+  EXPECT_EQ(message_of([] {
+              orthogonalized(Array::zeros({1, 3, 4}, DType::f32), DType::f32, {{{0, {1, 1, 1, 1}}}, 8});
+            }),
+            "[muon] an iteration has three or five coefficients, got 4");
+  EXPECT_EQ(message_of([] {
+              orthogonalized(Array::zeros({1, 3, 4}, DType::f32), DType::bf16, five_iterations);
+            }),
+            "[muon] products in bf16 bear two iterations, got 5");
   EXPECT_EQ(orthogonalized(Array::zeros({0, 3, 4}, DType::f32), DType::f32).shape(), (Shape{0, 3, 4}));
 }
 

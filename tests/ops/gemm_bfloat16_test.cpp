@@ -138,6 +138,34 @@ TEST_F(GemmOfBf16, Batches) {
   }
 }
 
+// X Xᵀ and Xᵀ X of two matrices.
+TEST_F(GemmOfBf16, SymmetricProductsAreWholeAndRounded) {
+  for (int64_t n : {1, 40, 97, 200})
+    for (bool transposed : {false, true}) {
+      constexpr int64_t K = 70, count = 2;
+      int64_t stride = transposed ? n : K, size = n * K;
+      std::vector<bfloat16> x = whole_values<bfloat16>(count * size, 5);
+      std::vector<bfloat16> c(count * n * n, surroundings);
+      symmetric_gemm(Product<bfloat16>{.M = n,
+                                       .N = n,
+                                       .K = K,
+                                       .a = {x.data(), stride, transposed, size},
+                                       .b = {x.data(), stride, !transposed, size},
+                                       .c = c.data(),
+                                       .c_stride = n,
+                                       .batch = count,
+                                       .c_batch_stride = n * n});
+      for (int64_t at = 0; at < std::ssize(c); ++at) {
+        float sum = 0;
+        auto element = [&](int64_t row, int64_t k) -> float {
+          return x[at / (n * n) * size + (transposed ? k * stride + row : row * stride + k)];
+        };
+        for (int64_t k = 0; k < K; ++k) sum += element(at / n % n, k) * element(at % n, k);
+        ASSERT_EQ(float(c[at]), float(bfloat16(sum))) << n << ", " << transposed << ", " << at;
+      }
+    }
+}
+
 TEST_F(GemmOfBf16, WithoutTerms) {
   for (const auto& backend : whoever) {
     set_gemm_backend(backend);
