@@ -27,7 +27,7 @@ struct NewtonSchulz {
 extern const NewtonSchulz five_iterations;
 // Two, as Amsel et al. 2025, "The Polar Express", choose coefficients: each the best for what the one before
 // leaves of singular values of 0.01 … 1, of degree 5 and of degree 9. These come within 0.45 … 1.55, smaller
-// ones grow by 46 at most. In training this did as well as five iterations (docs/learning_per_hour.md).
+// ones grow by 46 at most. What training comes to with these and others: docs/learning_per_hour.md.
 extern const NewtonSchulz two_iterations;
 
 // About U Vᵀ of each X = U S Vᵀ [r, c] of a batch [B, r, c], f32 or f64. The iterations
